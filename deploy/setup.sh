@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Prepares a bare Debian 12 with Node 20: system packages, npm packages, build. Idempotent; run it as root.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+fail() { echo "setup: $1" >&2; exit 1; }
+[ "$(id -u)" = 0 ] || fail "needs root: it installs packages and the tests make network namespaces"
+command -v node >/dev/null || fail "Node 20 is missing"
+[ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ] || fail "Node $(node --version) is too old: 20 is needed"
+
+# clang, libbpf-dev and the kernel headers build the eBPF program; libbpf1 loads it; iproute2 configures VIPs and
+# the lab; nftables, tcpdump, curl, wrk and nghttp2-client (h2load) are what the end-to-end tests drive it with.
+packages=(clang libbpf-dev linux-libc-dev libbpf1 iproute2 nftables tcpdump curl wrk nghttp2-client)
+missing=()
+for package in "${packages[@]}"; do
+  [ "$(dpkg-query -W -f='${db:Status-Abbrev}' "$package" 2>/dev/null)" = "ii " ] || missing+=("$package")
+done
+if [ "${#missing[@]}" -gt 0 ]; then
+  echo "setup: installing ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+if ! mountpoint -q /sys/fs/bpf; then
+  echo "setup: mounting bpffs on /sys/fs/bpf"
+  mount -t bpf bpf /sys/fs/bpf
+fi
+
+echo "setup: npm ci"
+npm ci --silent --no-fund --no-audit
+echo "setup: build"
+npm run --silent build
+echo "setup: done"

@@ -1,0 +1,18 @@
+// Two projects: `unit` needs no privileges and takes seconds; `lab` makes network namespaces, loads eBPF and
+// runs the built CLI, so it needs root. Files are told apart by name: NAME.test.ts and NAME.lab.ts.
+const common = {
+  testEnvironment: 'node',
+  transform: {
+    '\\.ts$': ['@swc/jest', { jsc: { target: 'es2023', parser: { syntax: 'typescript' } }, sourceMaps: 'inline' }],
+  },
+};
+
+module.exports = {
+  // Labs share two cores: one suite at a time keeps their timings meaningful.
+  maxWorkers: 1,
+  reporters: ['default', '<rootDir>/test/summary-reporter.cjs'],
+  projects: [
+    { ...common, displayName: 'unit', testMatch: ['<rootDir>/test/**/*.test.ts'] },
+    { ...common, displayName: 'lab', testMatch: ['<rootDir>/test/**/*.lab.ts'] },
+  ],
+};

@@ -1,0 +1,98 @@
+/**
+ * What serves adopted connections: an http.Server of this process (`app`), or a relay to any HTTP server on this host
+ * (`upstream`). Either way it is an http.Server that is given sockets.
+ */
+import { createServer, Server, type RequestListener } from 'node:http';
+import { pathToFileURL } from 'node:url';
+import type { Endpoint, ServeConfig } from '../config/model';
+import { Relay } from '../relay/relay';
+import { createRelayServer } from '../relay/server';
+
+export interface Adapter {
+  readonly server: Server;
+  close(): Promise<void>;
+}
+
+/** What a Fastify instance has that matters here. */
+interface FastifyLike {
+  readonly server: Server;
+  ready(): PromiseLike<unknown>;
+}
+
+/** Anything that `attach` and `serve.app` accept as the application. */
+export type Application = RequestListener | Server | FastifyLike;
+
+export async function openAdapter(serve: ServeConfig): Promise<Adapter> {
+  return serve.kind === 'upstream' ? upstreamAdapter(serve.upstream) : appAdapter(serve.app, serve.listen);
+}
+
+/** The http.Server behind an application; a Fastify instance is made ready first. */
+export async function serverOf(application: Application): Promise<Server> {
+  if (application instanceof Server) return application;
+  if (typeof application === 'function') return trackConnections(createServer(application));
+  await application.ready();
+  return application.server;
+}
+
+/**
+ * Node watches a server's timeouts, and can close its idle connections, only from the 'listening' event on; this one may
+ * never listen (setupConnectionsTracking in lib/_http_server.js).
+ */
+function trackConnections(server: Server): Server {
+  server.emit('listening');
+  return server;
+}
+
+function upstreamAdapter(upstream: string): Adapter {
+  const relay = new Relay();
+  const server = createRelayServer(relay, () => upstream);
+  return {
+    server,
+    close: async () => {
+      server.close();
+      server.closeAllConnections();
+      await relay.destroy();
+    },
+  };
+}
+
+async function appAdapter(file: string, listen: Endpoint | undefined): Promise<Adapter> {
+  const server = await serverOf(await importApplication(file));
+  if (listen !== undefined) await startListening(server, listen);
+  return {
+    server,
+    close: () => {
+      server.close();
+      server.closeAllConnections();
+      return Promise.resolve();
+    },
+  };
+}
+
+async function importApplication(file: string): Promise<Application> {
+  let module: { default?: unknown };
+  try {
+    module = (await import(pathToFileURL(file).href)) as { default?: unknown };
+  } catch (cause) {
+    throw new Error(`serve.app: import ${file}: ${(cause as Error).message}`, { cause });
+  }
+  const { default: exported } = module;
+  if (!isApplication(exported)) {
+    throw new Error(`serve.app: ${file} has no (req, res) handler, http.Server or Fastify instance as default export`);
+  }
+  return exported;
+}
+
+function isApplication(value: unknown): value is Application {
+  if (typeof value === 'function' || value instanceof Server) return true;
+  if (typeof value !== 'object' || value === null) return false;
+  const candidate = value as Partial<FastifyLike>;
+  return candidate.server instanceof Server && typeof candidate.ready === 'function';
+}
+
+function startListening(server: Server, { host, port }: Endpoint): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (cause) => reject(new Error(`serve.listen ${host}:${port}: ${cause.message}`, { cause })));
+    server.listen(port, host, resolve);
+  });
+}

@@ -1,0 +1,191 @@
+/**
+ * What an agent does with offers: checks them, restores the connection, and lets it live when the front commits.
+ *
+ *   OFFER   -> restore -> prepared: silent and deaf     undo: ABORT, the channel is lost, too long without an answer
+ *   COMMIT  -> live    -> adopted: an ordinary socket of the server
+ *
+ * An agent never goes live without COMMIT, so there is at most one live copy of a connection at any time.
+ */
+import { Socket } from 'node:net';
+import { FLOW_BYTES } from '../kernel/flow';
+import { release } from '../repair/dump';
+import { RepairError } from '../repair/errors';
+import { checkSnapshot, FLOW } from '../repair/layout';
+import { goLive, Restorer, unsentPart } from '../repair/restore';
+import type { HandoffId } from '../steer/flow-table';
+import type { RejectReason } from '../wire/frames';
+import { LiveConnections, type LiveConnection } from './live-connections';
+
+/** Connections that one channel may have prepared at once; more are rejected. */
+export const MOST_PREPARED = 4096;
+/** A front decides within its prepare timeout; one that takes longer than this has lost the connection. */
+const DECISION_MS = 30_000;
+
+/** Counts for metrics: values of the label `result` of agent_adoptions_total. */
+export const ADOPTION_RESULTS = ['ok', 'rejected', 'aborted', 'channel_lost', 'failed'] as const;
+export type AdoptionResult = (typeof ADOPTION_RESULTS)[number];
+
+/** A restored connection that waits for the front's decision. */
+interface Prepared {
+  readonly fd: number;
+  readonly flow: Buffer;
+  readonly unsent: Buffer;
+  readonly since: number;
+}
+
+export interface AdopterOptions {
+  /** Addresses that connections may be restored on, 16 bytes each as in a flow. */
+  readonly vips: readonly Buffer[];
+  readonly live: LiveConnections;
+  /** The one place through which every adopted connection passes to its server. */
+  readonly admit: (socket: Socket, connection: LiveConnection) => void;
+  /** How long a restore took, seconds. */
+  readonly restored: (seconds: number) => void;
+}
+
+/** Shared by all channels of an agent. */
+export class Adopter {
+  readonly results: Record<AdoptionResult, number> = { ok: 0, rejected: 0, aborted: 0, channel_lost: 0, failed: 0 };
+  readonly #restorer = new Restorer();
+  readonly #vips: ReadonlySet<string>;
+  /** True while offers are refused because the agent is on its way out. */
+  stopping = false;
+
+  constructor(readonly options: AdopterOptions) {
+    this.#vips = new Set(options.vips.map((vip) => vip.toString('latin1')));
+  }
+
+  /** Restores an offered connection. Throws a RejectedOffer. */
+  prepare(bytes: Buffer, offset: number, length: number): Prepared {
+    const began = performance.now();
+    try {
+      if (this.stopping) throw new RejectedOffer('stopping', 'agent is stopping');
+      checkSnapshot(bytes, offset, length);
+      const vip = bytes.toString('latin1', offset + FLOW + 16, offset + FLOW + 32);
+      if (!this.#vips.has(vip)) throw new RejectedOffer('vip_not_allowed', 'not one of vips');
+      const fd = this.#restorer.restore(bytes, offset);
+      const flow = Buffer.from(bytes.subarray(offset + FLOW, offset + FLOW + FLOW_BYTES));
+      const now = performance.now();
+      this.options.restored((now - began) / 1000);
+      return { fd, flow, unsent: unsentPart(bytes, offset, length), since: now };
+    } catch (error) {
+      this.results.rejected += 1;
+      throw rejection(error);
+    }
+  }
+
+  /** The commit point: from here on the connection is this host's. */
+  adopt(prepared: Prepared, id: HandoffId, front: string): void {
+    const { fd, flow, unsent } = prepared;
+    let taken: number;
+    try {
+      // The probe's answer brings the client's window, timestamp and a first RTT; steering is live, so it arrives.
+      taken = goLive(fd, unsent, true);
+    } catch (error) {
+      if (!(error instanceof RepairError)) throw error;
+      this.results.failed += 1;
+      release(fd);
+      return;
+    }
+    const socket = new Socket({ fd, allowHalfOpen: true, readable: true, writable: true });
+    socket.setNoDelay(true);
+    if (taken < unsent.length) socket.write(unsent.subarray(taken));
+    const connection = this.options.live.add(flow, id, front, socket);
+    this.results.ok += 1;
+    this.options.admit(socket, connection);
+  }
+
+  /** Forgets a prepared connection without a packet. */
+  discard(prepared: Prepared, result: 'aborted' | 'channel_lost'): void {
+    this.results[result] += 1;
+    release(prepared.fd);
+  }
+
+  close(): void {
+    this.#restorer.close();
+  }
+}
+
+/** The offers of one channel that wait for the front's decision. */
+export class PreparedOffers {
+  readonly #prepared = new Map<string, Prepared>();
+
+  constructor(private readonly adopter: Adopter) {}
+
+  get size(): number {
+    return this.#prepared.size;
+  }
+
+  /** Flows that are prepared: the front may have steered them already. */
+  *flows(): Iterable<{ flow: Buffer; id: HandoffId }> {
+    for (const [key, { flow }] of this.#prepared) {
+      const [epoch = 0, sequence = 0] = key.split('.').map(Number);
+      yield { flow, id: { epoch, sequence } };
+    }
+  }
+
+  /** Throws a RejectedOffer. */
+  offer(id: HandoffId, bytes: Buffer, offset: number, length: number): void {
+    if (this.#prepared.size >= MOST_PREPARED) this.#discardOverdue();
+    if (this.#prepared.size >= MOST_PREPARED || this.#prepared.has(keyOf(id))) {
+      this.adopter.results.rejected += 1;
+      throw new RejectedOffer('too_many_offers', `${this.#prepared.size} offers wait for a decision`);
+    }
+    this.#prepared.set(keyOf(id), this.adopter.prepare(bytes, offset, length));
+  }
+
+  commit(id: HandoffId, front: string): void {
+    const prepared = this.#take(id);
+    if (prepared !== undefined) this.adopter.adopt(prepared, id, front);
+  }
+
+  abort(id: HandoffId): void {
+    const prepared = this.#take(id);
+    if (prepared !== undefined) this.adopter.discard(prepared, 'aborted');
+  }
+
+  /** The channel is gone: nobody can commit any more. */
+  channelLost(): void {
+    for (const prepared of this.#prepared.values()) this.adopter.discard(prepared, 'channel_lost');
+    this.#prepared.clear();
+  }
+
+  #take(id: HandoffId): Prepared | undefined {
+    const prepared = this.#prepared.get(keyOf(id));
+    this.#prepared.delete(keyOf(id));
+    return prepared;
+  }
+
+  /** Insertion order is time order, so the overdue ones come first. */
+  #discardOverdue(): void {
+    const limit = performance.now() - DECISION_MS;
+    for (const [key, prepared] of this.#prepared) {
+      if (prepared.since > limit) return;
+      this.#prepared.delete(key);
+      this.adopter.discard(prepared, 'aborted');
+    }
+  }
+}
+
+/** An offer that the agent does not take; `reason` goes to the front, the message to the log. */
+export class RejectedOffer extends Error {
+  constructor(
+    readonly reason: RejectReason,
+    message: string,
+  ) {
+    super(message);
+    this.name = 'RejectedOffer';
+  }
+}
+
+function keyOf(id: HandoffId): string {
+  return `${id.epoch}.${id.sequence}`;
+}
+
+function rejection(error: unknown): unknown {
+  if (!(error instanceof RepairError)) return error;
+  const { code } = error;
+  const known =
+    code === 'not_permitted' || code === 'vip_not_local' || code === 'address_in_use' || code === 'malformed_snapshot';
+  return new RejectedOffer(known ? code : 'kernel', error.message);
+}

@@ -1,0 +1,144 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import type { AgentConfig } from '../config/model';
+import { parseAddress } from '../kernel/flow';
+import { raiseFileLimit } from '../kernel/libc';
+import { createAdmin, listenAdmin } from '../observe/admin';
+import { DurationHistogram } from '../observe/duration-histogram';
+import { createRegistry } from '../observe/registry';
+import type { StatsSnapshot } from '../observe/stats';
+import { prepareFreeze } from '../repair/freeze';
+import { addAgentRoutes } from './admin-routes';
+import { Adopter, ADOPTION_RESULTS } from './adopter';
+import { ControlServer } from './control-server';
+import { LiveConnections } from './live-connections';
+import { manageVips, missingVips } from './vips';
+
+/** How long a stopping agent lets running requests finish. */
+const GRACE_MS = 10_000;
+const STOP_POLL_MS = 20;
+
+/** An agent: takes connections over from fronts and gives them to an http.Server as ordinary ones. */
+export class Agent {
+  readonly live: LiveConnections;
+  readonly adopter: Adopter;
+  readonly control: ControlServer;
+  readonly #restoreDuration = new DurationHistogram();
+  readonly #requests = new Map<number, number>();
+  /** Sockets that came from a front: the server may have others. */
+  readonly #adopted = new WeakSet<Socket>();
+  #admin: FastifyInstance | undefined;
+  #serving = false;
+
+  private constructor(
+    readonly config: AgentConfig,
+    private readonly server: Server,
+    private readonly logger: Logger,
+  ) {
+    this.live = new LiveConnections((connection) => this.control.reportClosed(connection));
+    this.adopter = new Adopter({
+      vips: config.vips.map(({ host }) => parseAddress(host)),
+      live: this.live,
+      admit: (socket) => this.#admit(socket),
+      restored: (seconds) => this.#restoreDuration.observe(seconds),
+    });
+    const self = { node: config.node, vips: config.vips.map(({ host }) => host) };
+    this.control = new ControlServer(self, this.adopter, logger);
+    server.on('request', this.#countRequest);
+    server.on('checkContinue', this.#countRequest);
+  }
+
+  /** Starts an agent for a server; throws an Error whose message names the step and the cause. */
+  static async start(config: AgentConfig, server: Server, logger: Logger): Promise<Agent> {
+    raiseFileLimit();
+    prepareFreeze();
+    if (config.manage_vips) {
+      for (const done of manageVips(config.vips)) logger.info({ done }, 'manage_vips');
+    }
+    const missing = missingVips(config.vips).map(({ host }) => host);
+    if (missing.length > 0) {
+      logger.error({ vips: missing }, 'VIPs are not addresses of this host: offers for them will be rejected');
+    }
+    const agent = new Agent(config, server, logger);
+    try {
+      await agent.#start();
+    } catch (error) {
+      await agent.stop();
+      throw error;
+    }
+    logger.info({ control: config.control.listen, vips: config.vips.map(({ host }) => host) }, 'agent is serving');
+    return agent;
+  }
+
+  get serving(): boolean {
+    return this.#serving;
+  }
+
+  /**
+   * Takes no more connections and lets running requests finish for a while. Connections that are still there then are
+   * closed: their clients may have to ask again.
+   */
+  async stop(): Promise<void> {
+    this.#serving = false;
+    this.adopter.stopping = true;
+    this.server.closeIdleConnections();
+    const deadline = performance.now() + GRACE_MS;
+    while (this.live.size > 0 && performance.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, STOP_POLL_MS));
+      this.server.closeIdleConnections();
+    }
+    for (const { socket } of this.live) socket.destroy();
+    this.server.off('request', this.#countRequest);
+    this.server.off('checkContinue', this.#countRequest);
+    this.control.close();
+    this.adopter.close();
+    await this.#admin?.close();
+  }
+
+  async #start(): Promise<void> {
+    await this.control.listen(this.config.control.listen);
+    this.#serving = true;
+    if (this.config.admin === undefined) return;
+    const registry = createRegistry('agent', () => Promise.resolve(this.#collect()));
+    this.#admin = createAdmin({ registry, ready: () => this.#serving, logger: this.logger });
+    addAgentRoutes(this.#admin, this);
+    const address = await listenAdmin(this.#admin, this.config.admin.listen);
+    this.logger.info(address, 'admin API is listening');
+  }
+
+  /** Every adopted connection passes here on its way to the server, and nowhere else. */
+  #admit(socket: Socket): void {
+    this.#adopted.add(socket);
+    this.server.emit('connection', socket);
+  }
+
+  readonly #countRequest = (request: IncomingMessage, response: ServerResponse): void => {
+    if (!this.#adopted.has(request.socket)) return;
+    response.once('close', () => {
+      const code = response.statusCode;
+      this.#requests.set(code, (this.#requests.get(code) ?? 0) + 1);
+    });
+  };
+
+  #collect(): StatsSnapshot {
+    return {
+      samples: [
+        ...ADOPTION_RESULTS.map((result) => ({
+          name: 'agent_adoptions_total',
+          labels: { result },
+          value: this.adopter.results[result],
+        })),
+        ...[...this.#requests].map(([code, value]) => ({
+          name: 'agent_requests_total',
+          labels: { code: String(code) },
+          value,
+        })),
+        { name: 'agent_connections', labels: {}, value: this.live.size },
+        { name: 'agent_response_bytes_total', labels: {}, value: this.live.bytesWritten },
+      ],
+      histograms: [this.#restoreDuration.sample('agent_restore_duration_seconds', {})],
+    };
+  }
+}

@@ -1,0 +1,171 @@
+import { createServer, type Server, type Socket } from 'node:net';
+import type { Logger } from 'pino';
+import type { Endpoint } from '../config/model';
+import { Channel } from '../wire/channel';
+import * as frames from '../wire/frames';
+import { decodeFrontHello, encodeAgentHello, type FrontHello } from '../wire/hello';
+import { readId, type FlowRecord } from '../wire/link';
+import { MOST_PREPARED, PreparedOffers, RejectedOffer, type Adopter } from './adopter';
+
+/** Fronts times their accepting threads, twice over for reconnects: far more than a cluster has. */
+const MOST_CHANNELS = 1024;
+/** A front says hello at once. */
+const HELLO_TIMEOUT_MS = 3000;
+/** Closed flows are reported together: nothing depends on hearing of one sooner, since entries linger anyway. */
+const REPORT_MS = 20;
+const LOG_INTERVAL_MS = 1000;
+
+interface FrontChannel {
+  readonly channel: Channel;
+  readonly prepared: PreparedOffers;
+  hello?: FrontHello;
+}
+
+/** The agent's end of the control protocol: takes offers from fronts and tells their keepers what has closed. */
+export class ControlServer {
+  readonly #server: Server;
+  readonly #channels = new Set<FrontChannel>();
+  #closed: FlowRecord[] = [];
+  #reportTimer: NodeJS.Timeout | undefined;
+  #loggedAt = -LOG_INTERVAL_MS;
+
+  constructor(
+    private readonly self: { readonly node: string; readonly vips: readonly string[] },
+    private readonly adopter: Adopter,
+    private readonly logger: Logger,
+  ) {
+    this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
+    this.#server.maxConnections = MOST_CHANNELS;
+  }
+
+  /** Binds the control address; throws an Error that names it. */
+  async listen(endpoint: Endpoint): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', (cause) =>
+        reject(new Error(`control.listen ${endpoint.host}:${endpoint.port}: ${cause.message}`, { cause })),
+      );
+      this.#server.listen(endpoint.port, endpoint.host, resolve);
+    });
+  }
+
+  /** Says that a live connection is over. */
+  reportClosed(record: FlowRecord): void {
+    this.#closed.push({ flow: record.flow, id: record.id });
+    this.#reportTimer ??= setTimeout(this.#report, REPORT_MS);
+  }
+
+  /** Offers that wait for a decision, over all channels. */
+  get prepared(): number {
+    let total = 0;
+    for (const { prepared } of this.#channels) total += prepared.size;
+    return total;
+  }
+
+  fronts(): { node: string; role: string; prepared: number }[] {
+    return [...this.#channels].flatMap(({ hello, prepared }) =>
+      hello === undefined ? [] : [{ ...hello, prepared: prepared.size }],
+    );
+  }
+
+  close(): void {
+    clearTimeout(this.#reportTimer);
+    this.#report();
+    this.#server.close();
+    for (const { channel } of this.#channels) channel.close('stopping', 'agent is stopping');
+  }
+
+  #accept(socket: Socket): void {
+    const peer = `${socket.remoteAddress ?? '?'}:${socket.remotePort ?? 0}`;
+    const channel = new Channel(socket, {
+      onFrame: (type, bytes, offset, length) => this.#receive(front, type, bytes, offset, length),
+      onClose: (cause) => {
+        clearTimeout(helloTimer);
+        this.#channels.delete(front);
+        front.prepared.channelLost();
+        const level = front.hello === undefined ? 'warn' : 'info';
+        this.logger[level]({ peer, front: front.hello?.node, role: front.hello?.role, cause }, 'channel closed');
+      },
+    });
+    const front: FrontChannel = { channel, prepared: new PreparedOffers(this.adopter) };
+    const helloTimer = setTimeout(() => channel.close('no hello', 'no hello in time'), HELLO_TIMEOUT_MS);
+    this.#channels.add(front);
+  }
+
+  #receive(front: FrontChannel, type: number, bytes: Buffer, offset: number, length: number): void {
+    if (front.hello === undefined) {
+      if (type !== frames.HELLO) throw new frames.ProtocolError(`frame of type ${type} before HELLO`);
+      this.#greet(front, decodeFrontHello(bytes.toString('utf8', offset, offset + length)));
+      return;
+    }
+    switch (type) {
+      case frames.OFFER:
+        this.#offer(front, bytes, offset, length);
+        return;
+      case frames.COMMIT:
+        front.prepared.commit(readId(bytes, offset, length), front.hello.node);
+        return;
+      case frames.ABORT:
+        front.prepared.abort(readId(bytes, offset, length));
+        return;
+      default:
+        throw new frames.ProtocolError(`a front does not send frames of type ${type}`);
+    }
+  }
+
+  #greet(front: FrontChannel, hello: FrontHello): void {
+    front.hello = hello;
+    this.logger.info({ front: hello.node, role: hello.role }, 'channel opened');
+    front.channel.sendText(frames.HELLO, encodeAgentHello({ ...this.self, offers: MOST_PREPARED }));
+    if (hello.role === 'keeper') this.#listFlows(front);
+  }
+
+  #offer(front: FrontChannel, bytes: Buffer, offset: number, length: number): void {
+    const { epoch, sequence } = readId(bytes, offset, length);
+    const at = offset + frames.ID_BYTES;
+    try {
+      front.prepared.offer({ epoch, sequence }, bytes, at, length - frames.ID_BYTES);
+      front.channel.sendId(frames.PREPARED, epoch, sequence);
+    } catch (error) {
+      if (!(error instanceof RejectedOffer)) throw error;
+      front.channel.sendRejected(epoch, sequence, error.reason);
+      this.#logRejected(error);
+    }
+  }
+
+  /** Every live flow of this front, and the prepared ones, which it may have steered already. */
+  #listFlows(keeper: FrontChannel): void {
+    const node = keeper.hello?.node;
+    const flows: FlowRecord[] = [];
+    for (const connection of this.adopter.options.live) {
+      if (connection.front === node) flows.push(connection);
+    }
+    for (const { hello, prepared } of this.#channels) {
+      if (hello?.node === node) flows.push(...prepared.flows());
+    }
+    for (let at = 0; ; at += frames.MAX_FLOW_RECORDS) {
+      const last = at + frames.MAX_FLOW_RECORDS >= flows.length;
+      keeper.channel.sendFlows(frames.FLOWS, flows.slice(at, at + frames.MAX_FLOW_RECORDS), last);
+      if (last) return;
+    }
+  }
+
+  /** All keepers hear of all flows: one that never had a flow ignores it. */
+  readonly #report = (): void => {
+    this.#reportTimer = undefined;
+    const closed = this.#closed;
+    this.#closed = [];
+    for (let at = 0; at < closed.length; at += frames.MAX_FLOW_RECORDS) {
+      const part = closed.slice(at, at + frames.MAX_FLOW_RECORDS);
+      for (const { channel, hello } of this.#channels) {
+        if (hello?.role === 'keeper') channel.sendFlows(frames.CLOSED, part);
+      }
+    }
+  };
+
+  #logRejected(error: RejectedOffer): void {
+    const now = performance.now();
+    if (now - this.#loggedAt < LOG_INTERVAL_MS) return;
+    this.#loggedAt = now;
+    this.logger.warn({ reason: error.reason, detail: error.message }, 'offer rejected');
+  }
+}

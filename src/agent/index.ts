@@ -1,0 +1,37 @@
+/**
+ * `baton/agent`: makes a Node service its own agent.
+ *
+ *   import { attach } from 'baton/agent';
+ *   const agent = await attach(server, { node: 'b1', control: { listen: '198.18.0.21:7400', insecure: true },
+ *                                        vips: ['198.19.0.1'] });
+ *   ...
+ *   await agent.stop();
+ *
+ * The server gets adopted connections as ordinary ones: `req.socket.remoteAddress` is the client's.
+ */
+import type { Logger } from 'pino';
+import { parseAgentConfigObject } from '../config/load';
+import { createLogger } from '../observe/log';
+import { serverOf, type Application } from './adapters';
+import { Agent } from './agent';
+
+export type { Agent, Application };
+
+export interface AttachOptions {
+  /** Where the agent logs; JSON lines to stdout unless given. */
+  readonly logger?: Logger;
+}
+
+/**
+ * Attaches an agent to an application: a (req, res) handler, an http.Server or a Fastify instance. `config` has the keys
+ * of agent.yaml without `serve`. Resolves when fronts may connect; throws an Error with one line per problem of the
+ * configuration, or the step that failed.
+ */
+export async function attach(application: Application, config: unknown, options: AttachOptions = {}): Promise<Agent> {
+  const loaded = parseAgentConfigObject(config);
+  if (!loaded.ok) {
+    throw new Error(`agent configuration: ${loaded.problems.map(({ message }) => message).join('\n')}`);
+  }
+  const logger = options.logger ?? createLogger({ node: loaded.config.node, component: 'agent' });
+  return Agent.start(loaded.config, await serverOf(application), logger);
+}

@@ -1,0 +1,46 @@
+import type { Socket } from 'node:net';
+import type { HandoffId } from '../steer/flow-table';
+import type { FlowRecord } from '../wire/link';
+
+/** An adopted connection that this agent serves. */
+export interface LiveConnection extends FlowRecord {
+  /** Node name of the front that handed it over. */
+  readonly front: string;
+  readonly socket: Socket;
+  /** performance.now() when it went live. */
+  readonly since: number;
+}
+
+/** Every adopted connection, from COMMIT until its socket is closed: the truth about flows. */
+export class LiveConnections implements Iterable<LiveConnection> {
+  readonly #live = new Set<LiveConnection>();
+  #closedBytes = 0;
+
+  constructor(private readonly onClosed: (connection: LiveConnection) => void) {}
+
+  add(flow: Buffer, id: HandoffId, front: string, socket: Socket): LiveConnection {
+    const connection: LiveConnection = { flow, id, front, socket, since: performance.now() };
+    this.#live.add(connection);
+    socket.once('close', () => {
+      this.#live.delete(connection);
+      this.#closedBytes += socket.bytesWritten;
+      this.onClosed(connection);
+    });
+    return connection;
+  }
+
+  get size(): number {
+    return this.#live.size;
+  }
+
+  /** Octets written to clients by all adopted connections so far. */
+  get bytesWritten(): number {
+    let total = this.#closedBytes;
+    for (const { socket } of this.#live) total += socket.bytesWritten;
+    return total;
+  }
+
+  [Symbol.iterator](): Iterator<LiveConnection> {
+    return this.#live[Symbol.iterator]();
+  }
+}

@@ -1,0 +1,87 @@
+/**
+ * Makes the VIPs addresses of this host without announcing them to the network: they belong to the front there.
+ *
+ * On lo they are local for restored sockets and for packets that arrive; arp_ignore and arp_announce keep the host from
+ * answering or asking ARP for them (neighbour discovery never answers for addresses of another interface).
+ */
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+import { formatAddress, parseAddress } from '../kernel/flow';
+
+export interface Vip {
+  readonly host: string;
+  readonly family: 4 | 6;
+}
+
+/** A sysctl that hosting VIPs needs: its path under /proc/sys, whether a value will do, what to write, and why. */
+interface Sysctl {
+  readonly path: string;
+  readonly holds: (value: number) => boolean;
+  readonly value: number;
+}
+
+const SYSCTLS: readonly Sysctl[] = [
+  // Answer ARP only for addresses of the interface that was asked.
+  { path: 'net/ipv4/conf/all/arp_ignore', holds: (value) => value >= 1, value: 1 },
+  // Never put a VIP into an ARP request as the sender.
+  { path: 'net/ipv4/conf/all/arp_announce', holds: (value) => value === 2, value: 2 },
+  // Clients' packets may arrive through the front while their route points elsewhere: strict checks would drop them.
+  { path: 'net/ipv4/conf/all/rp_filter', holds: (value) => value !== 1, value: 2 },
+  // A client that reuses a port must not find it blocked by this host's TIME_WAIT.
+  { path: 'net/ipv4/tcp_tw_reuse', holds: (value) => value === 1, value: 1 },
+];
+
+/** VIPs that are not addresses of this host. */
+export function missingVips(vips: readonly Vip[]): Vip[] {
+  const own = new Set(
+    Object.values(networkInterfaces()).flatMap((addresses) =>
+      (addresses ?? []).map(({ address }) => canonical(address.split('%')[0] ?? '')),
+    ),
+  );
+  return vips.filter(({ host }) => !own.has(canonical(host)));
+}
+
+/** Does what is missing and returns a line for each thing done; throws an Error that names the step. */
+export function manageVips(vips: readonly Vip[]): string[] {
+  const done: string[] = [];
+  for (const { path, holds, value } of SYSCTLS) {
+    if (holds(readSysctl(path))) continue;
+    writeSysctl(path, value);
+    done.push(`${path.replaceAll('/', '.')} = ${value}`);
+  }
+  for (const { host, family } of missingVips(vips)) {
+    addToLoopback(host, family);
+    done.push(`${host} added to lo`);
+  }
+  return done;
+}
+
+function addToLoopback(host: string, family: 4 | 6): void {
+  // Without duplicate address detection: the front has the address on purpose.
+  const options = family === 4 ? [`${host}/32`] : [`${host}/128`, 'nodad'];
+  try {
+    execFileSync('ip', ['address', 'replace', ...options.slice(0, 1), 'dev', 'lo', ...options.slice(1)], {
+      stdio: 'pipe',
+    });
+  } catch (cause) {
+    const said = String((cause as { stderr?: Buffer }).stderr ?? cause).trim();
+    throw new Error(`manage_vips: add ${host} to lo: ${said} (needs CAP_NET_ADMIN and iproute2)`, { cause });
+  }
+}
+
+function readSysctl(path: string): number {
+  return Number(readFileSync(`/proc/sys/${path}`, 'utf8'));
+}
+
+function writeSysctl(path: string, value: number): void {
+  try {
+    writeFileSync(`/proc/sys/${path}`, String(value));
+  } catch (cause) {
+    throw new Error(`manage_vips: set ${path.replaceAll('/', '.')} to ${value}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function canonical(address: string): string {
+  return formatAddress(parseAddress(address));
+}

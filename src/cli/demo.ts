@@ -1,0 +1,2 @@
+import type { Command } from './command';
+export const demo: Command = () => Promise.reject(new Error('later'));

@@ -1,0 +1,107 @@
+import { LineCounter, isMap, isScalar, isSeq, parseDocument, visit } from 'yaml';
+import type { Document, ErrorCode, Node, ParsedNode } from 'yaml';
+import { failed, quote } from './problems';
+import type { Loaded, Locator, Part, Path, Problem } from './problems';
+
+/** A configuration as plain data, and where each part of it is written. */
+export interface Source {
+  readonly value: unknown;
+  readonly locate: Locator;
+}
+
+/** Offset in the text -> 1-based line and column. */
+type Position = (offset: number) => { readonly line: number; readonly column: number };
+
+const TOO_DEEP = 'YAML: nested too deeply';
+
+/** What is said instead of the parser's own words, by its error code. */
+const OWN_MESSAGES = new Map<ErrorCode, string>([
+  ['MULTIPLE_DOCS', 'a second YAML document: a file holds one configuration'],
+  ['RESOURCE_EXHAUSTION', TOO_DEEP],
+]);
+
+/** YAML 1.2 text -> plain data with positions. Never throws: whatever is wrong with the text is a problem. */
+export function parseYaml(text: string): Loaded<Source> {
+  try {
+    return compose(text);
+  } catch (error) {
+    // The composer recurses once per level of nesting and knows no limit but the stack.
+    if (!(error instanceof RangeError)) throw error;
+    return failed([{ line: 1, column: 1, message: TOO_DEEP }]);
+  }
+}
+
+function compose(text: string): Loaded<Source> {
+  const lines = new LineCounter();
+  // A %YAML directive or a tag must not bring in the types of YAML 1.1 (dates, sets, octal numbers): `schema` and
+  // `resolveKnownTags` pin the core types.
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    prettyErrors: false,
+    schema: 'core',
+    resolveKnownTags: false,
+    logLevel: 'error',
+    // The library compares each key with all before it: 20 s for 60,000 keys. See structureProblems().
+    uniqueKeys: false,
+  });
+  const position: Position = (offset) => {
+    const { line, col } = lines.linePos(offset);
+    return { line: Math.max(1, line), column: Math.max(1, col) };
+  };
+  const problems = [...syntaxProblems(document, position), ...structureProblems(document, position)];
+  if (problems.length > 0) return failed(problems);
+
+  const { contents } = document;
+  const value: unknown = document.toJS({ maxAliasCount: 0 });
+  return { ok: true, config: { value, locate: (path, part) => position(offsetOf(contents, path, part)) } };
+}
+
+/** Errors and warnings alike: a warning is about a tag or directive whose effect would be silently lost. */
+function syntaxProblems(document: Document.Parsed, position: Position): Problem[] {
+  return [...document.errors, ...document.warnings].map(({ code, message, pos }) => ({
+    ...position(pos[0]),
+    message: OWN_MESSAGES.get(code) ?? `YAML: ${message.replace(/\s*\n[^]*/, '')}`,
+  }));
+}
+
+/**
+ * What is sound YAML and still refused: duplicate keys, one of which would be ignored, and aliases, which save few
+ * lines in a file of this kind and make documents that grow exponentially possible.
+ */
+function structureProblems(document: Document.Parsed, position: Position): Problem[] {
+  const problems: Problem[] = [];
+  const add = (node: Node, message: string) => problems.push({ ...position(node.range?.[0] ?? 0), message });
+  visit(document, {
+    Alias: (_, alias) => void add(alias, 'YAML aliases are not supported: repeat the value'),
+    Map: (_, { items }) => {
+      const seen = new Set<string>();
+      for (const { key } of items) {
+        if (!isScalar(key)) continue;
+        const name = String(key.value);
+        if (seen.has(name)) add(key, `the key ${quote(name)} is given twice`);
+        seen.add(name);
+      }
+    },
+  });
+  return problems;
+}
+
+/** Where the value (or its key) at a path starts; the innermost part that exists if the path leads to nothing. */
+function offsetOf(root: ParsedNode | null, path: Path, part: Part): number {
+  let node = root;
+  let offset = root?.range[0] ?? 0;
+  for (const [depth, step] of path.entries()) {
+    if (isSeq<ParsedNode>(node)) {
+      node = node.items[Number(step)] ?? null;
+    } else if (isMap<ParsedNode, ParsedNode | null>(node)) {
+      const pair = node.items.find(({ key }) => isScalar(key) && String(key.value) === step);
+      if (!pair) return offset;
+      offset = pair.key.range[0];
+      if (part === 'key' && depth === path.length - 1) return offset;
+      node = pair.value;
+    }
+    if (!node) return offset;
+    offset = node.range[0];
+  }
+  return offset;
+}

@@ -1,0 +1,102 @@
+import { Type } from '@sinclair/typebox';
+import type { Static, TProperties, TSchema, TUnsafe } from '@sinclair/typebox';
+import { DURATION_SPELLING } from './durations';
+
+/**
+ * The vocabulary of the schemas. Beside JSON Schema, a field has `description` (the reference page is made of them),
+ * `format` (checked by the parsers of this room) and `expected` (what a message says the value should have been).
+ *
+ * A key with a `default` counts as required in the types: the validator fills it in before it looks.
+ */
+
+/** Routes are tried in turn and backends are checked one by one, so neither list may grow without a bound. */
+const MAX_LIST = 1024;
+/** Long enough for any path or header value that somebody would route by. */
+const MAX_TEXT = 1024;
+
+/** A mapping with these keys and no others. */
+export function mapping<P extends TProperties>(description: string, properties: P, options: object = {}) {
+  return Type.Object(properties, { description, additionalProperties: false, ...options });
+}
+
+/** A mapping all of whose keys may be left out, and so the mapping itself. */
+export function settings<P extends TProperties>(description: string, properties: P) {
+  return mapping(description, properties, { default: {} });
+}
+
+/** A mapping from names that the operator chooses. */
+export function mapOf<T extends TSchema>(description: string, key: TSchema, value: T, options: object = {}) {
+  return Type.Unsafe<Record<string, Static<T>>>({
+    type: 'object',
+    propertyNames: key,
+    additionalProperties: value,
+    maxProperties: MAX_LIST,
+    description,
+    ...options,
+  });
+}
+
+/** At least one of something. */
+export function listOf<T extends TSchema>(description: string, items: T) {
+  return Type.Array(items, { description, minItems: 1, maxItems: MAX_LIST });
+}
+
+/** One text, or a list of them; a union of types and not `anyOf`, so that each wrong entry gets its own message. */
+export function oneOrMore(description: string, item: TUnsafe<string>) {
+  return Type.Unsafe<string | string[]>({
+    ...item,
+    type: ['string', 'array'],
+    items: item,
+    minItems: 1,
+    maxItems: MAX_LIST,
+    description,
+  });
+}
+
+export function text(description: string, expected: string, options: object): TUnsafe<string> {
+  return Type.Unsafe<string>({ type: 'string', maxLength: MAX_TEXT, description, expected, ...options });
+}
+
+/** A name is a metric label, a part of an admin path and a word in logs, so it has no room for surprises. */
+export function name(description: string) {
+  const expected = 'a name of 1 to 64 letters, digits, ".", "_" or "-"';
+  return text(description, expected, { pattern: '^[A-Za-z0-9._-]{1,64}$' });
+}
+
+export function file(description: string) {
+  return text(description, 'a path', { minLength: 1 });
+}
+
+export function choice<const V extends readonly string[]>(
+  description: string,
+  values: V,
+  options: object = {},
+) {
+  const expected = `one of ${values.join(', ')}`;
+  return Type.Unsafe<V[number]>({ type: 'string', enum: values, description, expected, ...options });
+}
+
+export function integer(description: string, minimum: number, maximum: number, fallback: number) {
+  const expected = `a whole number from ${minimum} to ${maximum}`;
+  return Type.Integer({ minimum, maximum, default: fallback, description, expected });
+}
+
+export function duration(description: string, fallback: string) {
+  return text(description, DURATION_SPELLING, { format: 'duration', default: fallback });
+}
+
+export function address(description: string) {
+  return text(description, 'an IP address', { format: 'address' });
+}
+
+export function endpoint(description: string, options: object = {}) {
+  return text(description, 'ADDRESS:PORT', { format: 'endpoint', ...options });
+}
+
+/** Where this process listens for its operator: port 0 lets the kernel choose. */
+export function adminListen(fallback: string) {
+  return endpoint('Address and port of the admin API and the metrics; port 0 takes any free port.', {
+    format: 'endpoint-or-any-port',
+    default: fallback,
+  });
+}

@@ -1,0 +1,117 @@
+import { formatEndpoint, parseAddress, parseEndpoint } from './addresses';
+import { checkControl } from './control';
+import { didYouMean } from './nearest';
+import type { Path, ProblemReport } from './problems';
+import type { FrontInput } from './schema';
+
+type Pools = FrontInput['pools'];
+type PoolInput = Pools[string];
+type BackendInput = PoolInput['backends'][number];
+
+/** What must hold between the parts of a front's configuration, once each part is well-formed by itself. */
+export function checkFront(input: FrontInput, report: ProblemReport): void {
+  checkControl(input.control, report);
+  checkListeners(input.listeners, report);
+  checkRoutes(input, report);
+  for (const [name, pool] of Object.entries(input.pools)) checkPool(name, pool, report);
+  checkNextHops(input, report);
+  checkIdentities(input.pools, report);
+}
+
+function checkListeners(listeners: FrontInput['listeners'], report: ProblemReport): void {
+  const names = new Set<string>();
+  const binds = new Set<string>();
+  listeners.forEach(({ name, bind }, index) => {
+    unique(names, name, ['listeners', index, 'name'], report);
+    unique(binds, canonical(bind), ['listeners', index, 'bind'], report);
+  });
+}
+
+function checkRoutes({ routes, pools }: FrontInput, report: ProblemReport): void {
+  let catchAll: number | undefined;
+  routes.forEach(({ match = {}, pool }, index) => {
+    if (!Object.hasOwn(pools, pool)) {
+      report.add(
+        ['routes', index, 'pool'],
+        `there is no pool "${pool}"${didYouMean(pool, Object.keys(pools))}`,
+      );
+    }
+    const headers = new Set<string>();
+    for (const header of Object.keys(match.headers ?? {})) {
+      unique(headers, header.toLowerCase(), ['routes', index, 'match', 'headers', header], report);
+    }
+    if (catchAll !== undefined) {
+      report.add(['routes', index], `is never reached: routes[${catchAll}] takes everything`);
+    } else if (Object.keys(match).length === 0) {
+      catchAll = index;
+    }
+  });
+}
+
+function checkPool(name: string, pool: PoolInput, report: ProblemReport): void {
+  if (pool.hash !== undefined && pool.balance !== 'maglev') {
+    report.add(['pools', name, 'hash'], `only balance maglev hashes, not ${pool.balance}`);
+  }
+  const needsHttp = pool.health ? 'health' : pool.fallback === 'proxy' ? 'fallback: proxy' : undefined;
+  const names = new Set<string>();
+  pool.backends.forEach((backend, index) => {
+    const path = ['pools', name, 'backends', index];
+    unique(names, backend.name, [...path, 'name'], report);
+    if (needsHttp && backend.http === undefined)
+      report.add(path, `key "http" is missing: ${needsHttp} needs it`);
+  });
+}
+
+/** Steering sends a flow's packets to a next hop of the flow's own family. */
+function checkNextHops({ listeners, pools }: FrontInput, report: ProblemReport): void {
+  const listenerOf = new Map(listeners.map(({ name, bind }) => [parseEndpoint(bind)?.family, name]));
+  forEachBackend(pools, ({ via }, path) => {
+    const hops = [via].flat();
+    const families = new Set<number | undefined>();
+    hops.forEach((hop, index) => {
+      const family = parseAddress(hop)?.family;
+      if (families.has(family))
+        report.add([...path, 'via', index], `a second next hop for IPv${String(family)}`);
+      families.add(family);
+    });
+    for (const [family, listener] of listenerOf) {
+      if (families.has(family)) continue;
+      report.add([...path, 'via'], `no IPv${String(family)} next hop, which listener "${listener}" needs`);
+    }
+  });
+}
+
+/** A backend's name is its label in metrics and its agent's identity, so the two belong together in every pool. */
+function checkIdentities(pools: Pools, report: ProblemReport): void {
+  const agentOf = new Map<string, string>();
+  const nameOf = new Map<string, string>();
+  forEachBackend(pools, ({ name, agent: written }, path) => {
+    const agent = canonical(written);
+    const otherAgent = agentOf.get(name) ?? agent;
+    const otherName = nameOf.get(agent) ?? name;
+    if (otherAgent !== agent) {
+      report.add([...path, 'agent'], `backend "${name}" has the agent ${otherAgent} elsewhere`);
+    } else if (otherName !== name) {
+      report.add([...path, 'agent'], `the agent ${agent} is the backend "${otherName}" elsewhere`);
+    }
+    agentOf.set(name, otherAgent);
+    nameOf.set(agent, otherName);
+  });
+}
+
+function forEachBackend(pools: Pools, visit: (backend: BackendInput, path: Path) => void): void {
+  for (const [pool, { backends }] of Object.entries(pools)) {
+    backends.forEach((backend, index) => visit(backend, ['pools', pool, 'backends', index]));
+  }
+}
+
+function unique(seen: Set<string>, value: string, path: Path, report: ProblemReport): void {
+  if (seen.has(value)) report.add(path, `"${value}" is already taken`);
+  seen.add(value);
+}
+
+/** One spelling per endpoint: IPv6 has many. */
+function canonical(text: string): string {
+  const endpoint = parseEndpoint(text);
+  return endpoint ? formatEndpoint(endpoint) : text;
+}

@@ -1,0 +1,115 @@
+/**
+ * A configuration after loading: durations in milliseconds, addresses split, paths absolute, defaults filled in.
+ * The YAML spelling of the same keys is in schema.ts; load.ts turns one into the other.
+ */
+
+/** An IP address and port; `family` is 4 or 6, `host` has no brackets. */
+export interface Endpoint {
+  readonly host: string;
+  readonly port: number;
+  readonly family: 4 | 6;
+}
+
+export interface ListenerConfig {
+  readonly name: string;
+  readonly bind: Endpoint;
+  readonly protocol: 'http' | 'tls' | 'tcp';
+}
+
+export interface RouteMatchConfig {
+  /** Exact host or `*.suffix`, lower case; any of the list matches. */
+  readonly host?: readonly string[];
+  readonly path?: readonly string[];
+  readonly path_prefix?: readonly string[];
+  readonly method?: readonly string[];
+  /** Header name in lower case -> exact value. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface RouteConfig {
+  readonly match?: RouteMatchConfig;
+  readonly pool: string;
+}
+
+export interface HealthConfig {
+  readonly path: string;
+  readonly interval: number;
+  readonly timeout: number;
+  readonly rise: number;
+  readonly fall: number;
+}
+
+export interface BackendConfig {
+  readonly name: string;
+  readonly agent: Endpoint;
+  /** On-link next hops that lead to the backend: at most one per family. */
+  readonly via: readonly { readonly host: string; readonly family: 4 | 6 }[];
+  /** Where health checks and the proxy fallback connect. */
+  readonly http?: Endpoint;
+  readonly weight: number;
+}
+
+export type BalancePolicy = 'round-robin' | 'least-connections' | 'random-two' | 'maglev';
+
+export interface PoolConfig {
+  readonly name: string;
+  readonly balance: BalancePolicy;
+  readonly hash?: string;
+  readonly health?: HealthConfig;
+  readonly fallback: 'proxy' | 'refuse';
+  readonly backends: readonly BackendConfig[];
+}
+
+/** How the control channel is secured; exactly one of the two. */
+export interface ControlSecurity {
+  readonly insecure: boolean;
+  readonly tls?: {
+    readonly ca: string;
+    readonly cert: string;
+    readonly key: string;
+    readonly allow?: readonly string[];
+  };
+}
+
+export interface FrontConfig {
+  readonly kind: 'front';
+  readonly node: string;
+  readonly listeners: readonly ListenerConfig[];
+  readonly routes: readonly RouteConfig[];
+  readonly pools: readonly PoolConfig[];
+  readonly steering: { readonly interface: string; readonly pin: string; readonly max_flows: number };
+  readonly control: ControlSecurity;
+  readonly admin: { readonly listen: Endpoint };
+  /** Milliseconds. */
+  readonly timeouts: {
+    readonly head: number;
+    readonly prepare: number;
+    readonly idle_flow: number;
+    readonly linger: number;
+  };
+  readonly limits: { readonly head_bytes: number; readonly connections: number };
+  /** Accepting threads, `auto` already resolved to the number of cores. */
+  readonly workers: number;
+}
+
+export type ServeConfig =
+  | { readonly kind: 'upstream'; readonly upstream: string }
+  | {
+      readonly kind: 'app';
+      /** Absolute path of the module. */
+      readonly app: string;
+      /** Where the app is served to ordinary connections too: health checks and the front's proxy fallback. */
+      readonly listen?: Endpoint;
+    };
+
+export interface AgentConfig {
+  readonly kind: 'agent';
+  readonly node: string;
+  readonly control: ControlSecurity & { readonly listen: Endpoint };
+  /** Only connections to these addresses may be restored. */
+  readonly vips: readonly { readonly host: string; readonly family: 4 | 6 }[];
+  readonly manage_vips: boolean;
+  /** Absent when the agent is a library inside the service (`attach`). */
+  readonly serve?: ServeConfig;
+  readonly admin?: { readonly listen: Endpoint };
+}

@@ -1,0 +1,125 @@
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { parseAddress, parseEndpoint } from './addresses';
+import { normaliseControl } from './control';
+import { parseDuration } from './durations';
+import type {
+  AgentConfig,
+  BackendConfig,
+  FrontConfig,
+  HealthConfig,
+  PoolConfig,
+  RouteConfig,
+  RouteMatchConfig,
+  ServeConfig,
+} from './model';
+import { MAX_WORKERS } from './schema';
+import type { AgentInput, FrontInput } from './schema';
+
+type RouteInput = FrontInput['routes'][number];
+type PoolInput = FrontInput['pools'][string];
+type BackendInput = PoolInput['backends'][number];
+type HealthInput = NonNullable<PoolInput['health']>;
+
+/** A front's configuration that passed every check -> what the programs work with. */
+export function normaliseFront(input: FrontInput, directory: string): FrontConfig {
+  const { head, prepare, idle_flow, linger } = input.timeouts;
+  return {
+    kind: 'front',
+    node: input.node,
+    listeners: input.listeners.map((listener) => ({ ...listener, bind: endpoint(listener.bind) })),
+    routes: input.routes.map(normaliseRoute),
+    pools: Object.entries(input.pools).map(([name, pool]) => normalisePool(name, pool)),
+    steering: { ...input.steering, pin: resolve(directory, input.steering.pin) },
+    control: normaliseControl(input.control, directory),
+    admin: { listen: endpoint(input.admin.listen) },
+    timeouts: {
+      head: duration(head),
+      prepare: duration(prepare),
+      idle_flow: duration(idle_flow),
+      linger: duration(linger),
+    },
+    limits: input.limits,
+    workers: input.workers === 'auto' ? Math.min(availableParallelism(), MAX_WORKERS) : input.workers,
+  };
+}
+
+/** An agent's configuration that passed every check -> what the programs work with. */
+export function normaliseAgent(input: AgentInput, directory: string): AgentConfig {
+  return {
+    kind: 'agent',
+    node: input.node,
+    control: { ...normaliseControl(input.control, directory), listen: endpoint(input.control.listen) },
+    vips: input.vips.map(address),
+    manage_vips: input.manage_vips,
+    ...(input.serve && { serve: normaliseServe(input.serve, directory) }),
+    ...(input.admin && { admin: { listen: endpoint(input.admin.listen) } }),
+  };
+}
+
+/** An empty match is no match: both take everything. */
+function normaliseRoute({ match, pool }: RouteInput): RouteConfig {
+  return match && Object.keys(match).length > 0 ? { match: normaliseMatch(match), pool } : { pool };
+}
+
+function normaliseMatch({ host, headers, ...rest }: NonNullable<RouteInput['match']>): RouteMatchConfig {
+  const lists = Object.entries(rest).map(([key, value]) => [key, [value].flat()] as const);
+  return {
+    ...(Object.fromEntries(lists) as Pick<RouteMatchConfig, keyof typeof rest>),
+    ...(host !== undefined && { host: [host].flat().map((name) => name.toLowerCase()) }),
+    ...(headers && { headers: lowerCaseKeys(headers) }),
+  };
+}
+
+function lowerCaseKeys(record: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key.toLowerCase(), value]));
+}
+
+function normalisePool(
+  name: string,
+  { health, fallback = 'proxy', backends, ...rest }: PoolInput,
+): PoolConfig {
+  return {
+    ...rest,
+    name,
+    fallback,
+    ...(health && { health: normaliseHealth(health) }),
+    backends: backends.map(normaliseBackend),
+  };
+}
+
+function normaliseHealth(health: HealthInput): HealthConfig {
+  return { ...health, interval: duration(health.interval), timeout: duration(health.timeout) };
+}
+
+function normaliseBackend({ name, agent, via, http, weight }: BackendInput): BackendConfig {
+  return {
+    name,
+    agent: endpoint(agent),
+    via: [via].flat().map(address),
+    ...(http !== undefined && { http: endpoint(http) }),
+    weight,
+  };
+}
+
+function normaliseServe(
+  { upstream, app, listen }: NonNullable<AgentInput['serve']>,
+  directory: string,
+): ServeConfig {
+  if (upstream !== undefined) return { kind: 'upstream', upstream: new URL(upstream).origin };
+  return {
+    kind: 'app',
+    app: resolve(directory, valid(app)),
+    ...(listen !== undefined && { listen: endpoint(listen) }),
+  };
+}
+
+const endpoint = (text: string) => valid(parseEndpoint(text));
+const address = (text: string) => valid(parseAddress(text));
+const duration = (text: string) => valid(parseDuration(text));
+
+/** The schema has checked every text with the same parsers, so a failure here is a bug and no operator's mistake. */
+function valid<T>(parsed: T | undefined): T {
+  if (parsed === undefined) throw new Error('normalise: the configuration has not been checked');
+  return parsed;
+}

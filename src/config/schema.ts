@@ -1,0 +1,213 @@
+import { Type } from '@sinclair/typebox';
+import type { Static } from '@sinclair/typebox';
+import {
+  address,
+  adminListen,
+  choice,
+  duration,
+  endpoint,
+  file,
+  integer,
+  listOf,
+  mapOf,
+  mapping,
+  name,
+  oneOrMore,
+  settings,
+  text,
+} from './fields';
+
+/** The YAML spelling of both kinds of configuration: one source for types, validation and the reference page. */
+
+/** More than the cores of most hosts: a larger number is more likely a mistake than a wish. */
+export const MAX_WORKERS = 64;
+
+const NODE = name('Name of this node in logs, metrics and towards its peers.');
+
+const INSECURE = Type.Literal(true, {
+  description:
+    'Speak plain TCP to the peers. Whoever reaches the port can inject connections: trusted networks only.',
+  expected: 'true',
+});
+
+const TLS_FILES = {
+  ca: file('File with the certificates of the authorities that sign the peers.'),
+  cert: file('File with the certificate of this node.'),
+  key: file('File with the private key of this node.'),
+};
+
+const LISTENER = mapping('One VIP address and port.', {
+  name: name('Name of the listener, a label in metrics.'),
+  bind: endpoint('The VIP and its port; an IPv6 address stands in brackets.'),
+  protocol: choice('What the head of a connection is: an HTTP/1 request, a TLS ClientHello, or nothing.', [
+    'http',
+    'tls',
+    'tcp',
+  ]),
+});
+
+const HOST = text('Host.', 'a host such as api.example.com or *.example.com', { format: 'host-pattern' });
+const PATH = text('Path.', 'a path that starts with "/"', { pattern: '^/[^\\s?#]*$' });
+// Methods are case-sensitive (RFC 9110 section 9.1), so one in lower case would never match.
+const METHOD = text('Method.', 'a method in capitals', { pattern: '^[A-Z][A-Z0-9_-]{0,31}$' });
+const HEADER_NAME = text('Field name, in any case.', 'a header name', {
+  pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$",
+});
+const HEADER_VALUE = text('Field value.', 'a header value', {
+  pattern: '^[^\\s\\p{Cc}]([^\\p{Cc}]*[^\\s\\p{Cc}])?$',
+});
+
+const MATCH = mapping('What a head must have, all of it; without it the route takes everything.', {
+  host: Type.Optional(oneOrMore('Exact host or `*.SUFFIX`, without a port; one or a list, any of it.', HOST)),
+  path: Type.Optional(oneOrMore('Exact path, without query; one or a list, any of it.', PATH)),
+  path_prefix: Type.Optional(oneOrMore('Prefix of the path; one or a list, any of it.', PATH)),
+  method: Type.Optional(oneOrMore('Request method; one or a list, any of it.', METHOD)),
+  headers: Type.Optional(
+    mapOf('Header fields and their exact values, all of them.', HEADER_NAME, HEADER_VALUE),
+  ),
+});
+
+const ROUTE = mapping('A match and the pool that serves it.', {
+  match: Type.Optional(MATCH),
+  pool: name('Name of the pool.'),
+});
+
+const HEALTH = mapping('Active health checks of every backend, by HTTP to its `http` address.', {
+  path: text('Path to request, query allowed.', 'a path that starts with "/"', {
+    pattern: '^/[^\\s#]*$',
+  }),
+  interval: duration('Time between two checks of a backend.', '2s'),
+  timeout: duration('Time that a check may take.', '1s'),
+  rise: integer('Successes in a row that bring a backend up.', 1, 100, 2),
+  fall: integer('Failures in a row that take a backend down.', 1, 100, 3),
+});
+
+const BACKEND = mapping('One agent and the way to it.', {
+  name: name('Name of the backend, a label in metrics; an agent has the same name in every pool.'),
+  agent: endpoint("The agent's control address."),
+  via: oneOrMore(
+    'On-link next hop that leads to the backend; a list of one per family where the VIPs are of both.',
+    address('Next hop.'),
+  ),
+  http: Type.Optional(endpoint('Where health checks and the proxy fallback connect.')),
+  weight: integer('Share of connections, relative to the other backends; 0 takes none.', 0, 1000, 1),
+});
+
+const POOL = mapping('Backends that serve the same thing.', {
+  balance: choice(
+    'How the next backend is picked.',
+    ['round-robin', 'least-connections', 'random-two', 'maglev'],
+    { default: 'round-robin' },
+  ),
+  hash: Type.Optional(
+    text(
+      'What maglev hashes: client, header:NAME, cookie:NAME or path.',
+      'client, header:NAME, cookie:NAME or path',
+      { pattern: "^(client|path|(header|cookie):[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64})$" },
+    ),
+  ),
+  health: Type.Optional(HEALTH),
+  // No `default` here: only a fallback that is asked for by name makes `http` mandatory.
+  fallback: Type.Optional(
+    choice(
+      'What happens when no handoff is possible: relay through the front, or close. Without it: proxy, as far as the backends have `http`.',
+      ['proxy', 'refuse'],
+    ),
+  ),
+  backends: listOf('The backends of the pool.', BACKEND),
+});
+
+export const FRONT_SCHEMA = mapping('Configuration of a front.', {
+  node: NODE,
+  listeners: listOf('The VIPs.', LISTENER),
+  routes: listOf('The first route that matches wins.', ROUTE),
+  pools: mapOf('The pools by name.', name('Name of the pool.'), POOL, { minProperties: 1 }),
+  steering: mapping("How clients' packets reach the backend after a handoff.", {
+    interface: text('Network interface on which the packets of clients arrive.', 'an interface name', {
+      // IFNAMSIZ is 16 with the final NUL; the rest is what dev_valid_name() of the kernel refuses.
+      pattern: '^(?!\\.\\.?$)[^\\s/:]{1,15}$',
+    }),
+    pin: text('Directory on a bpf file system; the flow table there survives the front.', 'a path', {
+      minLength: 1,
+      default: '/sys/fs/bpf/baton',
+    }),
+    // The table is allocated up front, some hundred bytes per flow: the maximum is a few gigabytes.
+    max_flows: integer(
+      'Flows that the table can hold; a full table refuses handoffs.',
+      1,
+      16_777_216,
+      1_048_576,
+    ),
+  }),
+  control: mapping('How the channel to the agents is secured: either `insecure: true` or `tls`.', {
+    insecure: Type.Optional(INSECURE),
+    tls: Type.Optional(mapping('Mutual TLS.', TLS_FILES)),
+  }),
+  admin: settings('The admin API.', { listen: adminListen('127.0.0.1:9180') }),
+  timeouts: settings('Limits in time.', {
+    head: duration('Time for a client to send its head.', '10s'),
+    prepare: duration('Time for an agent to answer an offer, before the next backend is tried.', '1s'),
+    idle_flow: duration('Time without packets after which a flow may be forgotten.', '1h'),
+    linger: duration('Time that a flow stays in the table after its connection has closed.', '30s'),
+  }),
+  limits: settings('Limits in size and number.', {
+    // A head waits in the receive queue while it is peeked, and a fresh connection's window holds 64 KiB.
+    head_bytes: integer('Bytes of the longest head.', 128, 65_536, 16_384),
+    // Each takes a file descriptor, and fs.nr_open stops at this number by default.
+    connections: integer('Connections that wait for their head or their handoff.', 1, 1_048_576, 100_000),
+  }),
+  workers: Type.Unsafe<number | 'auto'>({
+    type: ['integer', 'string'],
+    minimum: 1,
+    maximum: MAX_WORKERS,
+    pattern: '^auto$',
+    default: 1,
+    description: 'Accepting threads; `auto` takes one per core.',
+    expected: `auto or a whole number from 1 to ${MAX_WORKERS}`,
+  }),
+});
+
+export const AGENT_SCHEMA = mapping('Configuration of an agent.', {
+  node: NODE,
+  control: mapping('Where fronts connect, and how that is secured: either `insecure: true` or `tls`.', {
+    listen: endpoint('Address and port for the control channel.'),
+    insecure: Type.Optional(INSECURE),
+    tls: Type.Optional(
+      mapping('Mutual TLS.', {
+        ...TLS_FILES,
+        allow: Type.Optional(
+          listOf(
+            'Nodes that may connect; all that the authorities sign, without it.',
+            name('Name of a front.'),
+          ),
+        ),
+      }),
+    ),
+  }),
+  vips: listOf('Only connections to these addresses may be restored.', address('VIP.')),
+  manage_vips: Type.Boolean({
+    default: false,
+    description:
+      'Put the VIPs on the loopback interface, with the sysctls that this takes, and log what was done.',
+  }),
+  serve: Type.Optional(
+    mapping('Who serves the connections: either `upstream` or `app`.', {
+      upstream: Type.Optional(
+        text('Any HTTP server on this host.', 'an http:// URL of host and port alone', { format: 'origin' }),
+      ),
+      app: Type.Optional(
+        file('Module with a default export: a (req, res) handler, an http.Server or a Fastify instance.'),
+      ),
+      listen: Type.Optional(
+        endpoint('Where the app is served to ordinary connections too: health checks, the proxy fallback.'),
+      ),
+    }),
+  ),
+  admin: Type.Optional(mapping('The admin API.', { listen: adminListen('127.0.0.1:9181') })),
+});
+
+/** A front's configuration as written, defaults filled in. */
+export type FrontInput = Static<typeof FRONT_SCHEMA>;
+
+/** An agent's configuration as written, defaults filled in. */
+export type AgentInput = Static<typeof AGENT_SCHEMA>;

@@ -1,0 +1,191 @@
+/** One accepting thread, assembled: listeners, routing, handoffs and the fallback, sharing nothing with its siblings. */
+import type { IncomingMessage } from 'node:http';
+import { randomBytes } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { RouteConfig } from '../config/model';
+import type { StatsSnapshot } from '../observe/stats';
+import { prepareFreeze } from '../repair/freeze';
+import { Router } from '../route/router';
+import type { FlowTable, NextHop } from '../steer/flow-table';
+import { Acceptor } from './acceptor';
+import { Backend, HANDOFF_RESULTS } from './backend';
+import { Counters } from './counters';
+import { Fallback } from './fallback';
+import { Handoffs } from './handoff';
+import type { BackendFacts, WorkerData, WorkerStatus } from './messages';
+import { Offers } from './offers';
+import { Pool } from './pool';
+import { ReleaseQueue } from './release-queue';
+import { RequestHead } from './request-head';
+
+/** How often a stopping thread looks whether its last connection is gone. */
+const STOP_POLL_MS = 20;
+/** At most one line per interval about the same kind of trouble: a log must not fill a disk when a backend fails. */
+const LOG_INTERVAL_MS = 1000;
+
+export class AcceptingThread {
+  readonly #epoch = randomBytes(4).readUInt32LE(0);
+  readonly #released = new ReleaseQueue();
+  readonly #accepted = new Counters();
+  readonly #refusals = new Counters();
+  readonly #fallbacks = new Counters();
+  readonly #offers = new Map<string, Offers>();
+  readonly #pools = new Map<string, Pool>();
+  readonly #router: Router<RouteConfig>;
+  readonly #acceptor: Acceptor;
+  readonly #handoffs: Handoffs;
+  readonly #fallback: Fallback;
+  readonly #loggedAt = new Map<string, number>();
+
+  constructor(
+    private readonly data: WorkerData,
+    flows: FlowTable,
+    private readonly logger: Logger,
+  ) {
+    const { config } = data;
+    prepareFreeze();
+    this.#router = new Router(config.routes);
+    this.#fallback = new Fallback(
+      (request) => this.#poolFor(request),
+      () => this.#acceptor.ended(),
+    );
+    this.#handoffs = new Handoffs(flows, this.#released, this.#epoch, config.timeouts.prepare, {
+      done: () => this.#acceptor.ended(),
+      failed: (connection, pool, reason, detail) => {
+        this.#fallbacks.add(reason);
+        this.#logSometimes(reason, { pool: pool.name, reason, detail }, 'no handoff, falling back');
+        this.#fallback.serve(connection, pool);
+      },
+      rejected: (backend, reason) =>
+        this.#logSometimes(`rejected ${backend.name} ${reason}`, { backend: backend.name, reason }, 'offer rejected'),
+    });
+    config.pools.forEach((pool, index) => {
+      const facts = data.facts[index] ?? [];
+      const backends = pool.backends.map((backend, at) => this.#makeBackend(backend, facts[at]));
+      this.#pools.set(pool.name, new Pool(pool, backends));
+    });
+    this.#acceptor = this.#makeAcceptor();
+  }
+
+  /** Opens listeners and channels; throws a KernelError that names the step. */
+  start(): void {
+    for (const listener of this.data.config.listeners) this.#acceptor.listen(listener);
+    for (const offers of this.#offers.values()) offers.start();
+    this.#acceptor.start();
+  }
+
+  setHealth(pool: string, backend: string, healthy: boolean): void {
+    const found = this.#pools.get(pool)?.backends.find((candidate) => candidate.name === backend);
+    if (found !== undefined) found.healthy = healthy;
+  }
+
+  status(): WorkerStatus {
+    let offers = 0;
+    for (const each of this.#offers.values()) offers += each.pending;
+    return {
+      active: this.#acceptor.active,
+      releasing: this.#released.size,
+      relayedBytes: this.#fallback.relayedBytes,
+      offers,
+    };
+  }
+
+  stats(): StatsSnapshot {
+    const pools = [...this.#pools.values()];
+    const counted = (name: string, label: string, counters: Counters): StatsSnapshot['samples'] =>
+      [...counters.entries()].map(([key, value]) => ({ name, labels: { [label]: key }, value }));
+    return {
+      samples: [
+        ...counted('connections_accepted_total', 'listener', this.#accepted),
+        ...counted('heads_refused_total', 'reason', this.#refusals),
+        ...counted('fallbacks_total', 'reason', this.#fallbacks),
+        ...pools.flatMap((pool) =>
+          pool.backends.flatMap((backend) =>
+            HANDOFF_RESULTS.map((result) => ({
+              name: 'handoffs_total',
+              labels: { pool: pool.name, backend: backend.name, result },
+              value: backend.results[result],
+            })),
+          ),
+        ),
+      ],
+      histograms: pools.map((pool) => pool.handoffDuration.sample('handoff_duration_seconds', { pool: pool.name })),
+    };
+  }
+
+  /** Takes no more connections, finishes those that are here, and gives up what is left after `graceMs`. */
+  async stop(graceMs: number): Promise<void> {
+    this.#acceptor.stopListening();
+    this.#fallback.close();
+    const deadline = performance.now() + graceMs;
+    while (this.#acceptor.active > 0 && performance.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, STOP_POLL_MS));
+    }
+    this.#acceptor.stop();
+    this.#handoffs.stop();
+    for (const offers of this.#offers.values()) offers.stop();
+    this.#released.stop();
+    await this.#fallback.destroy();
+  }
+
+  #makeAcceptor(): Acceptor {
+    const { limits, timeouts, workers } = this.data.config;
+    const options = {
+      headBytes: limits.head_bytes,
+      headMs: timeouts.head,
+      connections: Math.max(1, Math.floor(limits.connections / workers)),
+    };
+    return new Acceptor(options, {
+      accepted: (listener) => this.#accepted.add(listener),
+      head: (connection, head, now) => {
+        const rule = this.#router.match(head);
+        const pool = rule === undefined ? undefined : this.#pools.get(rule.pool);
+        if (pool !== undefined) {
+          this.#handoffs.begin(connection, pool, '', now);
+          return;
+        }
+        this.#refusals.add('no_route');
+        this.#fallback.refuse(connection, 404);
+      },
+      refused: (connection, status, reason) => {
+        this.#refusals.add(reason);
+        this.#fallback.refuse(connection, status);
+      },
+      silent: () => this.#refusals.add('timeout'),
+      exhausted: (errno) => this.#logSometimes('exhausted', { errno }, 'out of descriptors: accepting pauses'),
+    });
+  }
+
+  #makeBackend(config: WorkerData['config']['pools'][number]['backends'][number], facts?: BackendFacts): Backend {
+    if (facts === undefined) throw new Error(`no facts about backend ${config.name}`);
+    const hops: { 4?: NextHop; 6?: NextHop } = {};
+    for (const hop of facts.hops) {
+      hops[hop.family] = { address: Buffer.from(hop.address), ifindex: hop.ifindex };
+    }
+    const options = { ...config, number: facts.number, hops };
+    return new Backend(options, this.#offersTo(config.agent), facts.healthy);
+  }
+
+  /** Pools that share an agent share its channel. */
+  #offersTo(agent: { readonly host: string; readonly port: number }): Offers {
+    const key = `${agent.host}:${agent.port}`;
+    const known = this.#offers.get(key);
+    if (known !== undefined) return known;
+    // The main thread's keeper logs the channel's ups and downs; here they only matter for picking.
+    const made = new Offers(agent, this.data.config.node, this.#epoch, this.#handoffs, {});
+    this.#offers.set(key, made);
+    return made;
+  }
+
+  #poolFor(request: IncomingMessage): Pool | undefined {
+    const rule = this.#router.match(new RequestHead(request));
+    return rule === undefined ? undefined : this.#pools.get(rule.pool);
+  }
+
+  #logSometimes(kind: string, fields: Record<string, unknown>, message: string): void {
+    const now = performance.now();
+    if (now - (this.#loggedAt.get(kind) ?? -LOG_INTERVAL_MS) < LOG_INTERVAL_MS) return;
+    this.#loggedAt.set(kind, now);
+    this.logger.warn(fields, message);
+  }
+}

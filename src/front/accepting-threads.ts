@@ -1,0 +1,119 @@
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { mergeStats, type StatsSnapshot } from '../observe/stats';
+import type { FromWorker, ToWorker, WorkerData, WorkerStatus } from './messages';
+
+const WORKER_FILE = join(__dirname, 'worker.js');
+/** A thread that does not answer a scrape within this time is left out of it. */
+const STATS_TIMEOUT_MS = 2000;
+
+type StatsAnswer = Extract<FromWorker, { type: 'stats' }>;
+
+interface Thread {
+  readonly worker: Worker;
+  readonly waiting: Map<number, (answer: StatsAnswer | undefined) => void>;
+  readonly stopped: Promise<void>;
+}
+
+/** The accepting threads, seen from the main thread. */
+export class AcceptingThreads {
+  readonly #threads: Thread[] = [];
+  #request = 0;
+
+  /** Starts all threads and waits until they listen; throws an Error with the first one's reason if one cannot. */
+  static async start(
+    data: Omit<WorkerData, 'index'>,
+    failed: (message: string) => void,
+  ): Promise<AcceptingThreads> {
+    const threads = new AcceptingThreads();
+    try {
+      for (let index = 0; index < data.config.workers; index++) {
+        await threads.#startOne({ ...data, index }, failed);
+      }
+    } catch (error) {
+      await threads.#terminate();
+      throw error;
+    }
+    return threads;
+  }
+
+  setHealth(pool: string, backend: string, healthy: boolean): void {
+    this.#broadcast({ type: 'health', pool, backend, healthy });
+  }
+
+  /** What all threads counted, and the sum of their states. */
+  async observe(): Promise<{ stats: StatsSnapshot; status: WorkerStatus }> {
+    const answers = (await Promise.all(this.#threads.map((thread) => this.#ask(thread)))).filter(
+      (answer) => answer !== undefined,
+    );
+    const sum = (field: keyof WorkerStatus): number =>
+      answers.reduce((total, answer) => total + answer.status[field], 0);
+    return {
+      stats: mergeStats(answers.map((answer) => answer.stats)),
+      status: {
+        active: sum('active'),
+        releasing: sum('releasing'),
+        relayedBytes: sum('relayedBytes'),
+        offers: sum('offers'),
+      },
+    };
+  }
+
+  /** Lets connections in hand finish, for at most `graceMs`. */
+  async stop(graceMs: number): Promise<void> {
+    this.#broadcast({ type: 'stop', graceMs });
+    const late = new Promise((resolve) => setTimeout(resolve, graceMs + STATS_TIMEOUT_MS).unref());
+    await Promise.race([Promise.all(this.#threads.map((thread) => thread.stopped)), late]);
+    await this.#terminate();
+  }
+
+  #broadcast(message: ToWorker): void {
+    for (const { worker } of this.#threads) worker.postMessage(message);
+  }
+
+  async #terminate(): Promise<void> {
+    await Promise.all(this.#threads.map(({ worker }) => worker.terminate()));
+  }
+
+  #ask(thread: Thread): Promise<StatsAnswer | undefined> {
+    const request = ++this.#request;
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => answer(undefined), STATS_TIMEOUT_MS);
+      const answer = (value: StatsAnswer | undefined): void => {
+        clearTimeout(timer);
+        thread.waiting.delete(request);
+        resolve(value);
+      };
+      thread.waiting.set(request, answer);
+      thread.worker.postMessage({ type: 'stats', request } satisfies ToWorker);
+    });
+  }
+
+  #startOne(data: WorkerData, failed: (message: string) => void): Promise<void> {
+    const worker = new Worker(WORKER_FILE, { workerData: data });
+    const waiting: Thread['waiting'] = new Map();
+    return new Promise((resolve, reject) => {
+      let listening = false;
+      const broken = (message: string): void => {
+        if (listening) failed(`accepting thread ${data.index}: ${message}`);
+        else reject(new Error(message));
+      };
+      const stopped = new Promise<void>((done) => {
+        worker.once('exit', () => done());
+        worker.on('message', (message: FromWorker) => {
+          if (message.type === 'stopped') done();
+        });
+      });
+      worker.on('error', (error) => broken(error.stack ?? error.message));
+      worker.on('message', (message: FromWorker) => {
+        if (message.type === 'stats') waiting.get(message.request)?.(message);
+        else if (message.type === 'failed') broken(message.message);
+        else if (message.type === 'listening') {
+          listening = true;
+          resolve();
+        }
+      });
+      this.#threads.push({ worker, waiting, stopped });
+    });
+  }
+}

@@ -1,0 +1,247 @@
+/**
+ * Accepts connections of an accepting thread's listeners and waits until each one's head is complete.
+ *
+ * The head is peeked: the bytes stay in the receive queue and travel with the connection. Nearly every client's head
+ * is there when its connection is accepted (TCP_DEFER_ACCEPT); the others are watched edge-triggered.
+ */
+import { EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE } from '../kernel/errors';
+import { flowClientFromSockaddr, FLOW_BYTES, flowVipFromSockaddr, makeFlow, SOCKADDR_BYTES } from '../kernel/flow';
+import { close, recv } from '../kernel/libc';
+import { Epoll, EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLRDHUP, type Unwatch } from '../kernel/poll';
+import { accept, listenOn, localAddress, MSG_DONTWAIT, MSG_PEEK } from '../kernel/socket';
+import type { ListenerConfig } from '../config/model';
+import { Http1Peek } from '../peek/http1';
+import { Connection } from './connection';
+import { Deadlines } from './deadlines';
+
+/** Connections accepted per listener and turn: the answers of agents to the last burst are not kept waiting longer. */
+const BURST = 64;
+/** The kernel caps it at net.core.somaxconn. */
+const BACKLOG = 65_535;
+/** How long to wait before accepting again when descriptors have run out. */
+const EXHAUSTED_PAUSE_MS = 100;
+/**
+ * TCP_DEFER_ACCEPT in seconds. A client that says nothing is accepted when the kernel's SYN/ACK has been repeated,
+ * which takes as long, so that much of its time for the head has passed by then.
+ */
+const DEFER_SECONDS = 1;
+const CLOSING = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+
+export interface AcceptorEvents {
+  accepted(listener: string): void;
+  /** The head is complete; the connection is the callee's. */
+  head(connection: Connection, head: Http1Peek, now: number): void;
+  /** The head is malformed or too late; the connection is the callee's. */
+  refused(connection: Connection, status: number, reason: string): void;
+  /** The client said nothing in time: the connection is closed already. */
+  silent(): void;
+  /** Descriptors ran out: accepting pauses for a moment. */
+  exhausted(errno: number): void;
+}
+
+interface Listener {
+  readonly name: string;
+  readonly fd: number;
+  /** A flow with the VIP's half filled in, or undefined where the listener is bound to every address. */
+  readonly template: Buffer | undefined;
+}
+
+export interface AcceptorOptions {
+  readonly headBytes: number;
+  readonly headMs: number;
+  /** Connections that may be here at once. */
+  readonly connections: number;
+}
+
+export class Acceptor {
+  readonly #epoll = new Epoll();
+  readonly #listeners = new Map<number, Listener>();
+  readonly #waiting = new Map<number, Connection>();
+  readonly #peer = Buffer.alloc(SOCKADDR_BYTES);
+  readonly #own = Buffer.alloc(SOCKADDR_BYTES);
+  readonly #bytes: Buffer;
+  readonly #reader: Http1Peek;
+  readonly #deadlines: Deadlines<Connection>;
+  readonly #deferSeconds: number;
+  #unwatch: Unwatch | undefined;
+  #paused = false;
+  #resumeTimer: NodeJS.Timeout | undefined;
+  /** Connections that somebody in this thread owns. */
+  #active = 0;
+
+  constructor(
+    private readonly options: AcceptorOptions,
+    private readonly events: AcceptorEvents,
+  ) {
+    this.#bytes = Buffer.allocUnsafeSlow(options.headBytes);
+    this.#reader = new Http1Peek(options.headBytes);
+    this.#deferSeconds = options.headMs > 2000 * DEFER_SECONDS ? DEFER_SECONDS : 0;
+    const patience = options.headMs - 1000 * this.#deferSeconds;
+    this.#deadlines = new Deadlines(patience, (connection) => this.#headLate(connection));
+  }
+
+  /** Opens a listener; throws a KernelError that names the step. Accepting begins with `start`. */
+  listen(config: ListenerConfig): void {
+    const { host, port } = config.bind;
+    const fd = listenOn({ host, port, backlog: BACKLOG, deferAccept: this.#deferSeconds });
+    const everyAddress = host === '0.0.0.0' || host === '::';
+    const template = everyAddress ? undefined : makeFlow(host, 0, host, port);
+    this.#listeners.set(fd, { name: config.name, fd, template });
+  }
+
+  start(): void {
+    for (const fd of this.#listeners.keys()) this.#epoll.add(fd, EPOLLIN);
+    this.#unwatch = this.#epoll.watch(() => {
+      this.#epoll.drain(this.#ready);
+    });
+  }
+
+  /** Connections in this thread's hands: waiting for a head, in a handoff, proxied or being refused. */
+  get active(): number {
+    return this.#active;
+  }
+
+  /** Whoever took a connection over says here that it is no longer in this thread. */
+  ended(): void {
+    this.#active -= 1;
+    if (this.#paused && this.#resumeTimer === undefined && this.#active < this.options.connections) this.#resume();
+  }
+
+  /** Accepts what the kernel has completed handshakes for, then takes no more. Waiting connections stay. */
+  stopListening(): void {
+    clearTimeout(this.#resumeTimer);
+    for (const listener of this.#listeners.values()) {
+      this.#epoll.remove(listener.fd);
+      while (this.#acceptBurst(listener) === BURST);
+      close(listener.fd);
+    }
+    this.#listeners.clear();
+  }
+
+  /** Gives everything up: connections that wait for their head are closed. */
+  stop(): void {
+    this.stopListening();
+    this.#deadlines.stop();
+    for (const connection of this.#waiting.values()) close(connection.fd);
+    this.#waiting.clear();
+    this.#unwatch?.();
+    this.#epoll.close();
+  }
+
+  readonly #ready = (fd: number, events: number): void => {
+    const listener = this.#listeners.get(fd);
+    if (listener !== undefined) {
+      this.#acceptBurst(listener);
+      return;
+    }
+    const connection = this.#waiting.get(fd);
+    if (connection !== undefined) this.#inspect(connection, (events & CLOSING) !== 0);
+  };
+
+  /** Returns how many were accepted. */
+  #acceptBurst(listener: Listener): number {
+    for (let count = 0; count < BURST; count++) {
+      if (this.#active >= this.options.connections) {
+        this.#pause();
+        return count;
+      }
+      const fd = accept(listener.fd, this.#peer);
+      if (fd >= 0) {
+        this.#accepted(listener, fd);
+      } else if (fd === -EAGAIN) {
+        return count;
+      } else if (fd === -EMFILE || fd === -ENFILE) {
+        this.events.exhausted(-fd);
+        this.#pause(EXHAUSTED_PAUSE_MS);
+        return count;
+      } else if (fd !== -ECONNABORTED && fd !== -EINTR) {
+        // Errors of the connection itself, which accept(2) passes on; the next one may be fine.
+        continue;
+      }
+    }
+    return BURST;
+  }
+
+  #accepted(listener: Listener, fd: number): void {
+    this.#active += 1;
+    this.events.accepted(listener.name);
+    const flow = Buffer.allocUnsafe(FLOW_BYTES);
+    if (listener.template !== undefined) {
+      listener.template.copy(flow);
+    } else {
+      localAddress(fd, this.#own);
+      flowVipFromSockaddr(this.#own, flow);
+    }
+    flowClientFromSockaddr(this.#peer, flow);
+    this.#inspect(new Connection(fd, flow), false);
+  }
+
+  #inspect(connection: Connection, closing: boolean): void {
+    const length = recv(connection.fd, this.#bytes, this.options.headBytes, MSG_PEEK | MSG_DONTWAIT);
+    if (length > 0) {
+      connection.spoke = true;
+      const outcome = this.#reader.read(this.#bytes, length);
+      if (outcome === 'head') {
+        this.#forget(connection);
+        this.events.head(connection, this.#reader, performance.now());
+        return;
+      }
+      if (outcome === 'malformed') {
+        this.#forget(connection);
+        this.events.refused(connection, this.#reader.status, this.#reader.reason);
+        return;
+      }
+    }
+    if (closing || length === 0 || (length < 0 && length !== -EAGAIN && length !== -EINTR)) {
+      this.#drop(connection);
+    } else if (!connection.watched) {
+      this.#waitFor(connection);
+    }
+  }
+
+  #waitFor(connection: Connection): void {
+    connection.watched = true;
+    this.#waiting.set(connection.fd, connection);
+    this.#deadlines.set(connection);
+    this.#epoll.add(connection.fd, EPOLLIN | EPOLLRDHUP | EPOLLET);
+  }
+
+  /** The connection goes to somebody else. */
+  #forget(connection: Connection): void {
+    if (!connection.watched) return;
+    connection.watched = false;
+    this.#deadlines.clear(connection);
+    this.#waiting.delete(connection.fd);
+    this.#epoll.remove(connection.fd);
+  }
+
+  #drop(connection: Connection): void {
+    this.#forget(connection);
+    close(connection.fd);
+    this.ended();
+  }
+
+  #headLate(connection: Connection): void {
+    if (!connection.spoke) {
+      this.#drop(connection);
+      this.events.silent();
+      return;
+    }
+    this.#forget(connection);
+    this.events.refused(connection, 408, 'timeout');
+  }
+
+  /** Stops accepting: until a connection ends, or for `ms`. */
+  #pause(ms?: number): void {
+    if (ms !== undefined) this.#resumeTimer ??= setTimeout(() => this.#resume(), ms);
+    if (this.#paused) return;
+    this.#paused = true;
+    for (const fd of this.#listeners.keys()) this.#epoll.remove(fd);
+  }
+
+  #resume(): void {
+    this.#resumeTimer = undefined;
+    this.#paused = false;
+    for (const fd of this.#listeners.keys()) this.#epoll.add(fd, EPOLLIN);
+  }
+}

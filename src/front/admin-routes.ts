@@ -1,0 +1,82 @@
+import type { FastifyInstance } from 'fastify';
+import { formatFlow } from '../kernel/flow';
+import { monotonicNs } from '../steer/flow-table';
+import type { Front, WatchedBackend } from './front';
+
+/** Flows that one answer lists unless asked otherwise, and at most: the table may hold a million. */
+const FLOWS_LISTED = 100;
+const MOST_FLOWS_LISTED = 10_000;
+const NS_PER_SECOND = 1e9;
+
+/** Adds the front's part of the admin API: status, backends, flows. */
+export function addFrontRoutes(admin: FastifyInstance, front: Front): void {
+  const startedAt = performance.now();
+
+  admin.get('/v1/status', async () => {
+    const { status } = await front.observeThreads();
+    const flows = [...front.flowCounts().values()].reduce((sum, count) => sum + count, 0);
+    return {
+      node: front.config.node,
+      serving: front.serving,
+      uptime_seconds: (performance.now() - startedAt) / 1000,
+      workers: front.config.workers,
+      listeners: front.config.listeners.map(({ name, bind, protocol }) => ({ name, bind, protocol })),
+      connections: status.active,
+      offers: status.offers,
+      releasing_sockets: status.releasing,
+      relayed_bytes: status.relayedBytes,
+      flows: { live: flows, lingering: front.keeper.lingering, capacity: front.steering.flows.capacity },
+      steering: {
+        interface: front.config.steering.interface,
+        pin: front.config.steering.pin,
+        dropped_packets: front.steering.drops(),
+      },
+    };
+  });
+
+  admin.get('/v1/backends', () => ({ backends: front.backends.map((backend) => describe(front, backend)) }));
+
+  admin.get<{ Querystring: { limit?: string } }>('/v1/flows', (request, reply) => {
+    const limit = Number(request.query.limit ?? FLOWS_LISTED);
+    if (!Number.isInteger(limit) || limit < 1 || limit > MOST_FLOWS_LISTED) {
+      return reply.code(400).send({ error: `limit is not a number from 1 to ${MOST_FLOWS_LISTED}` });
+    }
+    return reply.send(listFlows(front, limit));
+  });
+}
+
+function describe(front: Front, backend: WatchedBackend): Record<string, unknown> {
+  const { pool, config, number, checker, agent } = backend;
+  const up = front.isUp(backend);
+  return {
+    pool: pool.name,
+    name: config.name,
+    state: up ? 'up' : 'down',
+    cause: agent.link.up ? (checker?.lastCause ?? 'control channel is up') : `control channel: ${agent.link.lastCause}`,
+    control_channel: agent.link.up ? 'up' : 'down',
+    health: checker === undefined ? 'not checked' : checker.up ? 'up' : 'down',
+    weight: config.weight,
+    agent: config.agent,
+    flows: front.flowCounts().get(number) ?? 0,
+  };
+}
+
+function listFlows(front: Front, limit: number): Record<string, unknown> {
+  const now = monotonicNs();
+  const flows: Record<string, unknown>[] = [];
+  let total = 0;
+  front.steering.flows.forEach((entry) => {
+    total += 1;
+    if (flows.length >= limit) return;
+    flows.push({
+      flow: formatFlow(entry.flow),
+      backend: front.steering.backends.name(entry.backend) ?? String(entry.backend),
+      handoff: `${entry.id.epoch}.${entry.id.sequence}`,
+      age_seconds: (now - entry.created) / NS_PER_SECOND,
+      idle_seconds: (now - entry.lastSeen) / NS_PER_SECOND,
+      packets: entry.packets,
+      bytes: entry.bytes,
+    });
+  });
+  return { total, flows };
+}

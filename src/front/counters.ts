@@ -1,0 +1,12 @@
+/** Counters by one label value, as plain numbers; labels come from bounded sets. */
+export class Counters {
+  readonly #values = new Map<string, number>();
+
+  add(label: string): void {
+    this.#values.set(label, (this.#values.get(label) ?? 0) + 1);
+  }
+
+  entries(): Iterable<[string, number]> {
+    return this.#values.entries();
+  }
+}

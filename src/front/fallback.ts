@@ -1,0 +1,58 @@
+/**
+ * What happens to a connection that cannot be handed off: the front relays it to a backend's `http` address, request by
+ * request, or refuses it with 503. The backend then sees the front's address; the client's is in X-Forwarded-For.
+ */
+import type { IncomingMessage, Server } from 'node:http';
+import { Socket } from 'node:net';
+import { Relay } from '../relay/relay';
+import { createRelayServer } from '../relay/server';
+import type { Connection } from './connection';
+import type { Pool } from './pool';
+import { refuse } from './refusal';
+
+export class Fallback {
+  readonly #relay = new Relay();
+  readonly #server: Server;
+
+  /**
+   * @param route the pool for a request's head; later requests of a relayed connection are routed like first ones.
+   * @param ended called once for every connection taken over, when it is gone.
+   */
+  constructor(
+    route: (request: IncomingMessage) => Pool | undefined,
+    private readonly ended: () => void,
+  ) {
+    this.#server = createRelayServer(this.#relay, (request) => route(request)?.pickOrigin(''));
+  }
+
+  /** Takes over a thawed connection. */
+  serve(connection: Connection, pool: Pool): void {
+    if (!pool.proxies) {
+      this.refuse(connection, 503);
+      return;
+    }
+    const socket = new Socket({ fd: connection.fd, allowHalfOpen: true });
+    socket.setNoDelay(true);
+    socket.on('close', this.ended);
+    this.#server.emit('connection', socket);
+  }
+
+  refuse(connection: Connection, status: number): void {
+    refuse(connection.fd, status, this.ended);
+  }
+
+  /** Octets of response bodies that crossed user space here. */
+  get relayedBytes(): number {
+    return this.#relay.bytesToClients;
+  }
+
+  /** Lets running responses finish; idle connections are closed. */
+  close(): void {
+    this.#server.close();
+  }
+
+  async destroy(): Promise<void> {
+    this.#server.closeAllConnections();
+    await this.#relay.destroy();
+  }
+}

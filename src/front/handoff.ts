@@ -1,0 +1,195 @@
+/**
+ * The handoff of a connection whose head is complete.
+ *
+ *   begin     pick a backend, freeze
+ *   attempt   dump, OFFER                               undo from here on: ABORT, thaw
+ *   prepared  nothing slipped in? steer, release, COMMIT        <- the commit point
+ *   rejected, timeout, channel lost                     the next backend, then the fallback
+ *
+ * The client hears nothing between freeze and live, and whatever it sends in between it sends again.
+ */
+import { flowFamily } from '../kernel/flow';
+import type { FlowTable } from '../steer/flow-table';
+import { dump, DumpBuffer, thaw, unmoved } from '../repair/dump';
+import { RepairError } from '../repair/errors';
+import { freeze } from '../repair/freeze';
+import { RECEIVE_SEQUENCE } from '../repair/layout';
+import type { RejectReason } from '../wire/frames';
+import type { Backend, HandoffResult } from './backend';
+import type { Connection } from './connection';
+import { Deadlines, type Expirable } from './deadlines';
+import type { OfferEvents } from './offers';
+import type { Pool } from './pool';
+import type { ReleaseQueue } from './release-queue';
+
+/** Backends tried for one connection before the fallback: a client waits for at most so many prepare timeouts. */
+const MOST_ATTEMPTS = 3;
+
+const NONE: readonly Backend[] = [];
+
+/** Why a connection could not be handed off: values of the label `reason` of fallbacks_total. */
+export type FallbackReason =
+  | 'no_backend'
+  | 'all_refused'
+  | 'flow_table_full'
+  | 'not_established'
+  | 'not_permitted'
+  | 'repair_failed';
+
+export interface HandoffOutcomes {
+  /** The connection is the agent's now. */
+  done(connection: Connection): void;
+  /** The connection lives on here, thawed. */
+  failed(connection: Connection, pool: Pool, reason: FallbackReason, detail: string): void;
+  /** An agent refused an offer: worth a line in the log, because the next one may be refused for the same reason. */
+  rejected(backend: Backend, reason: RejectReason): void;
+}
+
+/** One connection on its way to a backend. */
+export class Handoff implements Expirable {
+  expiresAt = 0;
+  sequence = 0;
+  backend: Backend;
+  tried: readonly Backend[] = NONE;
+  /** rcv_nxt in the snapshot that was offered. */
+  receiveSequence = 0;
+
+  constructor(
+    readonly connection: Connection,
+    readonly pool: Pool,
+    readonly key: string,
+    first: Backend,
+    /** performance.now() when the head was complete. */
+    readonly startedAt: number,
+  ) {
+    this.backend = first;
+  }
+}
+
+export class Handoffs implements OfferEvents {
+  readonly #dumped = new DumpBuffer();
+  readonly #deadlines: Deadlines<Handoff>;
+
+  constructor(
+    private readonly flows: FlowTable,
+    private readonly released: ReleaseQueue,
+    private readonly epoch: number,
+    prepareMs: number,
+    private readonly outcomes: HandoffOutcomes,
+  ) {
+    this.#deadlines = new Deadlines(prepareMs, (handoff) => this.#timedOut(handoff));
+  }
+
+  stop(): void {
+    this.#deadlines.stop();
+  }
+
+  /** Takes the connection over; one of the outcomes follows. */
+  begin(connection: Connection, pool: Pool, key: string, now: number): void {
+    const backend = pool.balancer.pick(key, NONE);
+    if (backend === undefined) {
+      this.outcomes.failed(connection, pool, 'no_backend', 'no backend takes handoffs');
+      return;
+    }
+    const handoff = new Handoff(connection, pool, key, backend, now);
+    try {
+      freeze(connection.fd);
+      this.#attempt(handoff);
+    } catch (error) {
+      this.#giveUp(handoff, error);
+    }
+  }
+
+  prepared(handoff: Handoff): void {
+    this.#deadlines.clear(handoff);
+    try {
+      if (!unmoved(handoff.connection.fd, handoff.receiveSequence)) {
+        handoff.backend.offers.withdraw(handoff);
+        this.#next(handoff, 'moved');
+        return;
+      }
+      this.#commit(handoff);
+    } catch (error) {
+      handoff.backend.offers.withdraw(handoff);
+      this.#giveUp(handoff, error);
+    }
+  }
+
+  rejected(handoff: Handoff, reason: RejectReason): void {
+    this.outcomes.rejected(handoff.backend, reason);
+    this.#next(handoff, 'rejected');
+  }
+
+  lost(handoff: Handoff): void {
+    this.#next(handoff, 'channel_lost');
+  }
+
+  #timedOut(handoff: Handoff): void {
+    handoff.backend.offers.withdraw(handoff);
+    this.#next(handoff, 'timeout');
+  }
+
+  /** Dumps the frozen connection and offers it to `handoff.backend`. */
+  #attempt(handoff: Handoff): void {
+    const { fd, flow } = handoff.connection;
+    const length = dump(fd, flow, this.#dumped);
+    handoff.receiveSequence = this.#dumped.bytes.readUInt32BE(RECEIVE_SEQUENCE);
+    this.#deadlines.set(handoff);
+    handoff.backend.offers.make(handoff, this.#dumped.bytes, length);
+  }
+
+  #commit(handoff: Handoff): void {
+    const { connection, backend, pool } = handoff;
+    const hop = flowFamily(connection.flow) === 4 ? backend.hops[4] : backend.hops[6];
+    if (hop === undefined) throw new RepairError('kernel', `backend ${backend.name} has no next hop of this family`);
+    if (!this.flows.insert(connection.flow, hop, backend.number, this.epoch, handoff.sequence)) {
+      backend.results.table_full += 1;
+      backend.offers.withdraw(handoff);
+      this.#fail(handoff, 'flow_table_full', `all ${this.flows.capacity} flows are in use`);
+      return;
+    }
+    // No way back: the agent may go live as soon as it reads this.
+    this.released.add(connection.fd);
+    backend.offers.commit(handoff);
+    backend.results.ok += 1;
+    pool.handoffDuration.observe((performance.now() - handoff.startedAt) / 1000);
+    this.outcomes.done(connection);
+  }
+
+  /** After a failed attempt: the socket is still frozen and in repair, so another dump is all that is needed. */
+  #next(handoff: Handoff, result: HandoffResult): void {
+    this.#deadlines.clear(handoff);
+    handoff.backend.results[result] += 1;
+    handoff.tried = [...handoff.tried, handoff.backend];
+    // What moved has come to rest by now, and the same backend is as good as before.
+    const again = result === 'moved' ? handoff.backend : handoff.pool.balancer.pick(handoff.key, handoff.tried);
+    if (again === undefined || handoff.tried.length >= MOST_ATTEMPTS) {
+      this.#fail(handoff, 'all_refused', `${handoff.tried.length} attempts, the last one: ${result}`);
+      return;
+    }
+    handoff.backend = again;
+    try {
+      this.#attempt(handoff);
+    } catch (error) {
+      this.#giveUp(handoff, error);
+    }
+  }
+
+  /** A step at this end failed: no other backend would change that. */
+  #giveUp(handoff: Handoff, error: unknown): void {
+    if (!(error instanceof Error)) throw error;
+    const code = error instanceof RepairError ? error.code : undefined;
+    const reason = code === 'not_established' || code === 'not_permitted' ? code : 'repair_failed';
+    this.#fail(handoff, reason, error.message);
+  }
+
+  #fail(handoff: Handoff, reason: FallbackReason, detail: string): void {
+    this.#deadlines.clear(handoff);
+    try {
+      thaw(handoff.connection.fd);
+    } catch {
+      // The connection is dead already; whoever gets it will notice.
+    }
+    this.outcomes.failed(handoff.connection, handoff.pool, reason, detail);
+  }
+}

@@ -1,0 +1,48 @@
+/** What the front's main thread and its accepting threads say to each other; structured-cloneable. */
+import type { FrontConfig } from '../config/model';
+import type { StatsSnapshot } from '../observe/stats';
+
+/** What a backend of a pool needs beside its configuration, worked out by the main thread. */
+export interface BackendFacts {
+  /** Its number in the flow table. */
+  readonly number: number;
+  readonly hops: { readonly family: 4 | 6; readonly address: Uint8Array; readonly ifindex: number }[];
+  readonly healthy: boolean;
+}
+
+export interface WorkerData {
+  readonly config: FrontConfig;
+  readonly index: number;
+  /** Descriptor of the flow table; threads of a process share descriptors. */
+  readonly flowsFd: number;
+  /** By pool, then by backend, in the configuration's order. */
+  readonly facts: readonly (readonly BackendFacts[])[];
+}
+
+export type ToWorker =
+  | { readonly type: 'health'; readonly pool: string; readonly backend: string; readonly healthy: boolean }
+  | { readonly type: 'stats'; readonly request: number }
+  /** Take no more connections; say `stopped` when none is left, or after `graceMs`. */
+  | { readonly type: 'stop'; readonly graceMs: number };
+
+export interface WorkerStatus {
+  /** Connections in the thread's hands. */
+  readonly active: number;
+  /** Sockets of handed-off connections that are not closed yet. */
+  readonly releasing: number;
+  /** Octets of response bodies relayed by the fallback. */
+  readonly relayedBytes: number;
+  /** Offers under way. */
+  readonly offers: number;
+}
+
+export type FromWorker =
+  | { readonly type: 'listening' }
+  | { readonly type: 'failed'; readonly message: string }
+  | {
+      readonly type: 'stats';
+      readonly request: number;
+      readonly stats: StatsSnapshot;
+      readonly status: WorkerStatus;
+    }
+  | { readonly type: 'stopped' };

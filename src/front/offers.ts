@@ -1,0 +1,107 @@
+import { Link, type LinkEvents } from '../wire/link';
+import type { HandoffId } from '../steer/flow-table';
+import type { RejectReason } from '../wire/frames';
+import type { Handoff } from './handoff';
+
+/** What becomes of an offer; the handoff engine listens. */
+export interface OfferEvents {
+  prepared(handoff: Handoff): void;
+  rejected(handoff: Handoff, reason: RejectReason): void;
+  lost(handoff: Handoff): void;
+}
+
+/**
+ * The offers of one accepting thread to one agent. An offer is pending from `make` until it is answered, withdrawn or
+ * lost with the channel; each handoff has at most one.
+ */
+export class Offers {
+  readonly #link: Link;
+  readonly #pending = new Map<number, Handoff>();
+  readonly #epoch: number;
+  #sequence = 0;
+
+  constructor(
+    endpoint: { readonly host: string; readonly port: number },
+    node: string,
+    epoch: number,
+    private readonly events: OfferEvents,
+    onChange: Pick<LinkEvents, 'onUp' | 'onDown'>,
+  ) {
+    this.#epoch = epoch;
+    this.#link = new Link(
+      endpoint,
+      { role: 'offers', node },
+      {
+        onUp: (hello) => onChange.onUp?.(hello),
+        onDown: (cause) => {
+          onChange.onDown?.(cause);
+          this.#loseAll();
+        },
+        onPrepared: (id) => this.#prepared(id),
+        onRejected: (id, reason) => {
+          const handoff = this.#take(id);
+          if (handoff !== undefined) this.events.rejected(handoff, reason);
+        },
+      },
+    );
+  }
+
+  start(): void {
+    this.#link.start();
+  }
+
+  stop(): void {
+    this.#link.stop();
+  }
+
+  /** Whether an offer can be made now. */
+  get open(): boolean {
+    return this.#link.up && this.#pending.size < this.#link.offerLimit && !this.#link.congested;
+  }
+
+  get up(): boolean {
+    return this.#link.up;
+  }
+
+  get pending(): number {
+    return this.#pending.size;
+  }
+
+  /** Offers a connection; the agent's answer, or the loss of the channel, comes as an event. */
+  make(handoff: Handoff, snapshot: Buffer, length: number): void {
+    this.#sequence = (this.#sequence + 1) >>> 0;
+    handoff.sequence = this.#sequence;
+    this.#pending.set(this.#sequence, handoff);
+    this.#link.offer(this.#epoch, this.#sequence, snapshot, length);
+  }
+
+  /** The commit point: the agent owns the connection. Only from within `prepared`. */
+  commit(handoff: Handoff): void {
+    this.#link.commit(this.#epoch, handoff.sequence);
+  }
+
+  /** The front keeps the connection: what the agent has prepared is void. */
+  withdraw(handoff: Handoff): void {
+    this.#pending.delete(handoff.sequence);
+    this.#link.abort(this.#epoch, handoff.sequence);
+  }
+
+  #prepared(id: HandoffId): void {
+    const handoff = this.#take(id);
+    // Withdrawn meanwhile; ABORT is under way, or the agent makes up answers. Either way there is nothing to do.
+    if (handoff !== undefined) this.events.prepared(handoff);
+  }
+
+  #take(id: HandoffId): Handoff | undefined {
+    if (id.epoch !== this.#epoch) return undefined;
+    const handoff = this.#pending.get(id.sequence);
+    if (handoff !== undefined) this.#pending.delete(id.sequence);
+    return handoff;
+  }
+
+  #loseAll(): void {
+    const lost = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const handoff of lost) this.events.lost(handoff);
+  }
+}

@@ -1,0 +1,37 @@
+import type { Balancer } from '../balance/balancer';
+import { createBalancer } from '../balance/create-balancer';
+import type { PoolConfig } from '../config/model';
+import { DurationHistogram } from '../observe/duration-histogram';
+import { ProxyTarget, type Backend } from './backend';
+
+/** A pool, as an accepting thread sees it: its backends, and a balancer each for handoffs and for the fallback. */
+export class Pool {
+  readonly name: string;
+  readonly fallback: PoolConfig['fallback'];
+  readonly balancer: Balancer<Backend>;
+  readonly handoffDuration = new DurationHistogram();
+  readonly #targets: Balancer<ProxyTarget>;
+
+  constructor(
+    config: PoolConfig,
+    readonly backends: readonly Backend[],
+  ) {
+    this.name = config.name;
+    this.fallback = config.fallback;
+    this.balancer = createBalancer(config.balance, backends);
+    this.#targets = createBalancer(
+      config.balance,
+      backends.flatMap((backend) => (backend.http === undefined ? [] : [new ProxyTarget(backend, backend.http)])),
+    );
+  }
+
+  /** Where the fallback relays a request to: an origin such as `http://198.18.0.21:8080`. */
+  pickOrigin(key: string): string | undefined {
+    return this.fallback === 'proxy' ? this.#targets.pick(key, [])?.origin : undefined;
+  }
+
+  /** Whether the fallback could relay a request now. */
+  get proxies(): boolean {
+    return this.fallback === 'proxy' && this.backends.some((backend) => backend.healthy && backend.http !== undefined);
+  }
+}

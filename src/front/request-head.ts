@@ -1,0 +1,31 @@
+import type { IncomingMessage } from 'node:http';
+import type { RoutableHead } from '../peek/head';
+
+/** A request that Node has parsed, as routing reads heads: for connections that the front relays. */
+export class RequestHead implements RoutableHead {
+  readonly method: string;
+  readonly host: string;
+  readonly path: string;
+  readonly query: string;
+
+  constructor(private readonly request: IncomingMessage) {
+    this.method = request.method ?? '';
+    const target = request.url ?? '';
+    const absolute = /^https?:\/\/([^/?#]*)(.*)$/i.exec(target);
+    this.host = hostOf(absolute?.[1] ?? request.headers.host ?? '');
+    const rest = absolute === null ? target : (absolute[2] ?? '');
+    const question = rest.indexOf('?');
+    this.path = (question < 0 ? rest : rest.slice(0, question)) || '/';
+    this.query = question < 0 ? '' : rest.slice(question + 1);
+  }
+
+  header(lowerCaseName: string): string | undefined {
+    return this.request.headersDistinct[lowerCaseName]?.join(', ');
+  }
+}
+
+/** The host of an authority, as Http1Peek gives it: lower case, no port, no brackets. */
+function hostOf(authority: string): string {
+  const bracketed = /^\[([^\]]*)\]/.exec(authority);
+  return (bracketed?.[1] ?? authority.replace(/:\d*$/, '')).toLowerCase();
+}

@@ -1,0 +1,40 @@
+/** Entry of an accepting thread (worker_threads): plumbing between the main thread's messages and AcceptingThread. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { createLogger } from '../observe/log';
+import { EbpfFlowTable } from '../steer/ebpf-flow-table';
+import { AcceptingThread } from './accepting-thread';
+import type { FromWorker, ToWorker, WorkerData } from './messages';
+
+const data = workerData as WorkerData;
+const logger = createLogger({ node: data.config.node, component: 'front' }).child({ worker: data.index });
+
+function say(message: FromWorker): void {
+  parentPort?.postMessage(message);
+}
+
+function run(): void {
+  const thread = new AcceptingThread(data, new EbpfFlowTable(data.flowsFd), logger);
+  thread.start();
+  parentPort?.on('message', (message: ToWorker) => {
+    switch (message.type) {
+      case 'health':
+        thread.setHealth(message.pool, message.backend, message.healthy);
+        return;
+      case 'stats':
+        say({ type: 'stats', request: message.request, stats: thread.stats(), status: thread.status() });
+        return;
+      case 'stop':
+        void thread.stop(message.graceMs).then(() => {
+          say({ type: 'stopped' });
+          parentPort?.close();
+        });
+    }
+  });
+  say({ type: 'listening' });
+}
+
+try {
+  run();
+} catch (error) {
+  say({ type: 'failed', message: error instanceof Error ? error.message : String(error) });
+}

@@ -1,0 +1,44 @@
+import { constants } from 'node:os';
+
+const NAMES = new Map<number, string>(
+  Object.entries(constants.errno).map(([name, value]) => [value, name] as const),
+);
+
+/** Symbolic name of an errno value, as in errno(3): 1 -> 'EPERM'. */
+export function errnoName(errno: number): string {
+  return NAMES.get(errno) ?? `errno ${errno}`;
+}
+
+export const EPERM = constants.errno.EPERM;
+export const ENOENT = constants.errno.ENOENT;
+export const EINTR = constants.errno.EINTR;
+export const EAGAIN = constants.errno.EAGAIN;
+export const EEXIST = constants.errno.EEXIST;
+export const EINVAL = constants.errno.EINVAL;
+export const ENFILE = constants.errno.ENFILE;
+export const EMFILE = constants.errno.EMFILE;
+export const E2BIG = constants.errno.E2BIG;
+export const EADDRNOTAVAIL = constants.errno.EADDRNOTAVAIL;
+export const EADDRINUSE = constants.errno.EADDRINUSE;
+export const ECONNABORTED = constants.errno.ECONNABORTED;
+
+/** A system call that failed where failing is exceptional: `step` says what was being done. */
+export class KernelError extends Error {
+  readonly code: string;
+
+  constructor(
+    readonly step: string,
+    readonly errno: number,
+    hint = '',
+  ) {
+    super(`${step}: ${errnoName(errno)}${hint === '' ? '' : ` (${hint})`}`);
+    this.name = 'KernelError';
+    this.code = errnoName(errno);
+  }
+}
+
+/** Passes a non-negative result through; turns `-errno` into a KernelError that names the step. */
+export function must(result: number, step: string): number {
+  if (result < 0) throw new KernelError(step, -result);
+  return result;
+}

@@ -1,0 +1,142 @@
+/**
+ * Sockets by descriptor. Results are values or `-errno`, nothing is allocated per call: integers travel through
+ * scratch cells that belong to this module (one per thread, since each worker loads its own copy).
+ */
+import { KernelError, must } from './errors';
+import { SOCKADDR_BYTES, sockaddrFromEndpoint } from './flow';
+import * as libc from './libc';
+
+export const AF_INET = 2;
+export const AF_INET6 = 10;
+export const SOCK_STREAM = 1;
+export const SOCK_NONBLOCK = 0o4000;
+export const SOCK_CLOEXEC = 0o2000000;
+
+export const SOL_SOCKET = 1;
+export const SO_REUSEADDR = 2;
+export const SO_ERROR = 4;
+export const SO_SNDBUF = 7;
+export const SO_RCVBUF = 8;
+export const SO_OOBINLINE = 10;
+export const SO_REUSEPORT = 15;
+export const SO_DETACH_FILTER = 27;
+export const SO_SNDBUFFORCE = 32;
+export const SO_RCVBUFFORCE = 33;
+export const SO_ATTACH_BPF = 50;
+export const SO_BUF_LOCK = 72;
+
+export const IPPROTO_TCP = 6;
+export const TCP_NODELAY = 1;
+export const TCP_MAXSEG = 2;
+export const TCP_DEFER_ACCEPT = 9;
+export const TCP_INFO = 11;
+export const TCP_REPAIR = 19;
+export const TCP_REPAIR_QUEUE = 20;
+export const TCP_QUEUE_SEQ = 21;
+export const TCP_REPAIR_OPTIONS = 22;
+export const TCP_TIMESTAMP = 24;
+export const TCP_REPAIR_WINDOW = 29;
+
+const IPPROTO_IPV6 = 41;
+const IPV6_V6ONLY = 26;
+
+export const MSG_PEEK = 0x02;
+export const MSG_DONTWAIT = 0x40;
+export const MSG_NOSIGNAL = 0x4000;
+
+const SIOCINQ = 0x541b;
+const SIOCOUTQ = 0x5411;
+const SIOCOUTQNSD = 0x894b;
+
+const cell = Buffer.alloc(4);
+const lengthCell = Buffer.alloc(4);
+
+/** Sets an integer option: 0 or `-errno`. */
+export function setOption(fd: number, level: number, name: number, value: number): number {
+  cell.writeInt32LE(value, 0);
+  return libc.setsockopt(fd, level, name, cell, 4);
+}
+
+/** Sets an unsigned 32-bit option such as a sequence number: 0 or `-errno`. */
+export function setOptionU32(fd: number, level: number, name: number, value: number): number {
+  cell.writeUInt32LE(value, 0);
+  return libc.setsockopt(fd, level, name, cell, 4);
+}
+
+/** Reads an option into `value`, whose first `length` bytes are offered to the kernel: 0 or `-errno`. */
+export function getOption(fd: number, level: number, name: number, value: Buffer, length: number): number {
+  lengthCell.writeUInt32LE(length, 0);
+  return libc.getsockopt(fd, level, name, value, lengthCell);
+}
+
+/** Unread bytes in the receive queue, or `-errno` (tcp(7), SIOCINQ). */
+export function unreadBytes(fd: number): number {
+  const result = libc.ioctl(fd, SIOCINQ, cell);
+  return result < 0 ? result : cell.readInt32LE(0);
+}
+
+/** Bytes in the send queue that the peer has not acknowledged, sent or not, or `-errno` (SIOCOUTQ). */
+export function unacknowledgedBytes(fd: number): number {
+  const result = libc.ioctl(fd, SIOCOUTQ, cell);
+  return result < 0 ? result : cell.readInt32LE(0);
+}
+
+/** Bytes in the send queue that were never sent, or `-errno` (SIOCOUTQNSD). */
+export function unsentBytes(fd: number): number {
+  const result = libc.ioctl(fd, SIOCOUTQNSD, cell);
+  return result < 0 ? result : cell.readInt32LE(0);
+}
+
+/**
+ * Accepts one connection, non-blocking and close-on-exec, and writes the peer's address into `peer`
+ * (SOCKADDR_BYTES). Returns its descriptor or `-errno`.
+ */
+export function accept(listener: number, peer: Buffer): number {
+  lengthCell.writeUInt32LE(SOCKADDR_BYTES, 0);
+  return libc.accept4(listener, peer, lengthCell, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+/** Writes the socket's own address into `sockaddr` (SOCKADDR_BYTES): 0 or `-errno`. */
+export function localAddress(fd: number, sockaddr: Buffer): number {
+  lengthCell.writeUInt32LE(SOCKADDR_BYTES, 0);
+  return libc.getsockname(fd, sockaddr, lengthCell);
+}
+
+export interface ListenOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly backlog: number;
+  /** Seconds for which the kernel keeps a connection to itself until its first bytes arrive; 0 switches it off. */
+  readonly deferAccept: number;
+}
+
+/** Opens a non-blocking listening socket; throws a KernelError that names the step. */
+export function listenOn(options: ListenOptions): number {
+  const sockaddr = Buffer.alloc(SOCKADDR_BYTES);
+  const length = sockaddrFromEndpoint(options.host, options.port, sockaddr);
+  const family = length === SOCKADDR_BYTES ? AF_INET6 : AF_INET;
+  const fd = must(libc.socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), 'socket');
+  try {
+    if (family === AF_INET6) must(setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1), 'set IPV6_V6ONLY');
+    must(setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1), 'set SO_REUSEADDR');
+    must(setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1), 'set SO_REUSEPORT');
+    // Accepted sockets inherit it. Without it an urgent byte leaves the stream, SIOCINQ stops in front of it, and a
+    // dump would not see what follows (net/ipv4/tcp.c, tcp_inq).
+    must(setOption(fd, SOL_SOCKET, SO_OOBINLINE, 1), 'set SO_OOBINLINE');
+    if (options.deferAccept > 0) {
+      must(setOption(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, options.deferAccept), 'set TCP_DEFER_ACCEPT');
+    }
+    must(libc.bind(fd, sockaddr, length), `bind ${options.host}:${options.port}`);
+    must(libc.listen(fd, options.backlog), `listen ${options.host}:${options.port}`);
+    return fd;
+  } catch (error) {
+    libc.close(fd);
+    throw error;
+  }
+}
+
+/** Closes a descriptor that must be open: a failure means that it was closed twice, which corrupts a neighbour. */
+export function closeFd(fd: number): void {
+  const result = libc.close(fd);
+  if (result < 0) throw new KernelError(`close ${fd}`, -result);
+}

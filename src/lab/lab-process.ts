@@ -1,0 +1,166 @@
+import { type ChildProcess, spawn, type StdioOptions } from 'node:child_process';
+import type { Readable } from 'node:stream';
+import { OutputTail } from './output-tail';
+
+export interface SpawnOptions {
+  /** Variables beside those of this process. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  /** By default no input, and both outputs kept; an output that is not piped leaves its text empty. */
+  readonly stdio?: StdioOptions;
+}
+
+/** How a process ended: `code` is null after a signal, `signal` is null without one. */
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export type LinePredicate = string | RegExp | ((line: string) => boolean);
+
+/** Lines of both outputs that are kept; older ones go. */
+const MAX_LINES = 10_000;
+
+/** A child of the process may hold its outputs open after its end; what the process itself wrote is there by then. */
+const OUTPUT_GRACE_MS = 200;
+
+/** Between SIGTERM and SIGKILL. */
+const STOP_GRACE_MS = 2_000;
+
+/** A running program, its outputs as text (bounded) and as lines. */
+export class LabProcess {
+  readonly pid: number;
+  /** Resolves when the process has ended and its output has been read; never rejects. */
+  readonly exited: Promise<Exit>;
+
+  private readonly child: ChildProcess;
+  private readonly stdout = new OutputTail();
+  private readonly stderr = new OutputTail();
+  private readonly kept: string[] = [];
+  private readonly listeners = new Set<(line: string) => void>();
+
+  /** Throws where the program cannot be started. */
+  constructor(
+    private readonly argv: readonly string[],
+    options: SpawnOptions = {},
+  ) {
+    const [program = '', ...args] = argv;
+    const env = { ...process.env, ...options.env };
+    const stdio = options.stdio ?? ['ignore', 'pipe', 'pipe'];
+    this.child = spawn(program, args, {
+      env,
+      stdio,
+      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    });
+    // Without a listener a failed start would be an uncaught exception; the missing pid reports it.
+    this.child.on('error', () => undefined);
+    if (this.child.pid === undefined)
+      throw new Error(`start ${program}: not found, not allowed or bad directory`);
+    this.pid = this.child.pid;
+    this.follow(this.child.stdout, this.stdout);
+    this.follow(this.child.stderr, this.stderr);
+    this.exited = this.whenExited();
+  }
+
+  /** The end of standard output, at most 1 MiB. */
+  get stdoutText(): string {
+    return this.stdout.text;
+  }
+
+  /** The end of standard error, at most 1 MiB. */
+  get stderrText(): string {
+    return this.stderr.text;
+  }
+
+  /** The latest lines of both outputs in the order of their arrival. */
+  get lines(): readonly string[] {
+    return this.kept;
+  }
+
+  /**
+   * Resolves with the first line, past or future, that contains the string, matches the expression or satisfies the
+   * function. Rejects after `timeoutMs`, or at once when the process ends without it, with the end of the output.
+   */
+  waitForLine(predicate: LinePredicate, timeoutMs: number): Promise<string> {
+    const matches = matcher(predicate);
+    const past = this.kept.find(matches);
+    if (past !== undefined) return Promise.resolve(past);
+    return new Promise((resolve, reject) => {
+      const settle = (): void => {
+        clearTimeout(timer);
+        this.listeners.delete(listener);
+      };
+      const fail = (reason: string): void => {
+        settle();
+        reject(
+          new Error(`wait for ${String(predicate)} of ${this.argv.join(' ')}: ${reason}\n${this.tail()}`),
+        );
+      };
+      const listener = (line: string): void => {
+        if (!matches(line)) return;
+        settle();
+        resolve(line);
+      };
+      const timer = setTimeout(() => fail(`not seen within ${timeoutMs} ms`), timeoutMs);
+      this.listeners.add(listener);
+      void this.exited.then(({ code, signal }) =>
+        fail(`the process ended with ${signal ?? `code ${String(code)}`}`),
+      );
+    });
+  }
+
+  /** Sends a signal; false where the process has ended. */
+  kill(signal: NodeJS.Signals): boolean {
+    return this.child.kill(signal);
+  }
+
+  /** SIGTERM, and SIGKILL after two seconds. */
+  async stop(): Promise<Exit> {
+    this.kill('SIGTERM');
+    // A stopped process sees the SIGTERM only once it goes on.
+    this.kill('SIGCONT');
+    const timer = setTimeout(() => this.kill('SIGKILL'), STOP_GRACE_MS);
+    const exit = await this.exited;
+    clearTimeout(timer);
+    return exit;
+  }
+
+  private follow(stream: Readable | null, output: OutputTail): void {
+    stream?.setEncoding('utf8').on('data', (piece: string) => this.take(output.feed(piece)));
+  }
+
+  private take(lines: readonly string[]): void {
+    for (const line of lines) {
+      this.kept.push(line);
+      for (const listener of this.listeners) listener(line);
+    }
+    this.kept.splice(0, this.kept.length - MAX_LINES);
+  }
+
+  private whenExited(): Promise<Exit> {
+    return new Promise((resolve) => {
+      const settle = (code: number | null, signal: NodeJS.Signals | null): void => {
+        this.take([...this.stdout.finish(), ...this.stderr.finish()]);
+        resolve({ code, signal });
+      };
+      this.child.once('exit', (code, signal) => {
+        const timer = setTimeout(settle, OUTPUT_GRACE_MS, code, signal);
+        this.child.once('close', () => {
+          clearTimeout(timer);
+          settle(code, signal);
+        });
+      });
+    });
+  }
+
+  private tail(): string {
+    return this.kept.slice(-50).join('\n');
+  }
+}
+
+function matcher(predicate: LinePredicate): (line: string) => boolean {
+  if (typeof predicate === 'function') return predicate;
+  if (typeof predicate === 'string') return (line) => line.includes(predicate);
+  // Unlike `test`, `search` keeps no position between calls when the expression is global.
+  return (line) => line.search(predicate) !== -1;
+}

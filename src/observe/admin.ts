@@ -1,0 +1,98 @@
+import Fastify, {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from 'fastify';
+import type { Logger } from 'pino';
+import type { Registry } from 'prom-client';
+import { AllowedMethods } from './allowed-methods';
+
+/** Requests are a path and at most a small JSON object. */
+const BODY_LIMIT_BYTES = 64 * 1024;
+/** An operator or a scraper sends its request at once; a slower one holds a connection for nothing. */
+const REQUEST_TIMEOUT_MS = 10_000;
+/** A few scrapers, probes and operators; the file descriptors belong to the data path. */
+const MAX_CONNECTIONS = 256;
+
+/** What to do about an address that cannot be bound, by errno. */
+const ADVICE: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another process listens there: stop it or change admin.listen',
+  EADDRNOTAVAIL: 'this host does not have the address: add it or change admin.listen',
+  EACCES: 'ports below 1024 need root or CAP_NET_BIND_SERVICE: grant it or change admin.listen',
+};
+
+/**
+ * The part of the admin API that front and agent share: `GET /healthz`, `/readyz`, `/metrics`, and errors as
+ * `{error: message}`. The caller adds its own routes and then calls listenAdmin; `close()` also cuts open requests.
+ */
+export function createAdmin(options: {
+  readonly registry: Registry;
+  readonly ready: () => boolean;
+  readonly logger: Logger;
+}): FastifyInstance {
+  const fail = (error: FastifyError, request: FastifyRequest, reply: FastifyReply): void => {
+    const status = error.statusCode ?? 500;
+    if (status >= 500) options.logger.error({ err: error, path: request.url }, 'admin request failed');
+    void reply.code(status).send({ error: error.message });
+  };
+  const app = Fastify({
+    logger: false,
+    bodyLimit: BODY_LIMIT_BYTES,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    // A stopping process does not wait for a scraper that keeps its connection.
+    forceCloseConnections: true,
+    frameworkErrors: fail,
+  });
+  app.server.maxConnections = MAX_CONNECTIONS;
+  app.setErrorHandler(fail);
+  answerUnknownRoutes(app);
+  app.get('/healthz', () => ({ status: 'ok' }));
+  app.get('/readyz', (_request, reply) =>
+    options.ready() ? reply.send({ status: 'ready' }) : reply.code(503).send({ status: 'not ready' }),
+  );
+  app.get('/metrics', async (_request, reply) =>
+    reply.type(options.registry.contentType).send(await options.registry.metrics()),
+  );
+  return app;
+}
+
+/**
+ * Binds the admin API and returns the address, with the real port where `endpoint.port` is 0.
+ * @throws Error with address, errno and advice; the original is its `cause`.
+ */
+export async function listenAdmin(
+  app: FastifyInstance,
+  endpoint: { readonly host: string; readonly port: number },
+): Promise<{ host: string; port: number }> {
+  try {
+    await app.listen({ host: endpoint.host, port: endpoint.port });
+  } catch (error) {
+    throw listenError(endpoint, error);
+  }
+  const address = app.server.address();
+  if (address === null || typeof address === 'string') throw new Error('admin: the server has no IP address');
+  return { host: address.address, port: address.port };
+}
+
+function answerUnknownRoutes(app: FastifyInstance): void {
+  const allowed = new AllowedMethods();
+  app.addHook('onRoute', (route) => allowed.add(route.url, route.method));
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?', 1)[0] ?? '';
+    const methods = allowed.of(path);
+    if (methods.length === 0) return reply.code(404).send({ error: `no such resource: ${path}` });
+    return reply
+      .code(405)
+      .header('allow', methods.join(', '))
+      .send({ error: `${request.method} is not allowed on ${path}: use ${methods.join(' or ')}` });
+  });
+}
+
+function listenError(endpoint: { readonly host: string; readonly port: number }, cause: unknown): Error {
+  const host = endpoint.host.includes(':') ? `[${endpoint.host}]` : endpoint.host;
+  const { code, message } = cause as NodeJS.ErrnoException;
+  const advice = code === undefined ? undefined : ADVICE[code];
+  const reason = advice === undefined ? message : `${code}, ${advice}`;
+  return new Error(`admin: listen on ${host}:${endpoint.port}: ${reason}`, { cause });
+}

@@ -1,0 +1,116 @@
+/** The two kinds of process that have metrics, logs and an admin API. */
+export type Component = 'front' | 'agent';
+
+/** One metric; `name` is without METRIC_PREFIX. Histograms are durations over DurationHistogram.BOUNDS. */
+export interface MetricSpec {
+  readonly name: string;
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly help: string;
+  readonly labels: readonly string[];
+}
+
+export const METRIC_PREFIX = 'baton_';
+
+/** Every metric of the project. Names, types and labels are a contract with dashboards and alerts. */
+export const CATALOGUE: Readonly<Record<Component, readonly MetricSpec[]>> = {
+  front: [
+    {
+      name: 'connections_accepted_total',
+      type: 'counter',
+      help: 'Connections that a listener accepted.',
+      labels: ['listener'],
+    },
+    {
+      name: 'handoffs_total',
+      type: 'counter',
+      help: 'Handoffs tried, by backend and result.',
+      labels: ['pool', 'backend', 'result'],
+    },
+    {
+      name: 'handoff_duration_seconds',
+      type: 'histogram',
+      help: 'Time from a complete head to the release of the socket.',
+      labels: ['pool'],
+    },
+    {
+      name: 'fallbacks_total',
+      type: 'counter',
+      help: 'Connections for which no handoff was possible, by reason.',
+      labels: ['reason'],
+    },
+    {
+      name: 'heads_refused_total',
+      type: 'counter',
+      help: 'Connections that were refused because of their head, by reason.',
+      labels: ['reason'],
+    },
+    {
+      name: 'flows',
+      type: 'gauge',
+      help: 'Flows in the flow table, by backend.',
+      labels: ['backend'],
+    },
+    {
+      name: 'flow_capacity',
+      type: 'gauge',
+      help: 'Flows that the flow table has room for.',
+      labels: [],
+    },
+    {
+      name: 'steered_packets_total',
+      type: 'counter',
+      help: 'Client packets that the kernel steered to a backend.',
+      labels: ['backend'],
+    },
+    {
+      name: 'steered_bytes_total',
+      type: 'counter',
+      help: 'Bytes of the client packets that the kernel steered to a backend.',
+      labels: ['backend'],
+    },
+    {
+      name: 'backend_up',
+      type: 'gauge',
+      help: 'Whether a backend is healthy: 1 up, 0 down.',
+      labels: ['pool', 'backend'],
+    },
+    {
+      name: 'config_reloads_total',
+      type: 'counter',
+      help: 'Reloads of the configuration, by result.',
+      labels: ['result'],
+    },
+  ],
+  agent: [
+    {
+      name: 'agent_adoptions_total',
+      type: 'counter',
+      help: 'Connections offered by fronts, by result.',
+      labels: ['result'],
+    },
+    {
+      name: 'agent_restore_duration_seconds',
+      type: 'histogram',
+      help: 'Time to rebuild one connection in this kernel.',
+      labels: [],
+    },
+    {
+      name: 'agent_connections',
+      type: 'gauge',
+      help: 'Adopted connections that are open.',
+      labels: [],
+    },
+    {
+      name: 'agent_requests_total',
+      type: 'counter',
+      help: 'Requests answered on adopted connections, by status code.',
+      labels: ['code'],
+    },
+    {
+      name: 'agent_response_bytes_total',
+      type: 'counter',
+      help: 'Bytes sent to clients on adopted connections.',
+      labels: [],
+    },
+  ],
+};

@@ -1,0 +1,19 @@
+/**
+ * What routing may ask of an application-level header, whichever protocol it came from.
+ * A TLS ClientHello answers with its server name as `host` and nothing else.
+ */
+export interface RoutableHead {
+  /** Request method as sent (case-sensitive, RFC 9110 section 9.1); '' where the protocol has none. */
+  readonly method: string;
+  /** Host in lower case, without port and without the brackets of an IPv6 literal; '' where unknown. */
+  readonly host: string;
+  /** Path as sent, without query, starting with '/' ('*' for `OPTIONS *`); '' where the protocol has none. */
+  readonly path: string;
+  /** Query without the '?'; '' where there is none. */
+  readonly query: string;
+  /**
+   * Value of a header field by its lower-case name, lines of the same name joined by ', ' (RFC 9110 section 5.3);
+   * undefined where the head has no such field.
+   */
+  header(lowerCaseName: string): string | undefined;
+}

@@ -1,0 +1,191 @@
+/**
+ * Dump and thaw: the half of the handoff that happens where the connection is.
+ *
+ *   freeze(fd)                     packets of the flow are dropped from here on
+ *   length = dump(fd, flow, into)  repair on; `into` holds the snapshot, the socket is as it was
+ *   unmoved(fd, into)              nothing slipped in since: the snapshot is still the truth
+ *   release(fd)                    closes it silently; or
+ *   thaw(fd)                       back to life, as if nothing had happened
+ *
+ * Everything is synchronous and allocates nothing: a dump takes a few microseconds.
+ */
+import { EPERM } from '../kernel/errors';
+import { FLOW_BYTES } from '../kernel/flow';
+import { close, recv } from '../kernel/libc';
+import {
+  getOption,
+  IPPROTO_TCP,
+  MSG_DONTWAIT,
+  MSG_PEEK,
+  setOption,
+  TCP_INFO,
+  TCP_MAXSEG,
+  TCP_QUEUE_SEQ,
+  TCP_REPAIR,
+  TCP_REPAIR_QUEUE,
+  TCP_REPAIR_WINDOW,
+  TCP_TIMESTAMP,
+  unacknowledgedBytes,
+  unreadBytes,
+  unsentBytes,
+} from '../kernel/socket';
+import { RepairError } from './errors';
+import { unfreeze } from './freeze';
+import * as layout from './layout';
+
+export const REPAIR_ON = 1;
+/** Leaves repair without sending a window probe (TCP_REPAIR_OFF_NO_WP). */
+export const REPAIR_OFF_SILENT = -1;
+export const RECEIVE_QUEUE = 1;
+export const SEND_QUEUE = 2;
+
+const TCP_ESTABLISHED = 1;
+// struct tcp_info (include/uapi/linux/tcp.h): state, five bytes, options, both window scales in one byte.
+const INFO_STATE = 0;
+const INFO_OPTIONS = 5;
+const INFO_WINDOW_SCALES = 6;
+const INFO_BYTES = 8;
+const INFO_OPTION_MASK = layout.OPTION_TIMESTAMPS | layout.OPTION_SACK | layout.OPTION_WINDOW_SCALE;
+
+/** Acknowledged bytes that may precede the send queue: a GSO segment's worth (64 KiB without BIG TCP). */
+const ACKNOWLEDGED_HEAD = 64 * 1024;
+
+const scratch = Buffer.alloc(32);
+
+/** Memory that dumps are written to; it grows with the largest queue seen. One per thread is enough. */
+export class DumpBuffer {
+  bytes = Buffer.allocUnsafeSlow(layout.HEADER_BYTES + 64 * 1024);
+  /** The same memory behind the snapshot's header. */
+  queues = this.bytes.subarray(layout.HEADER_BYTES);
+
+  /** Makes room for `length` bytes; what was there is kept. */
+  reserve(length: number): void {
+    if (length <= this.bytes.length) return;
+    const larger = Buffer.allocUnsafeSlow(Math.max(length, this.bytes.length * 2));
+    this.bytes.copy(larger);
+    this.bytes = larger;
+    this.queues = larger.subarray(layout.HEADER_BYTES);
+  }
+}
+
+/**
+ * Puts a frozen connection into repair and writes its snapshot to the beginning of `into`; returns the snapshot's
+ * length. `flow` (FLOW_BYTES) is copied into it. Throws a RepairError; the socket may then be in repair, and `thaw`
+ * undoes that too.
+ */
+export function dump(fd: number, flow: Buffer, into: DumpBuffer): number {
+  const on = setOption(fd, IPPROTO_TCP, TCP_REPAIR, REPAIR_ON);
+  if (on < 0) throw new RepairError(on === -EPERM ? 'not_permitted' : 'not_established', 'set TCP_REPAIR', -on);
+  get(fd, TCP_INFO, INFO_BYTES, 'get TCP_INFO');
+  if (scratch[INFO_STATE] !== TCP_ESTABLISHED) throw new RepairError('not_established', 'connection is closing');
+
+  const options = scratch.readUInt8(INFO_OPTIONS) & INFO_OPTION_MASK;
+  const scales = (options & layout.OPTION_WINDOW_SCALE) === 0 ? 0 : scratch.readUInt8(INFO_WINDOW_SCALES);
+  into.bytes[layout.VERSION] = layout.SNAPSHOT_VERSION;
+  into.bytes[layout.OPTIONS] = options;
+  into.bytes[layout.CLIENT_WINDOW_SCALE] = scales & 15;
+  into.bytes[layout.OUR_WINDOW_SCALE] = scales >> 4;
+  flow.copy(into.bytes, layout.FLOW, 0, FLOW_BYTES);
+
+  get(fd, TCP_MAXSEG, 4, 'get TCP_MAXSEG');
+  into.bytes.writeUInt32BE(layout.usableMss(scratch.readUInt32LE(0)) * 0x10000, layout.MSS);
+  if ((options & layout.OPTION_TIMESTAMPS) === 0) scratch.writeUInt32LE(0, 0);
+  else get(fd, TCP_TIMESTAMP, 4, 'get TCP_TIMESTAMP');
+  swap(into.bytes, layout.TIMESTAMP, 4);
+  get(fd, TCP_REPAIR_WINDOW, layout.WINDOW_BYTES, 'get TCP_REPAIR_WINDOW');
+  swap(into.bytes, layout.WINDOW, layout.WINDOW_BYTES);
+
+  // The receive queue comes last, so that it is the one selected when `unmoved` asks for its sequence.
+  const queued = count(unacknowledgedBytes(fd), 'SIOCOUTQ');
+  const unsent = queued === 0 ? 0 : count(unsentBytes(fd), 'SIOCOUTQNSD');
+  selectQueue(fd, SEND_QUEUE);
+  readSequence(fd, into.bytes, layout.SEND_SEQUENCE);
+  const unread = count(unreadBytes(fd), 'SIOCINQ');
+  into.reserve(layout.HEADER_BYTES + unread);
+  if (queued > 0) peekSendQueue(fd, into, layout.HEADER_BYTES + unread, queued);
+  selectQueue(fd, RECEIVE_QUEUE);
+  readSequence(fd, into.bytes, layout.RECEIVE_SEQUENCE);
+  if (unread > 0) peekReceiveQueue(fd, into, unread);
+
+  into.bytes.writeUInt32BE(unread, layout.RECEIVE_LENGTH);
+  into.bytes.writeUInt32BE(queued - unsent, layout.SENT_LENGTH);
+  into.bytes.writeUInt32BE(unsent, layout.UNSENT_LENGTH);
+  return layout.HEADER_BYTES + unread + queued;
+}
+
+/**
+ * Whether the receive sequence is still `expected`, the one in the snapshot (RECEIVE_SEQUENCE). A packet that had
+ * passed the filter on another CPU when it was attached can land after the dump: then the snapshot lacks its bytes.
+ */
+export function unmoved(fd: number, expected: number): boolean {
+  get(fd, TCP_QUEUE_SEQ, 4, 'get TCP_QUEUE_SEQ');
+  return scratch.readUInt32LE(0) === expected;
+}
+
+/**
+ * Brings a frozen (and perhaps dumped) connection back to life where it is. Sends nothing; whatever the client sent
+ * in between it sends again.
+ */
+export function thaw(fd: number): void {
+  const off = setOption(fd, IPPROTO_TCP, TCP_REPAIR, REPAIR_OFF_SILENT);
+  unfreeze(fd);
+  if (off < 0) throw new RepairError('kernel', 'thaw: leave repair', -off);
+}
+
+/** Closes a connection in repair without a packet (tcp_close, net/ipv4/tcp.c): it lives on elsewhere, or nowhere. */
+export function release(fd: number): void {
+  close(fd);
+}
+
+function get(fd: number, option: number, length: number, step: string): void {
+  const result = getOption(fd, IPPROTO_TCP, option, scratch, length);
+  if (result < 0) throw new RepairError('kernel', step, -result);
+}
+
+function count(result: number, step: string): number {
+  if (result < 0) throw new RepairError('kernel', step, -result);
+  if (result > layout.MAX_QUEUE_BYTES) throw new RepairError('kernel', `${step}: ${result} bytes queued, too many`);
+  return result;
+}
+
+function selectQueue(fd: number, queue: number): void {
+  const result = setOption(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, queue);
+  if (result < 0) throw new RepairError('kernel', 'set TCP_REPAIR_QUEUE', -result);
+}
+
+function readSequence(fd: number, target: Buffer, field: number): void {
+  get(fd, TCP_QUEUE_SEQ, 4, 'get TCP_QUEUE_SEQ');
+  swap(target, field, 4);
+}
+
+/** Copies 32-bit words from the scratch cell to network order. */
+function swap(target: Buffer, field: number, length: number): void {
+  for (let i = 0; i < length; i += 4) target.writeUInt32BE(scratch.readUInt32LE(i), field + i);
+}
+
+/** Peeks the selected receive queue: one call returns all of it when the buffer is large enough. */
+function peekReceiveQueue(fd: number, into: DumpBuffer, length: number): void {
+  const got = recv(fd, into.queues, length, MSG_PEEK | MSG_DONTWAIT);
+  if (got < 0) throw new RepairError('kernel', 'peek receive queue', -got);
+  if (got !== length) throw new RepairError('queue_moved', `peek receive queue: ${got} of ${length} bytes`);
+}
+
+/**
+ * Peeks the selected send queue to behind the receive queue's place. The kernel begins at a segment's start, so bytes
+ * that are acknowledged already may come first; and a buffer that is too short gets a part of the data but the whole
+ * length as the answer (tcp_peek_sndq, net/ipv4/tcp.c).
+ */
+function peekSendQueue(fd: number, into: DumpBuffer, offset: number, length: number): void {
+  let room = length + ACKNOWLEDGED_HEAD;
+  for (;;) {
+    into.reserve(offset + room);
+    const got = recv(fd, into.bytes.subarray(offset), room, MSG_PEEK | MSG_DONTWAIT);
+    if (got < 0) throw new RepairError('kernel', 'peek send queue', -got);
+    if (got < length) throw new RepairError('queue_moved', `peek send queue: ${got} of ${length} bytes`);
+    if (got <= room) {
+      into.bytes.copyWithin(offset, offset + got - length, offset + got);
+      return;
+    }
+    room = got;
+  }
+}

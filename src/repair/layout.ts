@@ -1,0 +1,99 @@
+/**
+ * The snapshot: everything needed to rebuild one connection, as bytes in network order. dump() writes them, the OFFER
+ * frame carries them, restore() reads them; no object is made of them on the way.
+ *
+ *   offset  bytes  field
+ *        0      1  layout version, 1
+ *        1      1  negotiated options: TIMESTAMPS | SACK | WINDOW_SCALE
+ *        2      1  the client's window scale (0-14), 0 without WINDOW_SCALE
+ *        3      1  our window scale, likewise
+ *        4      2  MSS that the client announced
+ *        6      2  0
+ *        8     36  flow (kernel/flow.ts): client address, VIP address, client port, VIP port
+ *       44      4  timestamp clock of this connection (TCP_TIMESTAMP), 0 without TIMESTAMPS
+ *       48      4  receive sequence: the next byte expected from the client (rcv_nxt)
+ *       52      4  send sequence: the next byte that the application will write (write_seq)
+ *       56      4  sequence of the segment that last updated the client's window (snd_wl1)
+ *       60      4  the client's window, bytes (snd_wnd)
+ *       64      4  the largest window that the client ever announced (max_window)
+ *       68      4  our window, bytes (rcv_wnd)
+ *       72      4  receive sequence at our last window update (rcv_wup)
+ *       76      4  length of the receive queue
+ *       80      4  length of the sent, unacknowledged part of the send queue
+ *       84      4  length of the unsent part of the send queue
+ *       88         receive queue, sent part, unsent part
+ *
+ * Queues against sequence numbers:
+ *
+ *     receive queue            rcv_nxt        snd_una   sent, unacknowledged   snd_nxt   unsent   write_seq
+ *   --[=======================]|              |[==============================]|[================]|
+ *     the application has not read it          the client may still ask for it  goes out when live
+ */
+import { isMapped } from '../kernel/flow';
+import { RepairError } from './errors';
+
+export const SNAPSHOT_VERSION = 1;
+
+export const VERSION = 0;
+export const OPTIONS = 1;
+export const CLIENT_WINDOW_SCALE = 2;
+export const OUR_WINDOW_SCALE = 3;
+export const MSS = 4;
+export const FLOW = 8;
+export const TIMESTAMP = 44;
+export const RECEIVE_SEQUENCE = 48;
+export const SEND_SEQUENCE = 52;
+export const WINDOW = 56;
+export const WINDOW_BYTES = 20;
+export const RECEIVE_LENGTH = 76;
+export const SENT_LENGTH = 80;
+export const UNSENT_LENGTH = 84;
+export const HEADER_BYTES = 88;
+
+export const OPTION_TIMESTAMPS = 1;
+export const OPTION_SACK = 2;
+export const OPTION_WINDOW_SCALE = 4;
+const OPTIONS_ALL = 7;
+
+/**
+ * The longest queues that are moved. tcp_rmem and tcp_wmem allow 6 and 4 MiB by default, and the kernel may hold a
+ * little more than its limit; what is larger stays where it is.
+ */
+export const MAX_QUEUE_BYTES = 8 * 1024 * 1024;
+
+/** RFC 7323 section 2.3. */
+const MAX_WINDOW_SCALE = 14;
+/** The smallest MSS that Linux works with (TCP_MIN_MSS, include/net/tcp.h) and the largest that fits the field. */
+const MIN_MSS = 88;
+
+/** The client's announced MSS may not be below the kernel's own floor, but a client may announce less. */
+export function usableMss(announced: number): number {
+  return Math.max(announced, MIN_MSS);
+}
+
+/**
+ * Checks a snapshot that came from a peer: lengths, ranges and options. Throws a RepairError `malformed_snapshot` that
+ * says what is wrong. The sequence numbers may have any value; that the VIP is allowed is the agent's business.
+ */
+export function checkSnapshot(bytes: Buffer, offset: number, length: number): void {
+  const wrong = (what: string): never => {
+    throw new RepairError('malformed_snapshot', `snapshot: ${what}`);
+  };
+  if (length < HEADER_BYTES) wrong(`${length} bytes, shorter than its header`);
+  if (bytes[offset + VERSION] !== SNAPSHOT_VERSION) wrong(`version ${bytes[offset + VERSION] ?? 0} is not known`);
+
+  const options = bytes.readUInt8(offset + OPTIONS);
+  if ((options & ~OPTIONS_ALL) !== 0) wrong(`unknown options ${options}`);
+  const scales = [bytes.readUInt8(offset + CLIENT_WINDOW_SCALE), bytes.readUInt8(offset + OUR_WINDOW_SCALE)];
+  const largest = (options & OPTION_WINDOW_SCALE) === 0 ? 0 : MAX_WINDOW_SCALE;
+  if (scales.some((scale) => scale > largest)) wrong(`window scale ${scales.join('/')} was not negotiated`);
+  if (bytes.readUInt16BE(offset + MSS) < MIN_MSS) wrong(`MSS ${bytes.readUInt16BE(offset + MSS)} is too small`);
+
+  const queues = [RECEIVE_LENGTH, SENT_LENGTH, UNSENT_LENGTH].map((field) => bytes.readUInt32BE(offset + field));
+  if (queues.some((queue) => queue > MAX_QUEUE_BYTES)) wrong(`a queue is longer than ${MAX_QUEUE_BYTES} bytes`);
+  if (HEADER_BYTES + queues.reduce((sum, queue) => sum + queue, 0) !== length) wrong('lengths do not add up');
+
+  const flow = offset + FLOW;
+  if (isMapped(bytes, flow) !== isMapped(bytes, flow + 16)) wrong('addresses of different families');
+  if (bytes.readUInt16BE(flow + 32) === 0 || bytes.readUInt16BE(flow + 34) === 0) wrong('port 0');
+}

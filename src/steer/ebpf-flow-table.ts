@@ -1,0 +1,71 @@
+import { forEachEntry, mapDelete, mapInfo, mapLookup, mapUpdate, type MapInfo } from '../kernel/bpf';
+import { E2BIG, ENOENT, KernelError } from '../kernel/errors';
+import { FLOW_BYTES } from '../kernel/flow';
+import { monotonicNs, sameHandoff, type FlowEntry, type FlowTable, type HandoffId, type NextHop } from './flow-table';
+import * as layout from './layout';
+
+/** The flow table in the kernel, over the descriptor of the pinned map `flows`. Threads may share the descriptor. */
+export class EbpfFlowTable implements FlowTable {
+  readonly #info: MapInfo;
+  readonly #value = Buffer.alloc(layout.FLOW_VALUE_BYTES);
+
+  constructor(readonly fd: number) {
+    this.#info = mapInfo(fd);
+  }
+
+  get capacity(): number {
+    return this.#info.maxEntries;
+  }
+
+  insert(flow: Buffer, hop: NextHop, backend: number, epoch: number, sequence: number): boolean {
+    const value = this.#value;
+    const now = monotonicNs();
+    hop.address.copy(value, layout.NEXT_HOP, 0, 16);
+    value.writeUInt32LE(hop.ifindex, layout.IFINDEX);
+    value.writeUInt32LE(backend, layout.BACKEND);
+    value.writeUInt32LE(sequence, layout.HANDOFF);
+    value.writeUInt32LE(epoch, layout.HANDOFF + 4);
+    layout.writeU64(value, now, layout.CREATED);
+    layout.writeU64(value, now, layout.LAST_SEEN);
+    value.fill(0, layout.PACKETS);
+    const result = mapUpdate(this.fd, flow, value);
+    if (result < 0 && result !== -E2BIG) throw new KernelError('insert into flow table', -result);
+    return result === 0;
+  }
+
+  get(flow: Buffer): FlowEntry | undefined {
+    const result = mapLookup(this.fd, flow, this.#value);
+    if (result === -ENOENT) return undefined;
+    if (result < 0) throw new KernelError('look up in flow table', -result);
+    return entryOf(flow, this.#value, 0);
+  }
+
+  remove(flow: Buffer, id: HandoffId): boolean {
+    // Not one atomic step. In the microsecond between the two a client would have to reuse its port and complete a
+    // handshake and a handoff; its SYN has deleted the old entry before, so the check sees that in all other cases.
+    const entry = this.get(flow);
+    if (entry === undefined || !sameHandoff(entry.id, id)) return false;
+    return mapDelete(this.fd, flow) === 0;
+  }
+
+  forEach(visit: (entry: FlowEntry) => void): void {
+    forEachEntry(this.fd, this.#info, (keys, keyOffset, values, valueOffset) =>
+      visit(entryOf(keys.subarray(keyOffset, keyOffset + FLOW_BYTES), values, valueOffset)),
+    );
+  }
+}
+
+function entryOf(flow: Buffer, value: Buffer, offset: number): FlowEntry {
+  return {
+    flow,
+    backend: value.readUInt32LE(offset + layout.BACKEND),
+    id: {
+      sequence: value.readUInt32LE(offset + layout.HANDOFF),
+      epoch: value.readUInt32LE(offset + layout.HANDOFF + 4),
+    },
+    created: layout.readU64(value, offset + layout.CREATED),
+    lastSeen: layout.readU64(value, offset + layout.LAST_SEEN),
+    packets: layout.readU64(value, offset + layout.PACKETS),
+    bytes: layout.readU64(value, offset + layout.BYTES),
+  };
+}

@@ -1,0 +1,55 @@
+/**
+ * The flow table: which flow is steered to which backend. The kernel holds it (a pinned eBPF hash map); `FlowTable` is
+ * the seam, with the kernel's implementation in ebpf-flow-table.ts and an in-memory one for tests.
+ */
+
+/** Where packets of a backend's flows are sent: an on-link neighbour. */
+export interface NextHop {
+  /** 16 bytes, IPv4 as ::ffff:a.b.c.d. */
+  readonly address: Buffer;
+  readonly ifindex: number;
+}
+
+/**
+ * Tells one handoff from every other one, also of the same flow: a late report about an old connection must not touch
+ * its successor on the same port. `epoch` is random per accepting thread and start, `sequence` counts.
+ */
+export interface HandoffId {
+  readonly epoch: number;
+  readonly sequence: number;
+}
+
+export interface FlowEntry {
+  /** FLOW_BYTES, valid during the visit only. */
+  readonly flow: Buffer;
+  readonly backend: number;
+  readonly id: HandoffId;
+  /** Nanoseconds on CLOCK_MONOTONIC. */
+  readonly created: number;
+  readonly lastSeen: number;
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+export interface FlowTable {
+  readonly capacity: number;
+  /** Steers a flow; an older entry for it is replaced. False when the table is full: nothing is evicted, ever. */
+  insert(flow: Buffer, hop: NextHop, backend: number, epoch: number, sequence: number): boolean;
+  /** The entry for a flow, if there is one. */
+  get(flow: Buffer): FlowEntry | undefined;
+  /** Ends the steering of a flow if it is still that handoff's; true when an entry was removed. */
+  remove(flow: Buffer, id: HandoffId): boolean;
+  /** Visits every entry; those that come or go meanwhile may be missed. */
+  forEach(visit: (entry: FlowEntry) => void): void;
+}
+
+/** Nanoseconds on CLOCK_MONOTONIC, the clock of bpf_ktime_get_ns, without a BigInt. */
+export function monotonicNs(): number {
+  return Math.round((performance.now() + MONOTONIC_AT_ORIGIN_MS) * 1e6);
+}
+
+const MONOTONIC_AT_ORIGIN_MS = Number(process.hrtime.bigint()) / 1e6 - performance.now();
+
+export function sameHandoff(a: HandoffId, b: HandoffId): boolean {
+  return a.sequence === b.sequence && a.epoch === b.epoch;
+}

@@ -1,0 +1,42 @@
+/**
+ * The structures of steer.bpf.c as user space sees them, in host byte order (Linux on x86-64 and arm64 is little
+ * endian). `struct flow`, the value of the flow table:
+ *
+ *    0  next hop, 16 bytes; IPv4 as ::ffff:a.b.c.d
+ *   16  interface index
+ *   20  backend number
+ *   24  handoff id
+ *   32  created, ns on CLOCK_MONOTONIC
+ *   40  last seen, likewise
+ *   48  packets
+ *   56  bytes
+ */
+export const FLOW_VALUE_BYTES = 64;
+export const NEXT_HOP = 0;
+export const IFINDEX = 16;
+export const BACKEND = 20;
+export const HANDOFF = 24;
+export const CREATED = 32;
+export const LAST_SEEN = 40;
+export const PACKETS = 48;
+export const BYTES = 56;
+
+/** `struct counters`: packets, bytes. */
+export const COUNTERS_BYTES = 16;
+export const MAX_BACKENDS = 4096;
+export const BACKEND_NAME_BYTES = 128;
+/** enum drop, in its order. */
+export const DROP_REASONS = ['ttl', 'redirect'] as const;
+
+const WORD = 0x1_0000_0000;
+
+/** Writes a non-negative integer below 2^53 as 64 bits, without a BigInt. */
+export function writeU64(target: Buffer, value: number, offset: number): void {
+  target.writeUInt32LE(value % WORD >>> 0, offset);
+  target.writeUInt32LE(Math.floor(value / WORD), offset + 4);
+}
+
+/** Reads 64 bits as a number: exact below 2^53, which is 104 days in nanoseconds and 9 petabytes. */
+export function readU64(source: Buffer, offset: number): number {
+  return source.readUInt32LE(offset) + source.readUInt32LE(offset + 4) * WORD;
+}

@@ -1,0 +1,178 @@
+import type { Duplex } from 'node:stream';
+import type { HandoffId } from '../steer/flow-table';
+import { FrameDecoder, type OnFrame } from './decoder';
+import * as frames from './frames';
+
+/** Bytes collected before a new piece of memory is taken; a burst of 60 handoffs with 1 KiB heads fits. */
+const CHUNK_BYTES = 64 * 1024;
+/** Chunks kept for reuse: more are under way only when the peer is slow. */
+const SPARE_CHUNKS = 4;
+/** Unwritten bytes beyond which a channel takes no offers: the peer does not keep up. */
+const CONGESTED_BYTES = 16 * 1024 * 1024;
+/** A ping goes out this often, and a channel that has been silent for much longer is dead. */
+export const PING_INTERVAL_MS = 1000;
+export const SILENCE_LIMIT_MS = 5000;
+
+export interface ChannelEvents {
+  onFrame: OnFrame;
+  /** Called once, however the channel ended. */
+  onClose: (cause: string) => void;
+}
+
+/**
+ * Frames over a stream (a TCP socket today, a TLS socket is the same Duplex). What is sent within one turn of the event
+ * loop goes out in one write. Pings keep it alive and find a peer that is gone without a word.
+ */
+export class Channel {
+  readonly #stream: Duplex;
+  readonly #events: ChannelEvents;
+  readonly #decoder = new FrameDecoder();
+  #chunk: Buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  #used = 0;
+  readonly #spare: Buffer[] = [];
+  #flushPlanned = false;
+  #closed = false;
+  #heardAt = performance.now();
+  readonly #pinger: NodeJS.Timeout;
+
+  constructor(stream: Duplex, events: ChannelEvents) {
+    this.#stream = stream;
+    this.#events = events;
+    stream.on('data', (data: Buffer) => this.#receive(data));
+    stream.on('error', (error: Error) => this.close(error.message));
+    stream.on('end', () => this.close('closed by the peer'));
+    stream.on('close', () => this.close('closed'));
+    this.#pinger = setInterval(() => this.#ping(), PING_INTERVAL_MS);
+    this.#pinger.unref();
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Whether so much is waiting to be written that nothing large should be added. */
+  get congested(): boolean {
+    return this.#stream.writableLength + this.#used > CONGESTED_BYTES;
+  }
+
+  sendText(type: number, text: string): void {
+    const length = Buffer.byteLength(text);
+    const at = this.#begin(type, length);
+    this.#chunk.write(text, at, 'utf8');
+  }
+
+  /** PREPARED, COMMIT, ABORT. */
+  sendId(type: number, epoch: number, sequence: number): void {
+    this.#putId(this.#begin(type, frames.ID_BYTES), epoch, sequence);
+  }
+
+  sendRejected(epoch: number, sequence: number, reason: frames.RejectReason): void {
+    const at = this.#begin(frames.REJECTED, frames.ID_BYTES + 1);
+    this.#putId(at, epoch, sequence);
+    this.#chunk[at + frames.ID_BYTES] = frames.REJECT_REASONS.indexOf(reason);
+  }
+
+  sendOffer(epoch: number, sequence: number, snapshot: Buffer, length: number): void {
+    const at = this.#begin(frames.OFFER, frames.ID_BYTES + length);
+    this.#putId(at, epoch, sequence);
+    snapshot.copy(this.#chunk, at + frames.ID_BYTES, 0, length);
+  }
+
+  /** CLOSED, or a part of FLOWS (`last` tells whether more parts follow). */
+  sendFlows(type: number, flows: readonly { flow: Buffer; id: HandoffId }[], last = true): void {
+    const lead = type === frames.FLOWS ? 1 : 0;
+    let at = this.#begin(type, lead + flows.length * frames.FLOW_RECORD_BYTES);
+    if (lead === 1) this.#chunk[at++] = last ? 1 : 0;
+    for (const { flow, id } of flows) {
+      flow.copy(this.#chunk, at);
+      this.#putId(at + flow.length, id.epoch, id.sequence);
+      at += frames.FLOW_RECORD_BYTES;
+    }
+  }
+
+  /** Ends the channel; `lastWords` are sent to the peer first, for its log. */
+  close(cause: string, lastWords?: string): void {
+    if (this.#closed) return;
+    if (lastWords !== undefined && !this.#stream.destroyed) {
+      this.sendText(frames.BYE, lastWords.slice(0, 1000));
+      this.#flush();
+    }
+    this.#closed = true;
+    clearInterval(this.#pinger);
+    if (lastWords === undefined) this.#stream.destroy();
+    else this.#stream.end(() => this.#stream.destroy());
+    this.#events.onClose(cause);
+  }
+
+  #receive(data: Buffer): void {
+    if (this.#closed) return;
+    this.#heardAt = performance.now();
+    try {
+      this.#decoder.push(data, this.#dispatch);
+    } catch (error) {
+      if (!(error instanceof frames.ProtocolError)) throw error;
+      this.close(`protocol error: ${error.message}`, error.message);
+    }
+  }
+
+  readonly #dispatch: OnFrame = (type, bytes, offset, length) => {
+    if (this.#closed || type === frames.PONG) return;
+    if (type === frames.PING) this.#begin(frames.PONG, 0);
+    else if (type === frames.BYE) this.close(`peer said: ${printable(bytes.toString('utf8', offset, offset + length))}`);
+    else this.#events.onFrame(type, bytes, offset, length);
+  };
+
+  #ping(): void {
+    const silence = performance.now() - this.#heardAt;
+    if (silence > SILENCE_LIMIT_MS) this.close(`no word for ${Math.round(silence)} ms`);
+    else this.#begin(frames.PING, 0);
+  }
+
+  /** Writes a frame's header and returns where its payload goes in the current chunk. */
+  #begin(type: number, length: number): number {
+    const total = frames.FRAME_HEADER_BYTES + length;
+    if (this.#used + total > this.#chunk.length) this.#makeRoom(total);
+    const at = this.#used;
+    this.#chunk.writeUInt32BE(length, at);
+    this.#chunk[at + 4] = type;
+    this.#used = at + total;
+    if (!this.#flushPlanned) {
+      this.#flushPlanned = true;
+      queueMicrotask(this.#flush);
+    }
+    return at + frames.FRAME_HEADER_BYTES;
+  }
+
+  #makeRoom(total: number): void {
+    this.#write();
+    if (total > this.#chunk.length) this.#chunk = Buffer.allocUnsafeSlow(total);
+  }
+
+  readonly #flush = (): void => {
+    this.#flushPlanned = false;
+    this.#write();
+  };
+
+  #write(): void {
+    if (this.#used === 0) return;
+    const chunk = this.#chunk;
+    const data = chunk.subarray(0, this.#used);
+    this.#used = 0;
+    if (this.#stream.destroyed || this.#closed) return;
+    this.#chunk = this.#spare.pop() ?? Buffer.allocUnsafeSlow(CHUNK_BYTES);
+    // The stream reads the memory until it says that it has written it.
+    this.#stream.write(data, () => {
+      if (chunk.length === CHUNK_BYTES && this.#spare.length < SPARE_CHUNKS) this.#spare.push(chunk);
+    });
+  }
+
+  #putId(at: number, epoch: number, sequence: number): void {
+    this.#chunk.writeUInt32BE(epoch, at);
+    this.#chunk.writeUInt32BE(sequence, at + 4);
+  }
+}
+
+/** A peer's text goes to logs: one line, nothing that moves a terminal's cursor, bounded. */
+function printable(text: string): string {
+  return text.slice(0, 200).replace(/[^\x20-\x7e]/g, '?');
+}

@@ -1,0 +1,96 @@
+/**
+ * The control protocol between a front and an agent: frames over a reliable byte stream, integers in network order.
+ *
+ *   0  4  length of the payload
+ *   4  1  frame type
+ *   5     payload
+ *
+ *   front                                 agent
+ *     HELLO (versions, node, role)  --->
+ *                                   <---  HELLO (versions, node, VIPs, limits)
+ *                                   <---  FLOWS ...          only to a `keeper`: every live flow, once
+ *     OFFER id snapshot             --->
+ *                                   <---  PREPARED id        or REJECTED id reason
+ *     COMMIT id                     --->                     or ABORT id: the front keeps the connection
+ *                                   <---  CLOSED (flow id)*  only to a `keeper`
+ *     PING / PONG                   <-->
+ *     BYE text                      <-->                     last words before closing
+ *
+ * `id` is 8 bytes: epoch, sequence (steer/flow-table.ts, HandoffId). The first frame of each side is HELLO, the only
+ * one in JSON: it is read once, and people debug it.
+ */
+import { FLOW_BYTES } from '../kernel/flow';
+import { MAX_QUEUE_BYTES, HEADER_BYTES as SNAPSHOT_HEADER_BYTES } from '../repair/layout';
+
+export const PROTOCOL_VERSION = 1;
+
+export const FRAME_HEADER_BYTES = 5;
+export const ID_BYTES = 8;
+export const FLOW_RECORD_BYTES = FLOW_BYTES + ID_BYTES;
+
+export const HELLO = 1;
+export const OFFER = 2;
+export const PREPARED = 3;
+export const REJECTED = 4;
+export const COMMIT = 5;
+export const ABORT = 6;
+export const CLOSED = 7;
+export const FLOWS = 8;
+export const PING = 9;
+export const PONG = 10;
+export const BYE = 11;
+
+/** Why an agent refuses an offer; the order is the wire's, new ones are appended. */
+export const REJECT_REASONS = [
+  'unspecified',
+  'not_permitted',
+  'vip_not_allowed',
+  'vip_not_local',
+  'address_in_use',
+  'malformed_snapshot',
+  'too_many_offers',
+  'stopping',
+  'kernel',
+] as const;
+export type RejectReason = (typeof REJECT_REASONS)[number];
+
+/** The longest HELLO or BYE: names, versions and a list of VIPs. */
+export const MAX_TEXT_BYTES = 64 * 1024;
+/** Flow records in one CLOSED or FLOWS frame: 45 KB, so that an offer never waits long behind them. */
+export const MAX_FLOW_RECORDS = 1024;
+/** The longest offer: all three queues at their limit. */
+export const MAX_OFFER_BYTES = ID_BYTES + SNAPSHOT_HEADER_BYTES + 3 * MAX_QUEUE_BYTES;
+
+/** The longest payload that a frame of this type may have; 0 for types that are not known. */
+export function longestPayload(type: number): number {
+  switch (type) {
+    case OFFER:
+      return MAX_OFFER_BYTES;
+    case HELLO:
+    case BYE:
+      return MAX_TEXT_BYTES;
+    case CLOSED:
+      return MAX_FLOW_RECORDS * FLOW_RECORD_BYTES;
+    case FLOWS:
+      return 1 + MAX_FLOW_RECORDS * FLOW_RECORD_BYTES;
+    case PREPARED:
+    case COMMIT:
+    case ABORT:
+      return ID_BYTES;
+    case REJECTED:
+      return ID_BYTES + 1;
+    case PING:
+    case PONG:
+      return 4;
+    default:
+      return 0;
+  }
+}
+
+/** The peer broke the protocol; the channel is closed with this as its last word. */
+export class ProtocolError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'ProtocolError';
+  }
+}

@@ -1,0 +1,54 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { check } from '../../src/cli/check';
+
+const EXAMPLES = join(__dirname, '../../config');
+
+async function run(...args: string[]) {
+  const stdout = new PassThrough({ encoding: 'utf8' });
+  const stderr = new PassThrough({ encoding: 'utf8' });
+  const code = await check(args, { stdout, stderr });
+  return {
+    code,
+    stdout: (stdout.read() as string | null) ?? '',
+    stderr: (stderr.read() as string | null) ?? '',
+  };
+}
+
+test.each([
+  ['front.yaml', 'front, 1 listener, 2 pools, 3 backends'],
+  ['agent.yaml', 'agent, control 198.18.0.21:7400, 1 VIP'],
+  ['agent-app.yaml', 'agent, control 198.18.0.21:7400, 1 VIP'],
+])('%s is valid', async (name, summary) => {
+  const file = join(EXAMPLES, name);
+  expect(await run(file)).toEqual({ code: 0, stdout: `${file}: ok (${summary})\n`, stderr: '' });
+});
+
+test('each problem is a line', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'baton-check-'));
+  try {
+    const file = join(directory, 'agent.yaml');
+    writeFileSync(file, 'node: b1\nvips: []\nserve: { upstream: x }\n');
+    const { code, stdout, stderr } = await run(file);
+    expect(stdout.split('\n')).toEqual([
+      `${file}:1:1: key "control" is missing`,
+      `${file}:2:7: vips: the list is empty`,
+      `${file}:3:20: serve.upstream: "x" is not an http:// URL of host and port alone`,
+      '',
+    ]);
+    expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
+test('an unreadable file is a problem', async () => {
+  const stdout = '/absent.yaml:1:1: cannot read: ENOENT: no such file or directory\n';
+  expect(await run('/absent.yaml')).toEqual({ code: 1, stdout, stderr: '' });
+});
+
+test.each([[[]], [['a', 'b']], [['--help']], [['']]])('bad usage: %j', async (args) => {
+  expect(await run(...args)).toEqual({ code: 2, stdout: '', stderr: 'usage: baton check FILE\n' });
+});

@@ -1,0 +1,119 @@
+import { parseAgentConfig, parseFrontConfig } from '../../src/config/load';
+import { AGENT, FRONT, compare } from './texts';
+import type { ProblemCase } from './texts';
+
+const NAME = 'a name of 1 to 64 letters, digits, ".", "_" or "-"';
+const DURATION = 'a duration such as 500ms, 1.5s, 2m or 1h, up to 24 days';
+
+const FRONT_CASES: ProblemCase[] = [
+  ['node: front-1\n', '¶tiemouts: {}\nnode: front-1\n', 'unknown key "tiemouts": did you mean "timeouts"?'],
+  ['node: front-1\n', '¶"a\\nb": 1\nnode: front-1\n', 'unknown key "a\\nb"'],
+  ['node: front-1\n', '¶__proto__: 1\nnode: front-1\n', 'unknown key "__proto__"'],
+  ['node: front-1\nlisteners', '¶listeners', 'key "node" is missing'],
+  ['front-1', '¶front 1', `node: "front 1" is not ${NAME}`],
+  ['front-1', `¶${'x'.repeat(65)}`, `node: "${'x'.repeat(60)}..." is not ${NAME}`],
+  ['front-1', '¶12', 'node: 12 is not text: put it in quotes'],
+  ['front-1', '¶[a]', `node: a list is not ${NAME}`],
+  ['198.19.0.1:80', '¶x', 'listeners[0].bind: "x" is not ADDRESS:PORT'],
+  ['198.19.0.1:80', '¶198.19.0.1:0', 'listeners[0].bind: "198.19.0.1:0" is not ADDRESS:PORT'],
+  ['198.19.0.1:80', '¶80', 'listeners[0].bind: 80 is not ADDRESS:PORT'],
+  ['protocol: http', 'protocol: ¶https', 'listeners[0].protocol: "https" is not one of http, tls, tcp'],
+  ['protocol: http', 'protocol: ¶1', 'listeners[0].protocol: 1 is not one of http, tls, tcp'],
+  ['  - pool: web', '  ¶[]', 'routes: the list is empty'],
+  ['- pool: web', '- ¶match: {}', 'routes[0]: key "pool" is missing'],
+  ['- pool: web', '- ¶web', 'routes[0]: "web" is not a mapping'],
+  ['pool: web', 'pool: web\n    match: ¶', 'routes[0].match: null is not a mapping'],
+  [
+    'pool: web',
+    'pool: web\n    match: { host: [a, ¶"a:80"], path: ¶a, method: ¶get }',
+    'routes[0].match.host[1]: "a:80" is not a host such as api.example.com or *.example.com',
+    'routes[0].match.path: "a" is not a path that starts with "/"',
+    'routes[0].match.method: "get" is not a method in capitals',
+  ],
+  [
+    'pool: web',
+    'pool: web\n    match: { host: ¶[], headers: { x-a: ¶2, ¶"x b": c, x-c: ¶"a\\nb" } }',
+    'routes[0].match.host: the list is empty',
+    'routes[0].match.headers.x-a: 2 is not text: put it in quotes',
+    'routes[0].match.headers: "x b" is not a header name',
+    'routes[0].match.headers.x-c: "a\\nb" is not a header value',
+  ],
+  ['  web:\n    backends', '  ¶we b:\n    backends', `pools: "we b" is not ${NAME}`],
+  ['198.18.0.21:7400', '¶"x"', 'pools.web.backends[0].agent: "x" is not ADDRESS:PORT'],
+  ['via: 198.18.0.21', 'via: ¶b1', 'pools.web.backends[0].via: "b1" is not an IP address'],
+  [
+    'via: 198.18.0.21',
+    'via: 198.18.0.21\n        weight: ¶1.5',
+    'pools.web.backends[0].weight: 1.5 is not a whole number from 0 to 1000',
+  ],
+  [
+    'via: 198.18.0.21',
+    'via: 198.18.0.21\n        weight: ¶.nan',
+    'pools.web.backends[0].weight: NaN is not a whole number from 0 to 1000',
+  ],
+  [
+    '    backends',
+    '    health: ¶{ interval: ¶10, timeout: ¶1d, rise: ¶0 }\n    backends',
+    'pools.web.health: key "path" is missing',
+    `pools.web.health.interval: 10 is not ${DURATION}`,
+    `pools.web.health.timeout: "1d" is not ${DURATION}`,
+    'pools.web.health.rise: 0 is not a whole number from 1 to 100',
+  ],
+  ['interface: eth0', 'interface: ¶eth0/1', 'steering.interface: "eth0/1" is not an interface name'],
+  [
+    'interface: eth0',
+    'interface: ¶sixteen-letters-',
+    'steering.interface: "sixteen-letters-" is not an interface name',
+  ],
+  ['insecure: true', 'insecure: ¶false', 'control.insecure: false is not true'],
+  ['insecure: true', 'tls: ¶{ ca: ca.pem, cert: cert.pem }', 'control.tls: key "key" is missing'],
+  ['node:', 'workers: ¶all\nnode:', 'workers: "all" is not auto or a whole number from 1 to 64'],
+  ['node:', 'workers: ¶65\nnode:', 'workers: 65 is not auto or a whole number from 1 to 64'],
+  ['node:', 'admin: { listen: ¶9180 }\nnode:', 'admin.listen: 9180 is not ADDRESS:PORT'],
+  ['node:', 'timeouts: ¶\nnode:', 'timeouts: null is not a mapping'],
+  [
+    'node:',
+    'limits: { head_bytes: ¶70000 }\nnode:',
+    'limits.head_bytes: 70000 is not a whole number from 128 to 65536',
+  ],
+];
+
+test.each(FRONT_CASES)('front: %j -> %j', (...problemCase) => {
+  const { actual, expected } = compare(parseFrontConfig, FRONT, problemCase);
+  expect(expected).not.toEqual([]);
+  expect(actual).toEqual(expected);
+});
+
+const AGENT_CASES: ProblemCase[] = [
+  ['[198.19.0.1]', '¶[]', 'vips: the list is empty'],
+  ['[198.19.0.1]', '["::1", ¶198.19.0.1:80]', 'vips[1]: "198.19.0.1:80" is not an IP address'],
+  ['node: b1', 'manage_vips: ¶"yes"\nnode: b1', 'manage_vips: "yes" is not true or false'],
+  [
+    'listen: 198.18.0.21:7400',
+    'listen: ¶198.18.0.21:0',
+    'control.listen: "198.18.0.21:0" is not ADDRESS:PORT',
+  ],
+  ...['https://h', 'http://h/x', 'http://h?', 'http://u@h', 'http:h', 'http://', '127.0.0.1:8080'].map(
+    (url): ProblemCase => [
+      'http://127.0.0.1:8080',
+      `¶"${url}"`,
+      `serve.upstream: "${url}" is not an http:// URL of host and port alone`,
+    ],
+  ),
+];
+
+test.each(AGENT_CASES)('agent: %j -> %j', (...problemCase) => {
+  const { actual, expected } = compare(parseAgentConfig, AGENT, problemCase);
+  expect(expected).not.toEqual([]);
+  expect(actual).toEqual(expected);
+});
+
+test.each(['', '# nothing\n', '~'])('an empty text: %j', (text) => {
+  const problems = [{ line: 1, column: 1, message: 'the configuration is empty' }];
+  expect(parseFrontConfig(text, __filename)).toEqual({ ok: false, problems });
+});
+
+test('a text that is no mapping', () => {
+  const problems = [{ line: 1, column: 1, message: '"hello" is not a mapping' }];
+  expect(parseFrontConfig('hello', __filename)).toEqual({ ok: false, problems });
+});

@@ -1,0 +1,115 @@
+import { parseFrontConfig } from '../../src/config/load';
+import { FRONT, compare, configOf } from './texts';
+import type { ProblemCase } from './texts';
+
+/** A line of flow YAML for one more backend, with marks wherever the case needs them. */
+const backend = (name: string, agent: string, rest = 'via: 198.18.0.9') =>
+  `{ name: ${name}, agent: ${agent}, ${rest} }`;
+
+const B1 = backend('b1', '198.18.0.21:7400');
+const POOL = '    backends:\n';
+const listener = (name: string, bind: string) =>
+  `  - { name: ${name}, bind: ${bind}, protocol: http }\nroutes:`;
+
+const CASES: ProblemCase[] = [
+  // listeners
+  ['routes:', listener('¶web', '198.19.0.1:81'), 'listeners[1].name: "web" is already taken'],
+  ['routes:', listener('web2', '¶198.19.0.1:80'), 'listeners[1].bind: "198.19.0.1:80" is already taken'],
+
+  // routes
+  ['pool: web', 'pool: ¶wbe1', 'routes[0].pool: there is no pool "wbe1"'],
+  ['pool: web', 'pool: ¶web1', 'routes[0].pool: there is no pool "web1": did you mean "web"?'],
+  ['pool: web', 'pool: ¶toString', 'routes[0].pool: there is no pool "toString"'],
+  ['- pool: web', '- pool: web\n  - ¶pool: web', 'routes[1]: is never reached: routes[0] takes everything'],
+  [
+    '- pool: web',
+    '- pool: web\n    match: {}\n  - ¶{ match: { host: a }, pool: web }\n  - ¶pool: web',
+    'routes[1]: is never reached: routes[0] takes everything',
+    'routes[2]: is never reached: routes[0] takes everything',
+  ],
+  [
+    'pool: web',
+    'pool: web\n    match: { headers: { X-A: "1", x-a: ¶"2" } }',
+    'routes[0].match.headers.x-a: "x-a" is already taken',
+  ],
+
+  // pools
+  [POOL, '    hash: ¶client\n    backends:\n', 'pools.web.hash: only balance maglev hashes, not round-robin'],
+  [
+    '- name: b1',
+    `- ${backend('b2', '198.18.0.2:1')}\n      - ${backend('¶b2', '198.18.0.2:1')}\n      - name: b1`,
+    'pools.web.backends[1].name: "b2" is already taken',
+  ],
+  [
+    '    backends:\n      - name',
+    '    health: { path: / }\n    backends:\n      - ¶name',
+    'pools.web.backends[0]: key "http" is missing: health needs it',
+  ],
+  [
+    '    backends:\n      - name',
+    '    fallback: proxy\n    backends:\n      - ¶name',
+    'pools.web.backends[0]: key "http" is missing: fallback: proxy needs it',
+  ],
+
+  // next hops
+  [
+    'via: 198.18.0.21',
+    'via: [198.18.0.21, ¶198.18.0.22]',
+    'pools.web.backends[0].via[1]: a second next hop for IPv4',
+  ],
+  [
+    'via: 198.18.0.21',
+    'via: ¶2001:db8::21',
+    'pools.web.backends[0].via: no IPv4 next hop, which listener "web" needs',
+  ],
+
+  // identities across pools
+  [
+    'steering:',
+    `  api: { backends: [${backend('b2', '¶198.18.0.21:7400')}] }\nsteering:`,
+    'pools.api.backends[0].agent: the agent 198.18.0.21:7400 is the backend "b1" elsewhere',
+  ],
+  [
+    'steering:',
+    `  api: { backends: [${backend('b1', '¶198.18.0.22:7400')}] }\nsteering:`,
+    'pools.api.backends[0].agent: backend "b1" has the agent 198.18.0.21:7400 elsewhere',
+  ],
+
+  // control
+  [
+    'control: { insecure',
+    'control: ¶{ tls: { ca: a, cert: b, key: c }, insecure',
+    'control: has both "insecure" and "tls": keep one',
+  ],
+  ['{ insecure: true }', '¶{}', 'control: needs either "insecure: true" or "tls"'],
+];
+
+test.each(CASES)('%j -> %j', (...problemCase) => {
+  const { actual, expected } = compare(parseFrontConfig, FRONT, problemCase);
+  expect(expected).not.toEqual([]);
+  expect(actual).toEqual(expected);
+});
+
+test.each([
+  ['the same backend in two pools', 'steering:', `  api: { backends: [${B1}] }\nsteering:`],
+  ['a next hop per family', 'via: 198.18.0.21', 'via: [198.18.0.21, "2001:db8::21"]'],
+  ['the default fallback without http', POOL, '    balance: round-robin\n    backends:\n'],
+  ['refuse without http', POOL, '    fallback: refuse\n    backends:\n'],
+  ['two ports of one VIP', 'routes:', listener('web2', '198.19.0.1:81')],
+  ['a catch-all that comes last', '- pool: web', '- { match: { host: a }, pool: web }\n  - pool: web'],
+])('%s is fine', (_, piece, replacement) => {
+  expect(configOf(parseFrontConfig(FRONT.replace(piece, replacement), __filename)).kind).toBe('front');
+});
+
+test('equal IPv6 binds are told by address and not by spelling', () => {
+  const text = FRONT.replace('198.19.0.1:80', '"[2001:db8::1]:80"').replace(
+    'via: 198.18.0.21',
+    'via: 2001:db8::9',
+  );
+  const { actual, expected } = compare(parseFrontConfig, text, [
+    'routes:',
+    '  - { name: b, bind: ¶"[2001:DB8:0::1]:80", protocol: http }\nroutes:',
+    'listeners[1].bind: "[2001:db8::1]:80" is already taken',
+  ]);
+  expect(actual).toEqual(expected);
+});

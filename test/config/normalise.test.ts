@@ -1,0 +1,130 @@
+import { availableParallelism } from 'node:os';
+import { dirname, join } from 'node:path';
+import { parseAgentConfig, parseAgentConfigObject, parseFrontConfig } from '../../src/config/load';
+import { AGENT, FRONT, configOf } from './texts';
+
+const front = (text: string) => configOf(parseFrontConfig(text, '/etc/baton/front.yaml'));
+
+test('a front with nothing but the necessary gets the documented defaults', () => {
+  expect(front(FRONT)).toEqual({
+    kind: 'front',
+    node: 'front-1',
+    listeners: [{ name: 'web', bind: { host: '198.19.0.1', port: 80, family: 4 }, protocol: 'http' }],
+    routes: [{ pool: 'web' }],
+    pools: [
+      {
+        name: 'web',
+        balance: 'round-robin',
+        fallback: 'proxy',
+        backends: [
+          {
+            name: 'b1',
+            agent: { host: '198.18.0.21', port: 7400, family: 4 },
+            via: [{ host: '198.18.0.21', family: 4 }],
+            weight: 1,
+          },
+        ],
+      },
+    ],
+    steering: { interface: 'eth0', pin: '/sys/fs/bpf/baton', max_flows: 1_048_576 },
+    control: { insecure: true },
+    admin: { listen: { host: '127.0.0.1', port: 9180, family: 4 } },
+    timeouts: { head: 10_000, prepare: 1000, idle_flow: 3_600_000, linger: 30_000 },
+    limits: { head_bytes: 16_384, connections: 100_000 },
+    workers: 1,
+  });
+});
+
+test('a match becomes lists, with hosts and header names in lower case', () => {
+  const match =
+    '{ host: "*.Example.COM", path: [/a, /b], path_prefix: /v1, method: GET, headers: { X-Tenant: Gold } }';
+  const [route] = front(FRONT.replace('pool: web', `pool: web\n    match: ${match}`)).routes;
+  expect(route).toEqual({
+    match: {
+      host: ['*.example.com'],
+      path: ['/a', '/b'],
+      path_prefix: ['/v1'],
+      method: ['GET'],
+      headers: { 'x-tenant': 'Gold' },
+    },
+    pool: 'web',
+  });
+});
+
+test('an empty match is no match', () => {
+  expect(front(FRONT.replace('pool: web', 'pool: web\n    match: {}')).routes).toEqual([{ pool: 'web' }]);
+});
+
+test('health, http and weight of a pool', () => {
+  const text = FRONT.replace(
+    '    backends',
+    '    health: { path: /healthz, timeout: 500ms }\n    backends',
+  ).replace(
+    'via: 198.18.0.21',
+    'via: [198.18.0.21, "2001:DB8::21"]\n        http: "[2001:db8::21]:8080"\n        weight: 0',
+  );
+  const [pool] = front(text).pools;
+  expect(pool?.health).toEqual({ path: '/healthz', interval: 2000, timeout: 500, rise: 2, fall: 3 });
+  expect(pool?.backends[0]).toMatchObject({
+    via: [
+      { host: '198.18.0.21', family: 4 },
+      { host: '2001:db8::21', family: 6 },
+    ],
+    http: { host: '2001:db8::21', port: 8080, family: 6 },
+    weight: 0,
+  });
+});
+
+test('workers, a relative pin and a free admin port', () => {
+  const config = front(
+    `${FRONT.replace('eth0', 'eth0, pin: flows')}workers: auto\nadmin: { listen: "[::1]:0" }\n`,
+  );
+  expect(config.workers).toBe(availableParallelism());
+  expect(config.steering.pin).toBe('/etc/baton/flows');
+  expect(config.admin.listen).toEqual({ host: '::1', port: 0, family: 6 });
+});
+
+test('an agent with nothing but the necessary gets the documented defaults', () => {
+  expect(configOf(parseAgentConfig(AGENT, 'agent.yaml'))).toEqual({
+    kind: 'agent',
+    node: 'b1',
+    control: { insecure: true, listen: { host: '198.18.0.21', port: 7400, family: 4 } },
+    vips: [{ host: '198.19.0.1', family: 4 }],
+    manage_vips: false,
+    serve: { kind: 'upstream', upstream: 'http://127.0.0.1:8080' },
+    admin: { listen: { host: '127.0.0.1', port: 9181, family: 4 } },
+  });
+});
+
+test('an app is found from its configuration', () => {
+  const text = AGENT.replace(/serve.*/, 'serve: { app: ./texts.ts, listen: 198.18.0.21:8080 }');
+  expect(configOf(parseAgentConfig(text, __filename)).serve).toEqual({
+    kind: 'app',
+    app: join(dirname(__filename), 'texts.ts'),
+    listen: { host: '198.18.0.21', port: 8080, family: 4 },
+  });
+});
+
+test('an upstream is reduced to its origin', () => {
+  const text = AGENT.replace('http://127.0.0.1:8080', 'HTTP://LocalHost:8080/');
+  expect(configOf(parseAgentConfig(text, __filename)).serve).toEqual({
+    kind: 'upstream',
+    upstream: 'http://localhost:8080',
+  });
+});
+
+test('an attached agent has neither serve nor admin, and leaves its object alone', () => {
+  const value = Object.freeze({
+    node: 'b1',
+    control: Object.freeze({ listen: '198.18.0.21:7400', insecure: true }),
+    vips: ['198.19.0.1'],
+  });
+  expect(configOf(parseAgentConfigObject(value))).toEqual({
+    kind: 'agent',
+    node: 'b1',
+    control: { insecure: true, listen: { host: '198.18.0.21', port: 7400, family: 4 } },
+    vips: [{ host: '198.19.0.1', family: 4 }],
+    manage_vips: false,
+  });
+  expect(Object.keys(value)).toEqual(['node', 'control', 'vips']);
+});

@@ -1,0 +1,170 @@
+import { once } from 'node:events';
+import type { RequestListener } from 'node:http';
+import { bench, get, httpOrigin, rawOrigin, tearDown } from './harness';
+
+afterEach(tearDown);
+
+/** Every answer ends with a full stop, so that a test knows when it is complete. */
+const echoPath: RequestListener = (request, response) => {
+  request.resume();
+  response.end(`${request.url ?? ''}.`);
+};
+
+describe('several requests on one connection', () => {
+  test('one after the other', async () => {
+    const { client, statuses } = await bench(await httpOrigin(echoPath));
+    const raw = client();
+    for (const path of ['/1', '/2', '/3']) await raw.send(get(path)).until(`\r\n\r\n${path}.`);
+    expect(statuses).toEqual([200, 200, 200]);
+  });
+
+  test('pipelined: answered in order, served one at a time', async () => {
+    let running = 0;
+    let most = 0;
+    const origin = await httpOrigin((request, response) => {
+      most = Math.max(most, ++running);
+      setImmediate(() => {
+        running -= 1;
+        response.end(`${request.url ?? ''}.`);
+      });
+    });
+    const { client } = await bench(origin);
+    const paths = Array.from({ length: 50 }, (_, i) => `/${i}`);
+    const text = await client()
+      .send(paths.map((path) => get(path)).join(''))
+      .until(/\/49\.$/);
+    expect(text.match(/(?<=\n)\/\d+(?=\.)/g)).toEqual(paths);
+    expect(most).toBe(1);
+  });
+
+  test('pipelined behind a body', async () => {
+    const { client } = await bench(await httpOrigin(echoPath));
+    const post = 'POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello';
+    const text = await client()
+      .send(post + get('/2'))
+      .until(/\/2\.$/);
+    expect(text.match(/(?<=\n)\/\d(?=\.)/g)).toEqual(['/1', '/2']);
+  });
+
+  test('far too many at once end the connection', async () => {
+    const { client } = await bench(await httpOrigin(() => undefined));
+    await client().send(get().repeat(200)).closed;
+  });
+
+  test('an Upgrade behind a request that still runs ends the connection', async () => {
+    const { client } = await bench(await httpOrigin(() => undefined));
+    const raw = client().send(get() + get('/', 'Connection: Upgrade', 'Upgrade: x'));
+    expect(await raw.toEnd()).toBe('');
+  });
+});
+
+describe('an Upgrade that is not worth passing on', () => {
+  const UPGRADE = ['Connection: Upgrade, HTTP2-Settings', 'HTTP2-Settings: AAMA'];
+
+  test.each([
+    ['for h2c', get('/p', ...UPGRADE, 'Upgrade: h2c')],
+    ['with a body', `${get('/p', 'Upgrade: x', ...UPGRADE, 'Content-Length: 4').replace('GET', 'POST')}body`],
+    ['from HTTP/1.0', get('/p', ...UPGRADE, 'Upgrade: x', 'Connection: keep-alive').replace('1.1', '1.0')],
+  ])('%s is an ordinary request, and so is the next', async (_name, text) => {
+    const seen: (string | undefined)[] = [];
+    const origin = await httpOrigin((request, response) => {
+      const { upgrade, 'http2-settings': settings, 'x-forwarded-for': client } = request.headers;
+      seen.push(upgrade, settings as string | undefined, client as string);
+      void request.toArray().then((body) => {
+        const answer = `${request.url ?? ''}:${Buffer.concat(body as Buffer[]).toString()}.`;
+        response.writeHead(200, { 'content-length': answer.length }).end(answer);
+      });
+    });
+    const { client } = await bench(origin);
+    const raw = client().send(text);
+    await raw.until(/\r\n\r\n\/p:(?:body)?\.$/);
+    await raw.send(get('/next')).until(/\/next:\.$/);
+    expect(seen).toEqual([undefined, undefined, '127.0.0.1', undefined, undefined, '127.0.0.1']);
+  });
+});
+
+describe('what the parser does not accept', () => {
+  const POST = 'POST / HTTP/1.1\r\nHost: a\r\n';
+
+  test.each([
+    ['octets that are no request', 400, 'nonsense\r\n\r\n'],
+    ['a length and chunks', 400, `${POST}Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n`],
+    ['two lengths', 400, `${POST}Content-Length: 1\r\nContent-Length: 2\r\n\r\n`],
+    ['no host', 400, 'GET / HTTP/1.1\r\n\r\n'],
+    ['a head that is too large', 431, get('/', `X: ${'x'.repeat(17_000)}`)],
+  ])('%s: %d, and the connection is closed', async (_name, status, text) => {
+    const { client, errors } = await bench(await httpOrigin(echoPath));
+    expect(await client().send(text).toEnd()).toMatch(
+      new RegExp(`^HTTP/1\\.1 ${status} [^]*Connection: close\r\n`, 'i'),
+    );
+    expect(errors).toEqual([]);
+  });
+
+  test('does not get into the middle of a response', async () => {
+    const { client } = await bench(
+      await httpOrigin((_request, response) =>
+        response.writeHead(200, { 'content-length': 9 }).write('part'),
+      ),
+    );
+    const raw = client().send(get());
+    await raw.until(/part$/);
+    raw.send('nonsense\r\n\r\n');
+    expect(await raw.toEnd()).toMatch(/part$/);
+  });
+});
+
+test('a field beyond the two-thousandth is still seen', async () => {
+  const origin = await httpOrigin((request, response) => {
+    void request.toArray().then((body) => response.end(Buffer.concat(body as Buffer[])));
+  });
+  const { client } = await bench(origin);
+  const head = `POST / HTTP/1.1\r\nHost: a\r\n${'a:\r\n'.repeat(2100)}Content-Length: 5\r\n\r\n`;
+  expect(
+    await client()
+      .send(`${head}hello`)
+      .until(/hello$/),
+  ).toMatch(/^HTTP\/1\.1 200 /);
+});
+
+test('no origin: 503 for now, and the connection goes on', async () => {
+  const { client, statuses } = await bench(undefined);
+  const raw = client().send(get());
+  expect(await raw.until(/Unavailable\n$/)).toMatch(/^HTTP\/1\.1 503 [^]*\r\nRetry-After: 1\r\n/);
+  await raw.send(get()).until(/(?:Unavailable\n[^]*){2}$/);
+  const tunnel = client().send(get('/', 'Connection: Upgrade', 'Upgrade: x'));
+  expect(await tunnel.toEnd()).toMatch(/^HTTP\/1\.1 503 [^]*\r\nRetry-After: 1\r\n/);
+  expect(statuses).toEqual([503, 503, 503]);
+});
+
+describe('clients that take too long', () => {
+  test('over a head: 408', async () => {
+    const server = { headersTimeout: 50, requestTimeout: 50, checkInterval: 20 };
+    const { client } = await bench(await httpOrigin(echoPath), { server });
+    expect(await client().send('GET / HTTP/1.1\r\nHo').toEnd()).toMatch(/^HTTP\/1\.1 408 /);
+  });
+
+  test('before their next request: closed', async () => {
+    const { client } = await bench(await httpOrigin(echoPath), { server: { keepAliveTimeout: 20 } });
+    const raw = client().send(get('/1'));
+    expect(await raw.toEnd()).toMatch(/\r\n\r\n\/1\.$/);
+  });
+
+  test('over everything: the origin is let go', async () => {
+    let gone: Promise<unknown> | undefined;
+    const origin = await rawOrigin((socket) => {
+      gone = once(socket, 'close');
+      socket.resume();
+    });
+    const { client } = await bench(origin, { server: { idleTimeout: 50 } });
+    await client().send(get()).closed;
+    await gone;
+  });
+});
+
+test('a client that closes its side has left', async () => {
+  const { client, errors } = await bench(await httpOrigin(() => undefined));
+  const raw = client();
+  raw.socket.end(get());
+  expect(await raw.toEnd()).toBe('');
+  expect(errors).toEqual([]);
+});

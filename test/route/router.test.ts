@@ -1,0 +1,194 @@
+import type { RoutableHead } from '../../src/peek/head';
+import { Router, type RouteMatch, type RouteRule } from '../../src/route/router';
+
+type HeadParts = Partial<Omit<RoutableHead, 'header'>> & { headers?: Record<string, string> };
+
+function head({ headers = {}, ...parts }: HeadParts): RoutableHead {
+  const defaults = { method: 'GET', host: 'a.example', path: '/', query: '' };
+  return { ...defaults, ...parts, header: (name) => headers[name] };
+}
+
+function fits(match: RouteMatch, parts: HeadParts): boolean {
+  return new Router([{ match, pool: 'p' }]).match(head(parts)) !== undefined;
+}
+
+describe('rules', () => {
+  const gold = {
+    match: { host: ['api.example.com'], headers: { 'x-tenant': 'gold' } },
+    pool: 'gold',
+    note: 1,
+  };
+  const api = { match: { host: ['api.example.com'] }, pool: 'api', note: 2 };
+  const rest = { pool: 'rest', note: 3 };
+
+  test('the first that fits wins, and is returned as it was given', () => {
+    const router = new Router([gold, api, rest]);
+    expect(router.match(head({ host: 'api.example.com', headers: { 'x-tenant': 'gold' } }))).toBe(gold);
+    expect(router.match(head({ host: 'api.example.com' }))).toBe(api);
+    expect(router.match(head({ host: 'www.example.com' }))).toBe(rest);
+    expect(
+      new Router([rest, gold]).match(head({ host: 'api.example.com', headers: { 'x-tenant': 'gold' } })),
+    ).toBe(rest);
+  });
+
+  test('none fits', () => {
+    expect(new Router([gold, api]).match(head({ host: 'www.example.com' }))).toBeUndefined();
+    expect(new Router<RouteRule>([]).match(head({}))).toBeUndefined();
+  });
+
+  test('every condition must hold', () => {
+    const match = {
+      host: ['a.example'],
+      path: ['/v1/x'],
+      path_prefix: ['/v1'],
+      method: ['POST'],
+      headers: { a: '1', b: '2' },
+    };
+    const all = { host: 'a.example', path: '/v1/x', method: 'POST', headers: { a: '1', b: '2' } };
+    expect(fits(match, all)).toBe(true);
+    expect(fits(match, { ...all, host: 'b.example' })).toBe(false);
+    expect(fits(match, { ...all, path: '/v1/y' })).toBe(false);
+    expect(fits({ ...match, path_prefix: ['/v2'] }, all)).toBe(false);
+    expect(fits(match, { ...all, method: 'GET' })).toBe(false);
+    expect(fits(match, { ...all, headers: { a: '1' } })).toBe(false);
+  });
+
+  test('heads one after another do not see the path of the one before', () => {
+    const router = new Router([{ match: { path: ['/b'] }, pool: 'p' }]);
+    expect(router.match(head({ path: '/a' }))).toBeUndefined();
+    expect(router.match(head({ path: '/b' }))).toBeDefined();
+    expect(router.match(head({ path: '/a' }))).toBeUndefined();
+  });
+
+  test('an empty match fits everything', () => {
+    expect(fits({}, { host: '', path: '', method: '' })).toBe(true);
+  });
+});
+
+describe('host', () => {
+  test.each([
+    ['a.example', 'a.example', true],
+    ['A.Example', 'a.example', true],
+    ['a.example', 'b.a.example', false],
+    ['a.example', 'a.example.org', false],
+    ['*.example.com', 'a.example.com', true],
+    ['*.EXAMPLE.com', 'a.b.example.com', true],
+    ['*.example.com', 'example.com', false],
+    ['*.example.com', '.example.com', false],
+    ['*.example.com', 'aexample.com', false],
+    ['*.example.com', 'a.example.com.evil', false],
+    ['*.example.com', '*.example.com', true],
+    ['2001:DB8::1', '2001:db8::1', true],
+    ['a.example', '', false],
+  ])('%s against %j: %s', (rule, host, expected) => {
+    expect(fits({ host: [rule] }, { host })).toBe(expected);
+  });
+
+  test('any of the list', () => {
+    const host = ['a.example', '*.b.example', '*.c.example', 'd.example'];
+    expect(
+      ['a.example', 'x.b.example', 'x.c.example', 'd.example'].every((name) =>
+        fits({ host }, { host: name }),
+      ),
+    ).toBe(true);
+    expect(fits({ host }, { host: 'b.example' })).toBe(false);
+  });
+});
+
+describe('path', () => {
+  test.each([
+    ['/v1', '/v1', true],
+    ['/v1', '/v1/', false],
+    ['/v1', '/V1', false],
+    ['/v1', '/x/../%761', true],
+    ['/~a', '/%7Ea', true],
+    ['/%7Ea', '/~a', true],
+    ['/a%2fb', '/a%2Fb', true],
+    ['/a/b', '/a%2Fb', false],
+    ['/admin', '/x/%2e%2e/admin', true],
+    ['/admin', '//admin', false],
+    ['*', '*', true],
+  ])('%s against %s: %s', (rule, path, expected) => {
+    expect(fits({ path: ['/other', rule] }, { path })).toBe(expected);
+  });
+});
+
+describe('path_prefix', () => {
+  test.each([
+    ['/v1', '/v1', true],
+    ['/v1', '/v1/', true],
+    ['/v1', '/v1/x', true],
+    ['/v1', '/v10', false],
+    ['/v1', '/v', false],
+    ['/v1', '/x/v1', false],
+    ['/v1', '//v1', false],
+    ['/v1/', '/v1', false],
+    ['/v1/', '/v1/x', true],
+    ['/', '/', true],
+    ['/', '/anything', true],
+    ['/', '//', true],
+    ['/', '*', false],
+    ['/', '', false],
+    ['/v1', '/v1/../admin', false],
+    ['/admin', '/v1/../admin/x', true],
+    ['/admin', '/v1/%2E%2e/%61dmin', true],
+    ['/admin', '/%2561dmin', false],
+    ['/a/../b', '/b/c', true],
+  ])('%s against %j: %s', (rule, path, expected) => {
+    expect(fits({ path_prefix: ['/other', rule] }, { path })).toBe(expected);
+  });
+});
+
+describe('method', () => {
+  test.each([
+    ['GET', true],
+    ['POST', true],
+    ['get', false],
+    ['PUT', false],
+    ['', false],
+  ])('%j against GET and POST: %s', (method, expected) => {
+    expect(fits({ method: ['GET', 'POST'] }, { method })).toBe(expected);
+  });
+});
+
+describe('headers', () => {
+  test.each([
+    [{ 'x-tenant': 'gold' }, true],
+    [{ 'x-tenant': 'Gold' }, false],
+    [{ 'x-tenant': 'gold, gold' }, false],
+    [{ 'x-tenant': '' }, false],
+    [{}, false],
+  ])('%j against X-Tenant: gold is %s', (headers, expected) => {
+    expect(fits({ headers: { 'X-Tenant': 'gold' } }, { headers })).toBe(expected);
+  });
+
+  test('an empty value is not the same as an absent field', () => {
+    expect(fits({ headers: { a: '' } }, { headers: { a: '' } })).toBe(true);
+    expect(fits({ headers: { a: '' } }, {})).toBe(false);
+  });
+});
+
+test('a head is asked only for what its rules need, and for its path once', () => {
+  let asked = 0;
+  const counting: RoutableHead = {
+    method: 'GET',
+    host: 'a.example',
+    get path(): string {
+      asked++;
+      return '/x';
+    },
+    query: '',
+    header: () => {
+      throw new Error('no rule gets as far as its headers');
+    },
+  };
+  const rules = [
+    { match: { host: ['b.example'], headers: { a: 'b' } }, pool: 'never' },
+    { match: { path: ['/y'] }, pool: 'never' },
+    { match: { path_prefix: ['/x'] }, pool: 'found' },
+  ];
+  expect(new Router(rules).match(counting)?.pool).toBe('found');
+  expect(asked).toBe(1);
+  expect(new Router([{ match: { method: ['GET'] }, pool: 'found' }]).match(counting)?.pool).toBe('found');
+  expect(asked).toBe(1);
+});
