@@ -18,6 +18,8 @@ const LOG_INTERVAL_MS = 1000;
 interface FrontChannel {
   readonly channel: Channel;
   readonly prepared: PreparedOffers;
+  /** Ends a channel that does not say hello. */
+  readonly helloTimer: NodeJS.Timeout;
   hello?: FrontHello;
 }
 
@@ -79,15 +81,15 @@ export class ControlServer {
     const channel = new Channel(socket, {
       onFrame: (type, bytes, offset, length) => this.#receive(front, type, bytes, offset, length),
       onClose: (cause) => {
-        clearTimeout(helloTimer);
+        clearTimeout(front.helloTimer);
         this.#channels.delete(front);
         front.prepared.channelLost();
         const level = front.hello === undefined ? 'warn' : 'info';
         this.logger[level]({ peer, front: front.hello?.node, role: front.hello?.role, cause }, 'channel closed');
       },
     });
-    const front: FrontChannel = { channel, prepared: new PreparedOffers(this.adopter) };
     const helloTimer = setTimeout(() => channel.close('no hello', 'no hello in time'), HELLO_TIMEOUT_MS);
+    const front: FrontChannel = { channel, prepared: new PreparedOffers(this.adopter), helloTimer };
     this.#channels.add(front);
   }
 
@@ -114,6 +116,7 @@ export class ControlServer {
 
   #greet(front: FrontChannel, hello: FrontHello): void {
     front.hello = hello;
+    clearTimeout(front.helloTimer);
     this.logger.info({ front: hello.node, role: hello.role }, 'channel opened');
     front.channel.sendText(frames.HELLO, encodeAgentHello({ ...this.self, offers: MOST_PREPARED }));
     if (hello.role === 'keeper') this.#listFlows(front);

@@ -33,9 +33,8 @@ export async function build(id: string, hosts: readonly HostPlan[]): Promise<voi
  * with its peer's) and may sit on it for a second.
  */
 function bridges(id: string, hosts: readonly HostPlan[]): string[] {
-  const names = new Set(hosts.flatMap((host) => host.interfaces.map(({ bridge }) => bridge)));
   const flags = 'forward_delay 0 stp_state 0 mcast_snooping 0';
-  return [...names].map((name) => `link add ${name} netns ${id}-sw type bridge ${flags}`);
+  return bridgesOf(hosts).map((name) => `link add ${name} netns ${id}-sw type bridge ${flags}`);
 }
 
 /** One veth pair per interface, the far end on the switch; both ends are created in place, never in this namespace. */
@@ -51,7 +50,7 @@ function switchCommands(hosts: readonly HostPlan[]): string[] {
     host.interfaces.map(({ name, bridge }) => ({ name: port(host, name), bridge })),
   );
   return [
-    ...[...new Set(ports.map(({ bridge }) => bridge))].map((bridge) => `link set ${bridge} up`),
+    ...bridgesOf(hosts).map((bridge) => `link set ${bridge} up`),
     ...ports.map(({ name, bridge }) => `link set ${name} master ${bridge} up`),
   ];
 }
@@ -65,6 +64,10 @@ function hostCommands(host: HostPlan): string[] {
     ]),
     ...host.routes.map((route) => `route add ${route}`),
   ];
+}
+
+function bridgesOf(hosts: readonly HostPlan[]): string[] {
+  return [...new Set(hosts.flatMap((host) => host.interfaces.map(({ bridge }) => bridge)))];
 }
 
 function port(host: HostPlan, interfaceName: string): string {

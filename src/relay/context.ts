@@ -19,7 +19,7 @@ export interface RelayContext {
   readonly state: RelayState;
 }
 
-export interface RelayState {
+interface RelayState {
   /** No new requests, and connections are not kept alive. */
   closing: boolean;
   /** Octets of bodies and tunnels passed on so far. */

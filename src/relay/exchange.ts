@@ -3,6 +3,7 @@ import type { Dispatcher } from 'undici';
 import type { RelayContext } from './context';
 import { decodeFields, requestFields } from './fields';
 import { breakOff, finish } from './finish';
+import { ORIGIN_RESET } from './origins';
 import { reply, statusFor } from './reply';
 import { hasBody, RequestBody } from './request-body';
 import { writeHead, writeInterim, writeTrailers } from './response-head';
@@ -12,7 +13,7 @@ import type { RequestTarget } from './target';
 /** RFC 9110 section 9.2.2: repeating these has the effect of sending them once. */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 /** What a connection that the origin has just closed looks like. */
-const CLOSED_BY_ORIGIN = new Set(['UND_ERR_SOCKET', 'ERR_ORIGIN_RESET', 'EPIPE']);
+const CLOSED_BY_ORIGIN = new Set(['UND_ERR_SOCKET', ORIGIN_RESET, 'EPIPE']);
 
 /**
  * One request on its way to the origin and its response on the way back.
@@ -98,6 +99,8 @@ export class Exchange implements Dispatcher.DispatchHandler, Task {
     this.flushed = true;
     writeTrailers(this.response, decodeFields((controller.rawTrailers ?? []) as Buffer[]));
     this.over = true;
+    // What is left of the body must not pile up in there: finish() throws it away.
+    this.body?.destroy();
     finish(this.response, this.context.limits.lingerTimeout);
   }
 

@@ -32,9 +32,11 @@ function linger(request: IncomingMessage, response: ServerResponse, lingerTimeou
     else socket.end();
   };
   const timer = setTimeout(() => socket.destroy(), lingerTimeout);
-  socket.once('close', () => clearTimeout(timer));
+  const stop = (): void => clearTimeout(timer);
+  socket.once('close', stop);
   request.once('end', () => {
-    clearTimeout(timer);
+    stop();
+    socket.off('close', stop);
     socket.destroySoon = closeSoon;
     if (!response.shouldKeepAlive) closeSoon();
   });

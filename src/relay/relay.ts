@@ -89,7 +89,7 @@ export class Relay {
     await this.context.origins.close();
   }
 
-  /** Ends everything at once: 503 to those who have no answer yet, the others are broken off. */
+  /** Ends everything at once: requests without an answer get 503, all others and the tunnels are broken off. */
   async destroy(): Promise<void> {
     this.context.state.closing = true;
     this.context.running.abortAll();

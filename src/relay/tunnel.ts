@@ -39,8 +39,6 @@ export class Tunnel implements Task {
   open(head: Buffer, origin: string, target: RequestTarget): void {
     this.origin = origin;
     if (head.length > 0) this.socket.unshift(head);
-    // Nobody reads from the client until the origin agrees, and without reading its leaving would go unnoticed.
-    this.socket.read(0);
     try {
       this.outgoing = this.ask(new URL(origin), target);
     } catch (error) {

@@ -21,7 +21,7 @@ export interface ChannelEvents {
 
 /**
  * Frames over a stream (a TCP socket today, a TLS socket is the same Duplex). What is sent within one turn of the event
- * loop goes out in one write. Pings keep it alive and find a peer that is gone without a word.
+ * loop, the offers of a burst and the commits for the last one, goes out in one write at the turn's end. Pings keep it alive and find a peer that is gone without a word.
  */
 export class Channel {
   readonly #stream: Duplex;
@@ -138,7 +138,7 @@ export class Channel {
     this.#used = at + total;
     if (!this.#flushPlanned) {
       this.#flushPlanned = true;
-      queueMicrotask(this.#flush);
+      setImmediate(this.#flush);
     }
     return at + frames.FRAME_HEADER_BYTES;
   }

@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { refusingEndpoint } from '../health/servers';
-import { bench, eachHead, get, httpOrigin, rawOrigin, tearDown, type RawClient } from './harness';
+import { bench, eachHead, get, httpOrigin, rawOrigin, tearDown, wrote, type RawClient } from './harness';
 
 afterEach(tearDown);
 
@@ -50,6 +51,24 @@ test('an origin that refuses an upload and closes', async () => {
   );
   const { client } = await bench(origin);
   const raw = client().send(`${post(100)}part`);
+  expect(await raw.until(/no\n$/)).toMatch(/^HTTP\/1\.1 413 /);
+});
+
+test('an upload that the origin holds back and then refuses goes on', async () => {
+  let atOrigin: Socket | undefined;
+  const origin = await rawOrigin((socket) => {
+    atOrigin = socket.pause();
+  });
+  const { client } = await bench(origin);
+  const raw = client();
+  raw.leavesWithPeer = false;
+  raw.send(post(64 * MEBIBYTE.length));
+  let sent = 1;
+  while (await wrote(raw.socket, MEBIBYTE)) sent += 1;
+  expect(sent).toBeLessThan(64);
+  const drained = once(raw.socket, 'drain');
+  atOrigin?.write('HTTP/1.1 413 No\r\nContent-Length: 3\r\n\r\nno\n');
+  await drained;
   expect(await raw.until(/no\n$/)).toMatch(/^HTTP\/1\.1 413 /);
 });
 

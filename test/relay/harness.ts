@@ -92,7 +92,7 @@ export async function bench(origin: string | undefined, options: BenchOptions = 
   const relay = new Relay({ hooks, ...options.relay });
   const server = createRelayServer(relay, () => origin, options.server);
   const sockets = new Set<Socket>();
-  const feeder = createServer({ allowHalfOpen: true }, (socket) => {
+  const feeder = createServer((socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
     server.emit('connection', socket);
@@ -135,6 +135,21 @@ export function eachHead(socket: Socket, onHead: (head: string) => void): void {
       onHead(head);
     }
   });
+}
+
+/** Whether `piece` was taken, or false when nothing has moved for 300 ms because all buffers on the way are full. */
+export async function wrote(socket: Socket, piece: Buffer | string): Promise<boolean> {
+  if (socket.write(piece)) return true;
+  const timeout = new AbortController();
+  const timer = setTimeout(() => timeout.abort(), 300);
+  try {
+    await once(socket, 'drain', { signal: timeout.signal });
+    return true;
+  } catch {
+    return false;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 export function get(path = '/', ...fields: string[]): string {

@@ -66,7 +66,7 @@ test('64 MiB up in chunks', async () => {
  */
 const IN_FLIGHT_LIMIT = 32 * 1024 * 1024;
 
-/** Counts what a stream takes in, and when it has taken nothing for a few rounds of the event loop. */
+/** Counts what `target` takes in. */
 class Meter extends Writable {
   total = 0;
 
@@ -81,7 +81,7 @@ class Meter extends Writable {
   }
 }
 
-/** Resolves when `total` has stood still for 200 ms, so all buffers are full. */
+/** Resolves when all buffers are full: that nothing moves any more shows only after a while, here 200 ms. */
 async function stalled(meter: Meter): Promise<number> {
   for (let last = -1; last !== meter.total;) {
     last = meter.total;

@@ -3,7 +3,7 @@ import { createServer as createHttpServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { WebSocket, WebSocketServer } from 'ws';
 import { refusingEndpoint } from '../health/servers';
-import { bench, eachHead, get, rawOrigin, tearDown } from './harness';
+import { bench, eachHead, get, rawOrigin, tearDown, wrote } from './harness';
 
 afterEach(tearDown);
 
@@ -239,18 +239,3 @@ test('a client that resets its connection before the answer cancels the request'
   await ended;
   expect(errors).toEqual([]);
 });
-
-/** Whether the piece was taken within 300 ms. */
-async function wrote(socket: Socket, piece: Buffer): Promise<boolean> {
-  if (socket.write(piece)) return true;
-  const timeout = new AbortController();
-  const timer = setTimeout(() => timeout.abort(), 300);
-  try {
-    await once(socket, 'drain', { signal: timeout.signal });
-    return true;
-  } catch {
-    return false;
-  } finally {
-    clearTimeout(timer);
-  }
-}

@@ -1,0 +1,203 @@
+/**
+ * The real programs in a lab: an agent on every backend host and a front on each front host, run from dist/cli.js.
+ *
+ *     const cluster = await Cluster.start({ backends: 2, app: '/path/app.mjs' });
+ *     try {
+ *       await cluster.client.run(['curl', 'http://198.19.0.1/']);
+ *       const { flows } = await cluster.frontApi('/v1/status');
+ *     } finally {
+ *       await cluster.destroy();
+ *     }
+ */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Host } from './host';
+import { Lab } from './lab';
+import type { LabProcess } from './lab-process';
+import { VIP4, VIP6, type LabOptions } from './topology';
+
+/** Keys of a configuration, as in front.yaml and agent.yaml. */
+export type Settings = Readonly<Record<string, unknown>>;
+
+export interface ClusterOptions extends LabOptions {
+  /** Module that the agents serve; the agents listen for ordinary connections on port 8080 too. */
+  readonly app: string;
+  /** Top-level keys that replace those of the default front configuration. */
+  readonly front?: Settings;
+  /** Likewise for the agent of backend `k` (from 1). */
+  readonly agent?: (k: number) => Settings;
+  /** Arguments of node in front of the program, by program. */
+  readonly nodeArguments?: readonly string[];
+}
+
+const CLI = join(__dirname, '../../dist/cli.js');
+const CONTROL_PORT = 7400;
+const HTTP_PORT = 8080;
+const FRONT_ADMIN = 'http://127.0.0.1:9180';
+const AGENT_ADMIN = 'http://127.0.0.1:9181';
+const START_TIMEOUT_MS = 15_000;
+const POLL_MS = 20;
+
+export class Cluster {
+  front!: LabProcess;
+  readonly agents: LabProcess[] = [];
+
+  private constructor(
+    readonly lab: Lab,
+    readonly options: ClusterOptions,
+  ) {}
+
+  /** Returns when the front has a live control channel to every agent and every backend is up. */
+  static async start(options: ClusterOptions): Promise<Cluster> {
+    const cluster = new Cluster(await Lab.create(options), options);
+    try {
+      cluster.writeFrontConfig(options.front ?? {});
+      await Promise.all(cluster.lab.backends.map((_, index) => cluster.startAgent(index + 1)));
+      await cluster.startFront();
+      await cluster.allUp();
+      return cluster;
+    } catch (error) {
+      await cluster.destroy();
+      throw error;
+    }
+  }
+
+  get client(): Host {
+    return this.first(this.lab.clients);
+  }
+
+  get frontHost(): Host {
+    return this.first(this.lab.fronts);
+  }
+
+  get frontConfigFile(): string {
+    return join(this.lab.dir, 'front.yaml');
+  }
+
+  /** A backend's entry for a pool, `k` from 1. */
+  backend(k: number): Settings {
+    const host = this.lab.host(`b${k}`);
+    return {
+      name: `b${k}`,
+      agent: `${host.address4}:${CONTROL_PORT}`,
+      via: [host.address4, host.address6],
+      http: `${host.address4}:${HTTP_PORT}`,
+    };
+  }
+
+  /** Writes front.yaml: JSON is YAML too. */
+  writeFrontConfig(settings: Settings): void {
+    const config = {
+      node: 'front-1',
+      listeners: [
+        { name: 'web', bind: `${VIP4}:80`, protocol: 'http' },
+        { name: 'web6', bind: `[${VIP6}]:80`, protocol: 'http' },
+      ],
+      routes: [{ pool: 'web' }],
+      pools: { web: { backends: this.lab.backends.map((_, index) => this.backend(index + 1)) } },
+      steering: { interface: 'eth0', pin: this.lab.pin, max_flows: 65_536 },
+      control: { insecure: true },
+      timeouts: { linger: '500ms' },
+      ...settings,
+    };
+    writeFileSync(this.frontConfigFile, JSON.stringify(config, undefined, 2));
+  }
+
+  /** Starts the front on the first front host, or again after it ended. */
+  async startFront(): Promise<void> {
+    const node = [process.execPath, ...(this.options.nodeArguments ?? [])];
+    this.front = this.frontHost.spawn([...node, CLI, 'front', '--config', this.frontConfigFile]);
+    await this.front.waitForLine('front is serving', START_TIMEOUT_MS);
+  }
+
+  /** Starts the agent of backend `k` (from 1), or again after it ended. */
+  async startAgent(k: number): Promise<LabProcess> {
+    const host = this.lab.host(`b${k}`);
+    const config = {
+      node: `b${k}`,
+      control: { listen: `${host.address4}:${CONTROL_PORT}`, insecure: true },
+      vips: [VIP4, VIP6],
+      manage_vips: true,
+      serve: { app: this.options.app, listen: `${host.address4}:${HTTP_PORT}` },
+      ...this.options.agent?.(k),
+    };
+    const file = join(this.lab.dir, `b${k}.yaml`);
+    writeFileSync(file, JSON.stringify(config, undefined, 2));
+    const agent = host.spawn([process.execPath, CLI, 'agent', '--config', file], { env: { BATON_NODE: `b${k}` } });
+    this.agents[k - 1] = agent;
+    await agent.waitForLine('agent is serving', START_TIMEOUT_MS);
+    return agent;
+  }
+
+  /** Waits until every backend is up in the front's eyes, accepting threads included. */
+  async allUp(): Promise<void> {
+    await this.until('all backends up', async () => {
+      const { backends } = await this.frontApi<{ backends: { state: string }[] }>('/v1/backends');
+      if (!backends.every(({ state }) => state === 'up')) return false;
+      const workers = Number((this.options.front?.workers as number | undefined) ?? 1);
+      const channels = await Promise.all(
+        this.lab.backends.map((_, index) => this.agentApi<{ fronts: unknown[] }>(index + 1, '/v1/status')),
+      );
+      return channels.every(({ fronts }) => fronts.length >= workers + 1);
+    });
+  }
+
+  /** GET on the front's admin API, from its own host. */
+  frontApi<T>(path: string): Promise<T> {
+    return this.get(this.frontHost, FRONT_ADMIN + path) as Promise<T>;
+  }
+
+  /** GET on the admin API of backend `k`'s agent (from 1). */
+  agentApi<T>(k: number, path: string): Promise<T> {
+    return this.get(this.lab.host(`b${k}`), AGENT_ADMIN + path) as Promise<T>;
+  }
+
+  /** Sum of a metric's series whose labels contain the given ones; 0 where there is none. */
+  async frontMetric(name: string, labels: Readonly<Record<string, string>> = {}): Promise<number> {
+    return sumOfSeries(await this.text(this.frontHost, `${FRONT_ADMIN}/metrics`), name, labels);
+  }
+
+  async agentMetric(k: number, name: string, labels: Readonly<Record<string, string>> = {}): Promise<number> {
+    return sumOfSeries(await this.text(this.lab.host(`b${k}`), `${AGENT_ADMIN}/metrics`), name, labels);
+  }
+
+  /** Waits until a condition holds; throws with what it was after `timeoutMs`. */
+  async until(what: string, condition: () => Promise<boolean>, timeoutMs = START_TIMEOUT_MS): Promise<void> {
+    const deadline = performance.now() + timeoutMs;
+    while (!(await condition())) {
+      if (performance.now() > deadline) throw new Error(`wait for ${what}: not within ${timeoutMs} ms`);
+      await sleep(POLL_MS);
+    }
+  }
+
+  destroy(): Promise<void> {
+    return this.lab.destroy();
+  }
+
+  private first(hosts: readonly Host[]): Host {
+    const [host] = hosts;
+    if (host === undefined) throw new RangeError('this lab has no such host');
+    return host;
+  }
+
+  private async get(from: Host, url: string): Promise<unknown> {
+    return JSON.parse(await this.text(from, url));
+  }
+
+  private async text(from: Host, url: string): Promise<string> {
+    const { code, stdout, stderr } = await from.run(['curl', '-sS', '-m', '5', url]);
+    if (code !== 0) throw new Error(`curl ${url} on ${from.name}: ${stderr}`);
+    return stdout;
+  }
+}
+
+/** Adds up a metric's series in the Prometheus text format. */
+function sumOfSeries(text: string, name: string, labels: Readonly<Record<string, string>>): number {
+  const wanted = Object.entries(labels).map(([key, value]) => `${key}="${value}"`);
+  return text
+    .split('\n')
+    .filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `))
+    .filter((line) => wanted.every((label) => line.includes(label)))
+    .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+}
