@@ -7,7 +7,10 @@ export default tseslint.config(
     extends: [tseslint.configs.strictTypeChecked],
     languageOptions: { parserOptions: { project: './tsconfig.test.json' } },
     rules: {
-      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      '@typescript-eslint/restrict-template-expressions': [
+        'error',
+        { allowNumber: true, allowBoolean: true },
+      ],
       // `catch (error: unknown)` handlers and event wiring read better without a block body.
       '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
       '@typescript-eslint/consistent-type-imports': 'error',
@@ -19,6 +22,11 @@ export default tseslint.config(
     // The foreign-function boundary has one owner.
     files: ['src/**/*.ts'],
     ignores: ['src/kernel/**'],
-    rules: { 'no-restricted-imports': ['error', { paths: [{ name: 'koffi', message: 'only src/kernel imports koffi' }] }] },
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        { paths: [{ name: 'koffi', message: 'only src/kernel imports koffi' }] },
+      ],
+    },
   },
 );

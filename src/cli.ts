@@ -26,7 +26,9 @@ async function main(): Promise<number> {
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (command === undefined) {
-    process.stderr.write(name === '' ? usage() : `baton: unknown command ${JSON.stringify(name)}\n${usage()}`);
+    process.stderr.write(
+      name === '' ? usage() : `baton: unknown command ${JSON.stringify(name)}\n${usage()}`,
+    );
     return EXIT_USAGE;
   }
   try {

@@ -5,6 +5,7 @@
 import { createServer, Server, type RequestListener } from 'node:http';
 import { pathToFileURL } from 'node:url';
 import type { Endpoint, ServeConfig } from '../config/model';
+import { prepareFedServer } from '../relay/fed-server';
 import { Relay } from '../relay/relay';
 import { createRelayServer } from '../relay/server';
 
@@ -29,18 +30,9 @@ export async function openAdapter(serve: ServeConfig): Promise<Adapter> {
 /** The http.Server behind an application; a Fastify instance is made ready first. */
 export async function serverOf(application: Application): Promise<Server> {
   if (application instanceof Server) return application;
-  if (typeof application === 'function') return trackConnections(createServer(application));
+  if (typeof application === 'function') return prepareFedServer(createServer(application));
   await application.ready();
   return application.server;
-}
-
-/**
- * Node watches a server's timeouts, and can close its idle connections, only from the 'listening' event on; this one may
- * never listen (setupConnectionsTracking in lib/_http_server.js).
- */
-function trackConnections(server: Server): Server {
-  server.emit('listening');
-  return server;
 }
 
 function upstreamAdapter(upstream: string): Adapter {
@@ -78,7 +70,9 @@ async function importApplication(file: string): Promise<Application> {
   }
   const { default: exported } = module;
   if (!isApplication(exported)) {
-    throw new Error(`serve.app: ${file} has no (req, res) handler, http.Server or Fastify instance as default export`);
+    throw new Error(
+      `serve.app: ${file} has no (req, res) handler, http.Server or Fastify instance as default export`,
+    );
   }
   return exported;
 }
@@ -92,7 +86,9 @@ function isApplication(value: unknown): value is Application {
 
 function startListening(server: Server, { host, port }: Endpoint): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', (cause) => reject(new Error(`serve.listen ${host}:${port}: ${cause.message}`, { cause })));
+    server.once('error', (cause) =>
+      reject(new Error(`serve.listen ${host}:${port}: ${cause.message}`, { cause })),
+    );
     server.listen(port, host, resolve);
   });
 }

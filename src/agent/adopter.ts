@@ -14,7 +14,7 @@ import { checkSnapshot, FLOW } from '../repair/layout';
 import { goLive, Restorer, unsentPart } from '../repair/restore';
 import type { HandoffId } from '../steer/flow-table';
 import type { RejectReason } from '../wire/frames';
-import { LiveConnections, type LiveConnection } from './live-connections';
+import type { LiveConnections, LiveConnection } from './live-connections';
 
 /** Connections that one channel may have prepared at once; more are rejected. */
 export const MOST_PREPARED = 4096;
@@ -45,7 +45,13 @@ export interface AdopterOptions {
 
 /** Shared by all channels of an agent. */
 export class Adopter {
-  readonly results: Record<AdoptionResult, number> = { ok: 0, rejected: 0, aborted: 0, channel_lost: 0, failed: 0 };
+  readonly results: Record<AdoptionResult, number> = {
+    ok: 0,
+    rejected: 0,
+    aborted: 0,
+    channel_lost: 0,
+    failed: 0,
+  };
   readonly #restorer = new Restorer();
   readonly #vips: ReadonlySet<string>;
   /** True while offers are refused because the agent is on its way out. */
@@ -186,6 +192,9 @@ function rejection(error: unknown): unknown {
   if (!(error instanceof RepairError)) return error;
   const { code } = error;
   const known =
-    code === 'not_permitted' || code === 'vip_not_local' || code === 'address_in_use' || code === 'malformed_snapshot';
+    code === 'not_permitted' ||
+    code === 'vip_not_local' ||
+    code === 'address_in_use' ||
+    code === 'malformed_snapshot';
   return new RejectedOffer(known ? code : 'kernel', error.message);
 }

@@ -59,7 +59,10 @@ export class Agent {
     }
     const missing = missingVips(config.vips).map(({ host }) => host);
     if (missing.length > 0) {
-      logger.error({ vips: missing }, 'VIPs are not addresses of this host: offers for them will be rejected');
+      logger.error(
+        { vips: missing },
+        'VIPs are not addresses of this host: offers for them will be rejected',
+      );
     }
     const agent = new Agent(config, server, logger);
     try {
@@ -68,7 +71,10 @@ export class Agent {
       await agent.stop();
       throw error;
     }
-    logger.info({ control: config.control.listen, vips: config.vips.map(({ host }) => host) }, 'agent is serving');
+    logger.info(
+      { control: config.control.listen, vips: config.vips.map(({ host }) => host) },
+      'agent is serving',
+    );
     return agent;
   }
 
@@ -85,7 +91,7 @@ export class Agent {
     this.adopter.stopping = true;
     this.server.closeIdleConnections();
     const deadline = performance.now() + GRACE_MS;
-    while (this.live.size > 0 && performance.now() < deadline) {
+    while (this.live.size + this.control.prepared > 0 && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, STOP_POLL_MS));
       this.server.closeIdleConnections();
     }

@@ -85,7 +85,10 @@ export class ControlServer {
         this.#channels.delete(front);
         front.prepared.channelLost();
         const level = front.hello === undefined ? 'warn' : 'info';
-        this.logger[level]({ peer, front: front.hello?.node, role: front.hello?.role, cause }, 'channel closed');
+        this.logger[level](
+          { peer, front: front.hello?.node, role: front.hello?.role, cause },
+          'channel closed',
+        );
       },
     });
     const helloTimer = setTimeout(() => channel.close('no hello', 'no hello in time'), HELLO_TIMEOUT_MS);

@@ -27,7 +27,11 @@ export interface AttachOptions {
  * of agent.yaml without `serve`. Resolves when fronts may connect; throws an Error with one line per problem of the
  * configuration, or the step that failed.
  */
-export async function attach(application: Application, config: unknown, options: AttachOptions = {}): Promise<Agent> {
+export async function attach(
+  application: Application,
+  config: unknown,
+  options: AttachOptions = {},
+): Promise<Agent> {
   const loaded = parseAgentConfigObject(config);
   if (!loaded.ok) {
     throw new Error(`agent configuration: ${loaded.problems.map(({ message }) => message).join('\n')}`);

@@ -78,7 +78,10 @@ function writeSysctl(path: string, value: number): void {
   try {
     writeFileSync(`/proc/sys/${path}`, String(value));
   } catch (cause) {
-    throw new Error(`manage_vips: set ${path.replaceAll('/', '.')} to ${value}: ${(cause as Error).message}`, { cause });
+    throw new Error(
+      `manage_vips: set ${path.replaceAll('/', '.')} to ${value}: ${(cause as Error).message}`,
+      { cause },
+    );
   }
 }
 

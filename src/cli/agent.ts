@@ -21,7 +21,10 @@ export const agent: Command = (args, output) =>
             await running.stop();
             await adapter.close();
           },
-          reload: () => Promise.resolve(logger.warn('an agent has nothing to reload: restart it to apply changes')),
+          reload: () => {
+            logger.warn('an agent reloads nothing yet: restart it to apply changes');
+            return Promise.resolve();
+          },
         };
       },
     },

@@ -1,4 +1,6 @@
 import { loadFrontConfig } from '../config/load';
+import type { FrontConfig } from '../config/model';
+import { formatProblems } from '../config/problems';
 import { Front } from '../front/front';
 import { createLogger } from '../observe/log';
 import type { Command } from './command';
@@ -11,8 +13,15 @@ export const front: Command = (args, output) =>
       name: 'front',
       load: loadFrontConfig,
       logger: (config) => createLogger({ node: config.node, component: 'front' }),
-      start: (config, _file, logger, failed) => Front.start(config, logger, failed),
+      start: (config, file, logger, failed) =>
+        Front.start(config, { loadConfig: () => reread(file), failed }, logger),
     },
     args,
     output,
   );
+
+function reread(file: string): FrontConfig {
+  const loaded = loadFrontConfig(file);
+  if (loaded.ok) return loaded.config;
+  throw new Error(formatProblems(file, loaded.problems).join('; '));
+}

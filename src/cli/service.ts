@@ -5,6 +5,7 @@ import { configArgument, EXIT_DONE, EXIT_FAILED, EXIT_USAGE, type Output } from 
 /** A running front or agent. */
 export interface Service {
   stop(): Promise<void>;
+  /** Says in the log what came of it. */
   reload(): Promise<void>;
 }
 
@@ -53,9 +54,7 @@ export async function runService<C>(kind: ServiceKind<C>, args: string[], output
     process.on('SIGTERM', onSignal);
     process.on('SIGINT', onSignal);
     process.on('SIGHUP', () => {
-      service?.reload().catch((error: unknown) => {
-        logger.error({ cause: error instanceof Error ? error.message : String(error) }, 'reload failed');
-      });
+      service?.reload().catch(() => undefined);
     });
     kind.start(loaded.config, file, logger, failed).then(
       (started) => {

@@ -18,6 +18,8 @@ import { Pool } from './pool';
 import { ReleaseQueue } from './release-queue';
 import { RequestHead } from './request-head';
 
+/** How long a starting thread waits for its channels: an agent that is there answers in milliseconds. */
+const CHANNEL_PATIENCE_MS = 500;
 /** How often a stopping thread looks whether its last connection is gone. */
 const STOP_POLL_MS = 20;
 /** At most one line per interval about the same kind of trouble: a log must not fill a disk when a backend fails. */
@@ -57,7 +59,11 @@ export class AcceptingThread {
         this.#fallback.serve(connection, pool);
       },
       rejected: (backend, reason) =>
-        this.#logSometimes(`rejected ${backend.name} ${reason}`, { backend: backend.name, reason }, 'offer rejected'),
+        this.#logSometimes(
+          `rejected ${backend.name} ${reason}`,
+          { backend: backend.name, reason },
+          'offer rejected',
+        ),
     });
     config.pools.forEach((pool, index) => {
       const facts = data.facts[index] ?? [];
@@ -67,10 +73,12 @@ export class AcceptingThread {
     this.#acceptor = this.#makeAcceptor();
   }
 
-  /** Opens listeners and channels; throws a KernelError that names the step. */
-  start(): void {
+  /** Opens channels, then listeners; rejects with a KernelError that names the step. */
+  async start(): Promise<void> {
+    // The first connections should find the agents that are there, but must not wait for those that are not.
+    const settled = Promise.all([...this.#offers.values()].map((offers) => offers.start()));
+    await Promise.race([settled, new Promise((resolve) => setTimeout(resolve, CHANNEL_PATIENCE_MS).unref())]);
     for (const listener of this.data.config.listeners) this.#acceptor.listen(listener);
-    for (const offers of this.#offers.values()) offers.start();
     this.#acceptor.start();
   }
 
@@ -109,7 +117,9 @@ export class AcceptingThread {
           ),
         ),
       ],
-      histograms: pools.map((pool) => pool.handoffDuration.sample('handoff_duration_seconds', { pool: pool.name })),
+      histograms: pools.map((pool) =>
+        pool.handoffDuration.sample('handoff_duration_seconds', { pool: pool.name }),
+      ),
     };
   }
 
@@ -152,11 +162,15 @@ export class AcceptingThread {
         this.#fallback.refuse(connection, status);
       },
       silent: () => this.#refusals.add('timeout'),
-      exhausted: (errno) => this.#logSometimes('exhausted', { errno }, 'out of descriptors: accepting pauses'),
+      exhausted: (errno) =>
+        this.#logSometimes('exhausted', { errno }, 'out of descriptors: accepting pauses'),
     });
   }
 
-  #makeBackend(config: WorkerData['config']['pools'][number]['backends'][number], facts?: BackendFacts): Backend {
+  #makeBackend(
+    config: WorkerData['config']['pools'][number]['backends'][number],
+    facts?: BackendFacts,
+  ): Backend {
     if (facts === undefined) throw new Error(`no facts about backend ${config.name}`);
     const hops: { 4?: NextHop; 6?: NextHop } = {};
     for (const hop of facts.hops) {
@@ -171,8 +185,7 @@ export class AcceptingThread {
     const key = `${agent.host}:${agent.port}`;
     const known = this.#offers.get(key);
     if (known !== undefined) return known;
-    // The main thread's keeper logs the channel's ups and downs; here they only matter for picking.
-    const made = new Offers(agent, this.data.config.node, this.#epoch, this.#handoffs, {});
+    const made = new Offers(agent, this.data.config.node, this.#epoch, this.#handoffs);
     this.#offers.set(key, made);
     return made;
   }

@@ -12,7 +12,8 @@ type StatsAnswer = Extract<FromWorker, { type: 'stats' }>;
 interface Thread {
   readonly worker: Worker;
   readonly waiting: Map<number, (answer: StatsAnswer | undefined) => void>;
-  readonly stopped: Promise<void>;
+  /** Its last count; undefined when it broke before it could say. */
+  readonly stopped: Promise<StatsSnapshot | undefined>;
 }
 
 /** The accepting threads, seen from the main thread. */
@@ -59,12 +60,14 @@ export class AcceptingThreads {
     };
   }
 
-  /** Lets connections in hand finish, for at most `graceMs`. */
-  async stop(graceMs: number): Promise<void> {
+  /** Lets connections in hand finish, for at most `graceMs`; resolves with what the threads counted in their life. */
+  async stop(graceMs: number): Promise<StatsSnapshot> {
     this.#broadcast({ type: 'stop', graceMs });
-    const late = new Promise((resolve) => setTimeout(resolve, graceMs + STATS_TIMEOUT_MS).unref());
-    await Promise.race([Promise.all(this.#threads.map((thread) => thread.stopped)), late]);
+    const counted = await Promise.all(
+      this.#threads.map((thread) => Promise.race([thread.stopped, late(graceMs + STATS_TIMEOUT_MS)])),
+    );
     await this.#terminate();
+    return mergeStats(counted.filter((stats) => stats !== undefined));
   }
 
   #broadcast(message: ToWorker): void {
@@ -98,10 +101,10 @@ export class AcceptingThreads {
         if (listening) failed(`accepting thread ${data.index}: ${message}`);
         else reject(new Error(message));
       };
-      const stopped = new Promise<void>((done) => {
-        worker.once('exit', () => done());
+      const stopped = new Promise<StatsSnapshot | undefined>((done) => {
+        worker.once('exit', () => done(undefined));
         worker.on('message', (message: FromWorker) => {
-          if (message.type === 'stopped') done();
+          if (message.type === 'stopped') done(message.stats);
         });
       });
       worker.on('error', (error) => broken(error.stack ?? error.message));
@@ -116,4 +119,8 @@ export class AcceptingThreads {
       this.#threads.push({ worker, waiting, stopped });
     });
   }
+}
+
+function late(ms: number): Promise<undefined> {
+  return new Promise((resolve) => setTimeout(() => resolve(undefined), ms).unref());
 }

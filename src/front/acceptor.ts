@@ -5,7 +5,13 @@
  * is there when its connection is accepted (TCP_DEFER_ACCEPT); the others are watched edge-triggered.
  */
 import { EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE } from '../kernel/errors';
-import { flowClientFromSockaddr, FLOW_BYTES, flowVipFromSockaddr, makeFlow, SOCKADDR_BYTES } from '../kernel/flow';
+import {
+  flowClientFromSockaddr,
+  FLOW_BYTES,
+  flowVipFromSockaddr,
+  makeFlow,
+  SOCKADDR_BYTES,
+} from '../kernel/flow';
 import { close, recv } from '../kernel/libc';
 import { Epoll, EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLRDHUP, type Unwatch } from '../kernel/poll';
 import { accept, listenOn, localAddress, MSG_DONTWAIT, MSG_PEEK } from '../kernel/socket';
@@ -104,7 +110,8 @@ export class Acceptor {
   /** Whoever took a connection over says here that it is no longer in this thread. */
   ended(): void {
     this.#active -= 1;
-    if (this.#paused && this.#resumeTimer === undefined && this.#active < this.options.connections) this.#resume();
+    if (this.#paused && this.#resumeTimer === undefined && this.#active < this.options.connections)
+      this.#resume();
   }
 
   /** Accepts what the kernel has completed handshakes for, then takes no more. Waiting connections stay. */

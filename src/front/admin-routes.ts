@@ -1,40 +1,53 @@
 import type { FastifyInstance } from 'fastify';
 import { formatFlow } from '../kernel/flow';
 import { monotonicNs } from '../steer/flow-table';
-import type { Front, WatchedBackend } from './front';
+import type { Front } from './front';
+import { isUp, type WatchedBackend } from './generation';
 
 /** Flows that one answer lists unless asked otherwise, and at most: the table may hold a million. */
 const FLOWS_LISTED = 100;
 const MOST_FLOWS_LISTED = 10_000;
 const NS_PER_SECOND = 1e9;
 
-/** Adds the front's part of the admin API: status, backends, flows. */
+/** Adds the front's part of the admin API: status, backends, flows, reload. */
 export function addFrontRoutes(admin: FastifyInstance, front: Front): void {
   const startedAt = performance.now();
 
   admin.get('/v1/status', async () => {
-    const { status } = await front.observeThreads();
+    const { status } = await front.observe();
     const flows = [...front.flowCounts().values()].reduce((sum, count) => sum + count, 0);
+    const { config, keeper } = front.generation;
     return {
-      node: front.config.node,
+      node: config.node,
       serving: front.serving,
       uptime_seconds: (performance.now() - startedAt) / 1000,
-      workers: front.config.workers,
-      listeners: front.config.listeners.map(({ name, bind, protocol }) => ({ name, bind, protocol })),
+      workers: config.workers,
+      listeners: config.listeners.map(({ name, bind, protocol }) => ({ name, bind, protocol })),
       connections: status.active,
       offers: status.offers,
       releasing_sockets: status.releasing,
       relayed_bytes: status.relayedBytes,
-      flows: { live: flows, lingering: front.keeper.lingering, capacity: front.steering.flows.capacity },
+      flows: { live: flows, lingering: keeper.lingering, capacity: front.steering.flows.capacity },
       steering: {
-        interface: front.config.steering.interface,
-        pin: front.config.steering.pin,
+        interface: config.steering.interface,
+        pin: config.steering.pin,
         dropped_packets: front.steering.drops(),
       },
     };
   });
 
-  admin.get('/v1/backends', () => ({ backends: front.backends.map((backend) => describe(front, backend)) }));
+  admin.post('/v1/reload', async (_request, reply) => {
+    try {
+      await front.reload();
+      return { status: 'reloaded' };
+    } catch (error) {
+      return reply.code(422).send({ error: error instanceof Error ? error.message : String(error) });
+    }
+  });
+
+  admin.get('/v1/backends', () => ({
+    backends: front.generation.backends.map((backend) => describe(front, backend)),
+  }));
 
   admin.get<{ Querystring: { limit?: string } }>('/v1/flows', (request, reply) => {
     const limit = Number(request.query.limit ?? FLOWS_LISTED);
@@ -46,14 +59,13 @@ export function addFrontRoutes(admin: FastifyInstance, front: Front): void {
 }
 
 function describe(front: Front, backend: WatchedBackend): Record<string, unknown> {
-  const { pool, config, number, checker, agent } = backend;
-  const up = front.isUp(backend);
+  const { pool, config, number, checker, link } = backend;
   return {
     pool: pool.name,
     name: config.name,
-    state: up ? 'up' : 'down',
-    cause: agent.link.up ? (checker?.lastCause ?? 'control channel is up') : `control channel: ${agent.link.lastCause}`,
-    control_channel: agent.link.up ? 'up' : 'down',
+    state: isUp(backend) ? 'up' : 'down',
+    cause: link.up ? (checker?.lastCause ?? 'control channel is up') : `control channel: ${link.lastCause}`,
+    control_channel: link.up ? 'up' : 'down',
     health: checker === undefined ? 'not checked' : checker.up ? 'up' : 'down',
     weight: config.weight,
     agent: config.agent,

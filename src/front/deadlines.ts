@@ -51,10 +51,16 @@ export class Deadlines<T extends Expirable> {
       }
       entry = this.#entries[this.#first];
     }
-    this.#entries = this.#entries.slice(this.#first);
-    this.#first = 0;
+    this.#compact();
     // Timers fire up to a millisecond early; without the addition that would be a busy loop.
     this.#timer =
       entry === undefined ? undefined : setTimeout(this.#expire, Math.max(1, entry.expiresAt - now + 1));
   };
+
+  /** Gives expired entries' memory back once they are the larger part: each is then moved once on average. */
+  #compact(): void {
+    if (this.#first * 2 < this.#entries.length) return;
+    this.#entries = this.#entries.slice(this.#first);
+    this.#first = 0;
+  }
 }

@@ -29,12 +29,7 @@ const NONE: readonly Backend[] = [];
 
 /** Why a connection could not be handed off: values of the label `reason` of fallbacks_total. */
 export type FallbackReason =
-  | 'no_backend'
-  | 'all_refused'
-  | 'flow_table_full'
-  | 'not_established'
-  | 'not_permitted'
-  | 'repair_failed';
+  'no_backend' | 'all_refused' | 'flow_table_full' | 'not_established' | 'not_permitted' | 'repair_failed';
 
 export interface HandoffOutcomes {
   /** The connection is the agent's now. */
@@ -141,7 +136,8 @@ export class Handoffs implements OfferEvents {
   #commit(handoff: Handoff): void {
     const { connection, backend, pool } = handoff;
     const hop = flowFamily(connection.flow) === 4 ? backend.hops[4] : backend.hops[6];
-    if (hop === undefined) throw new RepairError('kernel', `backend ${backend.name} has no next hop of this family`);
+    if (hop === undefined)
+      throw new RepairError('kernel', `backend ${backend.name} has no next hop of this family`);
     if (!this.flows.insert(connection.flow, hop, backend.number, this.epoch, handoff.sequence)) {
       backend.results.table_full += 1;
       backend.offers.withdraw(handoff);
@@ -162,7 +158,8 @@ export class Handoffs implements OfferEvents {
     handoff.backend.results[result] += 1;
     handoff.tried = [...handoff.tried, handoff.backend];
     // What moved has come to rest by now, and the same backend is as good as before.
-    const again = result === 'moved' ? handoff.backend : handoff.pool.balancer.pick(handoff.key, handoff.tried);
+    const again =
+      result === 'moved' ? handoff.backend : handoff.pool.balancer.pick(handoff.key, handoff.tried);
     if (again === undefined || handoff.tried.length >= MOST_ATTEMPTS) {
       this.#fail(handoff, 'all_refused', `${handoff.tried.length} attempts, the last one: ${result}`);
       return;

@@ -45,4 +45,5 @@ export type FromWorker =
       readonly stats: StatsSnapshot;
       readonly status: WorkerStatus;
     }
-  | { readonly type: 'stopped' };
+  /** The thread's last word, with what it counted in its life. */
+  | { readonly type: 'stopped'; readonly stats: StatsSnapshot };

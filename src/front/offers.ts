@@ -1,6 +1,6 @@
-import { Link, type LinkEvents } from '../wire/link';
 import type { HandoffId } from '../steer/flow-table';
 import type { RejectReason } from '../wire/frames';
+import { Link } from '../wire/link';
 import type { Handoff } from './handoff';
 
 /** What becomes of an offer; the handoff engine listens. */
@@ -25,18 +25,13 @@ export class Offers {
     node: string,
     epoch: number,
     private readonly events: OfferEvents,
-    onChange: Pick<LinkEvents, 'onUp' | 'onDown'>,
   ) {
     this.#epoch = epoch;
     this.#link = new Link(
       endpoint,
       { role: 'offers', node },
       {
-        onUp: (hello) => onChange.onUp?.(hello),
-        onDown: (cause) => {
-          onChange.onDown?.(cause);
-          this.#loseAll();
-        },
+        onDown: () => this.#loseAll(),
         onPrepared: (id) => this.#prepared(id),
         onRejected: (id, reason) => {
           const handoff = this.#take(id);
@@ -46,8 +41,10 @@ export class Offers {
     );
   }
 
-  start(): void {
+  /** Connects; resolves when the first attempt has come to an end, good or bad. */
+  async start(): Promise<void> {
     this.#link.start();
+    await this.#link.settled;
   }
 
   stop(): void {

@@ -21,7 +21,9 @@ export class Pool {
     this.balancer = createBalancer(config.balance, backends);
     this.#targets = createBalancer(
       config.balance,
-      backends.flatMap((backend) => (backend.http === undefined ? [] : [new ProxyTarget(backend, backend.http)])),
+      backends.flatMap((backend) =>
+        backend.http === undefined ? [] : [new ProxyTarget(backend, backend.http)],
+      ),
     );
   }
 
@@ -32,6 +34,9 @@ export class Pool {
 
   /** Whether the fallback could relay a request now. */
   get proxies(): boolean {
-    return this.fallback === 'proxy' && this.backends.some((backend) => backend.healthy && backend.http !== undefined);
+    return (
+      this.fallback === 'proxy' &&
+      this.backends.some((backend) => backend.healthy && backend.http !== undefined)
+    );
   }
 }

@@ -12,9 +12,9 @@ function say(message: FromWorker): void {
   parentPort?.postMessage(message);
 }
 
-function run(): void {
+async function run(): Promise<void> {
   const thread = new AcceptingThread(data, new EbpfFlowTable(data.flowsFd), logger);
-  thread.start();
+  await thread.start();
   parentPort?.on('message', (message: ToWorker) => {
     switch (message.type) {
       case 'health':
@@ -25,7 +25,7 @@ function run(): void {
         return;
       case 'stop':
         void thread.stop(message.graceMs).then(() => {
-          say({ type: 'stopped' });
+          say({ type: 'stopped', stats: thread.stats() });
           parentPort?.close();
         });
     }
@@ -33,8 +33,6 @@ function run(): void {
   say({ type: 'listening' });
 }
 
-try {
-  run();
-} catch (error) {
+run().catch((error: unknown) => {
   say({ type: 'failed', message: error instanceof Error ? error.message : String(error) });
-}
+});

@@ -6,8 +6,8 @@
  * collected and put into the error.
  */
 import koffi, { type LibraryHandle } from 'koffi';
-import { EEXIST, ENOENT, KernelError, must } from './errors';
-import { addressOf, close } from './libc';
+import { EEXIST, ENOENT, KernelError } from './errors';
+import { close } from './libc';
 
 type Handle = unknown;
 
@@ -16,40 +16,72 @@ function bindLibbpf() {
   try {
     library = koffi.load('libbpf.so.1');
   } catch (cause) {
-    throw new Error('load libbpf.so.1: not found (install the package libbpf1, or run deploy/setup.sh)', { cause });
+    throw new Error('load libbpf.so.1: not found (install the package libbpf1, or run deploy/setup.sh)', {
+      cause,
+    });
   }
-  const handle = <A extends unknown[]>(prototype: string) => library.func(prototype) as unknown as (...a: A) => Handle;
-  const int = <A extends unknown[]>(prototype: string) => library.func(prototype) as unknown as (...a: A) => number;
   const bound = {
-    objectOpen: handle<[path: string, options: null]>('void *bpf_object__open_file(str, void *)'),
-    objectLoad: int<[object: Handle]>('int bpf_object__load(void *)'),
-    objectClose: int<[object: Handle]>('void bpf_object__close(void *)'),
-    findMap: handle<[object: Handle, name: string]>('void *bpf_object__find_map_by_name(void *, str)'),
-    findProgram: handle<[object: Handle, name: string]>('void *bpf_object__find_program_by_name(void *, str)'),
-    mapFd: int<[map: Handle]>('int bpf_map__fd(void *)'),
-    mapReuseFd: int<[map: Handle, fd: number]>('int bpf_map__reuse_fd(void *, int)'),
-    mapSetMaxEntries: int<[map: Handle, count: number]>('int bpf_map__set_max_entries(void *, uint32_t)'),
-    mapPin: int<[map: Handle, path: string]>('int bpf_map__pin(void *, str)'),
-    programFd: int<[program: Handle]>('int bpf_program__fd(void *)'),
-    objGet: int<[path: string]>('int bpf_obj_get(str)'),
-    objPin: int<[fd: number, path: string]>('int bpf_obj_pin(int, str)'),
-    objInfo: int<[fd: number, info: Buffer, length: Buffer]>('int bpf_obj_get_info_by_fd(int, void *, void *)'),
-    update: int<[fd: number, key: Buffer, value: Buffer, flags: number]>(
-      'int bpf_map_update_elem(int, void *, void *, uint64_t)',
-    ),
-    lookup: int<[fd: number, key: Buffer, value: Buffer]>('int bpf_map_lookup_elem(int, void *, void *)'),
-    remove: int<[fd: number, key: Buffer]>('int bpf_map_delete_elem(int, void *)'),
-    lookupBatch: int<
-      [fd: number, cursor: Buffer | null, next: Buffer, keys: Buffer, values: Buffer, count: Buffer, options: null]
-    >('int bpf_map_lookup_batch(int, void *, void *, void *, void *, void *, void *)'),
-    programLoad: int<
-      [type: number, name: string, license: string, instructions: Buffer, count: number, options: null]
-    >('int bpf_prog_load(int, str, str, void *, size_t, void *)'),
-    possibleCpus: int<[]>('int libbpf_num_possible_cpus()'),
-    tcHookCreate: int<[hook: Buffer]>('int bpf_tc_hook_create(void *)'),
-    tcAttach: int<[hook: Buffer, options: Buffer]>('int bpf_tc_attach(void *, void *)'),
-    tcDetach: int<[hook: Buffer, options: Buffer]>('int bpf_tc_detach(void *, void *)'),
-    setPrint: library.func('libbpf_set_print', 'void *', ['void *']) as unknown as (callback: bigint) => unknown,
+    objectOpen: library.func('void *bpf_object__open_file(str, void *)') as (path: string, o: null) => Handle,
+    objectLoad: library.func('int bpf_object__load(void *)') as (object: Handle) => number,
+    objectClose: library.func('void bpf_object__close(void *)') as (object: Handle) => void,
+    findMap: library.func('void *bpf_object__find_map_by_name(void *, str)') as (
+      o: Handle,
+      n: string,
+    ) => Handle,
+    findProgram: library.func('void *bpf_object__find_program_by_name(void *, str)') as (
+      object: Handle,
+      name: string,
+    ) => Handle,
+    mapFd: library.func('int bpf_map__fd(void *)') as (map: Handle) => number,
+    mapReuseFd: library.func('int bpf_map__reuse_fd(void *, int)') as (map: Handle, fd: number) => number,
+    mapSetMaxEntries: library.func('int bpf_map__set_max_entries(void *, uint32_t)') as (
+      map: Handle,
+      count: number,
+    ) => number,
+    mapPin: library.func('int bpf_map__pin(void *, str)') as (map: Handle, path: string) => number,
+    programFd: library.func('int bpf_program__fd(void *)') as (program: Handle) => number,
+    objGet: library.func('int bpf_obj_get(str)') as (path: string) => number,
+    objPin: library.func('int bpf_obj_pin(int, str)') as (fd: number, path: string) => number,
+    objInfo: library.func('int bpf_obj_get_info_by_fd(int, void *, void *)') as (
+      fd: number,
+      info: Buffer,
+      length: Buffer,
+    ) => number,
+    update: library.func('int bpf_map_update_elem(int, void *, void *, uint64_t)') as (
+      fd: number,
+      key: Buffer,
+      value: Buffer,
+      flags: number,
+    ) => number,
+    lookup: library.func('int bpf_map_lookup_elem(int, void *, void *)') as (
+      fd: number,
+      key: Buffer,
+      value: Buffer,
+    ) => number,
+    remove: library.func('int bpf_map_delete_elem(int, void *)') as (fd: number, key: Buffer) => number,
+    lookupBatch: library.func(
+      'int bpf_map_lookup_batch(int, void *, void *, void *, void *, void *, void *)',
+    ) as (
+      fd: number,
+      cursor: Buffer | null,
+      next: Buffer,
+      keys: Buffer,
+      values: Buffer,
+      count: Buffer,
+      options: null,
+    ) => number,
+    programLoad: library.func('int bpf_prog_load(int, str, str, void *, size_t, void *)') as (
+      type: number,
+      name: string,
+      license: string,
+      instructions: Buffer,
+      count: number,
+      options: null,
+    ) => number,
+    possibleCpus: library.func('int libbpf_num_possible_cpus()') as () => number,
+    tcHookCreate: library.func('int bpf_tc_hook_create(void *)') as (hook: Buffer) => number,
+    tcAttach: library.func('int bpf_tc_attach(void *, void *)') as (hook: Buffer, options: Buffer) => number,
+    setPrint: library.func('void *libbpf_set_print(void *)') as (callback: bigint) => unknown,
   };
   collectExplanations(bound.setPrint);
   return bound;
@@ -218,17 +250,15 @@ function tcSlot(programFd: number, flags: number): Buffer {
 export function attachIngress(ifindex: number, programFd: number): void {
   const hook = tcHook(ifindex);
   const created = libbpf().tcHookCreate(hook);
-  if (created !== -EEXIST) mustBpf(created, 'create clsact qdisc', 'needs CAP_NET_ADMIN and CONFIG_NET_SCH_INGRESS');
+  if (created !== -EEXIST)
+    mustBpf(created, 'create clsact qdisc', 'needs CAP_NET_ADMIN and CONFIG_NET_SCH_INGRESS');
   explanations.length = 0;
   const attached = libbpf().tcAttach(hook, tcSlot(programFd, BPF_TC_F_REPLACE));
-  mustBpf(attached, 'attach the steering program at tc ingress', 'needs CAP_NET_ADMIN and CONFIG_NET_CLS_BPF');
-}
-
-/** Takes our program off tc ingress; nothing happens where there is none. */
-export function detachIngress(ifindex: number): void {
-  const detached = libbpf().tcDetach(tcHook(ifindex), tcSlot(0, 0));
-  explanations.length = 0;
-  if (detached !== -ENOENT) must(detached, 'detach from tc ingress');
+  mustBpf(
+    attached,
+    'attach the steering program at tc ingress',
+    'needs CAP_NET_ADMIN and CONFIG_NET_CLS_BPF',
+  );
 }
 
 /** BPF_ANY: create or overwrite. */
@@ -287,10 +317,16 @@ const BPF_PROG_TYPE_SOCKET_FILTER = 1;
 export function loadDropFilter(): number {
   // struct bpf_insn: opcode, registers, offset, immediate. 0xb7 is "mov r0, imm", 0x95 is "exit".
   const instructions = Buffer.from('b700000000000000' + '9500000000000000', 'hex');
-  const loaded = libbpf().programLoad(BPF_PROG_TYPE_SOCKET_FILTER, 'baton_freeze', 'Apache-2.0', instructions, 2, null);
+  const loaded = libbpf().programLoad(
+    BPF_PROG_TYPE_SOCKET_FILTER,
+    'baton_freeze',
+    'Apache-2.0',
+    instructions,
+    2,
+    null,
+  );
   return mustBpf(loaded, 'load the freeze filter', NEEDS);
 }
 
 /** Closes a descriptor that this module gave out by `openPinned` or `loadDropFilter`. */
 export const closeBpf = close;
-export { addressOf };

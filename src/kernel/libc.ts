@@ -5,8 +5,7 @@
  * callers for whom failing is exceptional wrap the call in `must`.
  *
  * Buffers are passed as `void *`: koffi hands the kernel the Buffer's own memory for the length of the call, so a
- * preallocated Buffer costs no copy. Only addresses written *into* another Buffer need care, because nothing then
- * keeps the first one alive (see `addressOf`).
+ * preallocated Buffer costs no copy, and no address outlives the call that it is passed to.
  */
 import koffi from 'koffi';
 
@@ -57,7 +56,6 @@ const raw = {
   ) => number,
   ioctl: libc.func('int ioctl(int, uint64_t, void *)') as (fd: number, request: number, a: Buffer) => number,
   close: libc.func('int close(int)') as (fd: number) => number,
-  fcntl: libc.func('int fcntl(int, int, int64_t)') as (fd: number, command: number, a: number) => number,
   epollCreate1: libc.func('int epoll_create1(int)') as (flags: number) => number,
   epollCtl: libc.func('int epoll_ctl(int, int, int, void *)') as (
     epoll: number,
@@ -83,7 +81,8 @@ function answer(result: number): number {
 export const socket = (domain: number, type: number, protocol: number): number =>
   answer(raw.socket(domain, type, protocol));
 
-export const bind = (fd: number, address: Buffer, length: number): number => answer(raw.bind(fd, address, length));
+export const bind = (fd: number, address: Buffer, length: number): number =>
+  answer(raw.bind(fd, address, length));
 
 export const connect = (fd: number, address: Buffer, length: number): number =>
   answer(raw.connect(fd, address, length));
@@ -113,11 +112,6 @@ export const ioctl = (fd: number, request: number, argument: Buffer): number =>
 
 export const close = (fd: number): number => answer(raw.close(fd));
 
-const F_DUPFD_CLOEXEC = 1030;
-
-/** A second descriptor of the same open socket, closed on exec (fcntl(2)). */
-export const dup = (fd: number): number => answer(raw.fcntl(fd, F_DUPFD_CLOEXEC, 0));
-
 export const epollCreate1 = (flags: number): number => answer(raw.epollCreate1(flags));
 
 export const epollCtl = (epoll: number, operation: number, fd: number, event: Buffer): number =>
@@ -139,12 +133,4 @@ export function raiseFileLimit(): number {
   raw.setrlimit(RLIMIT_NOFILE, limit);
   raw.getrlimit(RLIMIT_NOFILE, limit);
   return Number(limit.readBigUInt64LE(0));
-}
-
-/**
- * The address of a Buffer's memory, for structures that carry pointers. Writing it into another Buffer does not keep
- * this one alive: the caller holds a reference for as long as the kernel may read it.
- */
-export function addressOf(buffer: Buffer): bigint {
-  return koffi.address(buffer);
 }

@@ -34,7 +34,10 @@ const DESTINATION = HEADER_BYTES + 28;
 const COOKIE = HEADER_BYTES + 48;
 
 export class SockDiag {
-  readonly #fd = must(libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG), 'open netlink socket');
+  readonly #fd = must(
+    libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG),
+    'open netlink socket',
+  );
   readonly #request = Buffer.alloc(REQUEST_BYTES);
   readonly #reply = Buffer.alloc(4096);
 
@@ -63,7 +66,8 @@ export class SockDiag {
     must(libc.recv(this.#fd, this.#reply, this.#reply.length, 0), 'receive SOCK_DESTROY answer');
     const result = this.#reply.readInt32LE(HEADER_BYTES);
     if (result === -ENOENT) return false;
-    if (result < 0) throw new Error(`destroy old connection ${formatFlow(flow, offset)}: ${errnoName(-result)}`);
+    if (result < 0)
+      throw new Error(`destroy old connection ${formatFlow(flow, offset)}: ${errnoName(-result)}`);
     return true;
   }
 

@@ -2,7 +2,7 @@
  * Sockets by descriptor. Results are values or `-errno`, nothing is allocated per call: integers travel through
  * scratch cells that belong to this module (one per thread, since each worker loads its own copy).
  */
-import { KernelError, must } from './errors';
+import { must } from './errors';
 import { SOCKADDR_BYTES, sockaddrFromEndpoint } from './flow';
 import * as libc from './libc';
 
@@ -14,9 +14,6 @@ export const SOCK_CLOEXEC = 0o2000000;
 
 export const SOL_SOCKET = 1;
 export const SO_REUSEADDR = 2;
-export const SO_ERROR = 4;
-export const SO_SNDBUF = 7;
-export const SO_RCVBUF = 8;
 export const SO_OOBINLINE = 10;
 export const SO_REUSEPORT = 15;
 export const SO_DETACH_FILTER = 27;
@@ -133,10 +130,4 @@ export function listenOn(options: ListenOptions): number {
     libc.close(fd);
     throw error;
   }
-}
-
-/** Closes a descriptor that must be open: a failure means that it was closed twice, which corrupts a neighbour. */
-export function closeFd(fd: number): void {
-  const result = libc.close(fd);
-  if (result < 0) throw new KernelError(`close ${fd}`, -result);
 }

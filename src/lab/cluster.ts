@@ -23,8 +23,8 @@ export type Settings = Readonly<Record<string, unknown>>;
 export interface ClusterOptions extends LabOptions {
   /** Module that the agents serve; the agents listen for ordinary connections on port 8080 too. */
   readonly app: string;
-  /** Top-level keys that replace those of the default front configuration. */
-  readonly front?: Settings;
+  /** Top-level keys that replace those of the default front configuration; a function may use `backend(k)` for them. */
+  readonly front?: Settings | ((cluster: Cluster) => Settings);
   /** Likewise for the agent of backend `k` (from 1). */
   readonly agent?: (k: number) => Settings;
   /** Arguments of node in front of the program, by program. */
@@ -42,17 +42,21 @@ const POLL_MS = 20;
 export class Cluster {
   front!: LabProcess;
   readonly agents: LabProcess[] = [];
+  private readonly frontSettings: Settings;
 
   private constructor(
     readonly lab: Lab,
     readonly options: ClusterOptions,
-  ) {}
+  ) {
+    const { front = {} } = options;
+    this.frontSettings = typeof front === 'function' ? front(this) : front;
+  }
 
   /** Returns when the front has a live control channel to every agent and every backend is up. */
   static async start(options: ClusterOptions): Promise<Cluster> {
     const cluster = new Cluster(await Lab.create(options), options);
     try {
-      cluster.writeFrontConfig(options.front ?? {});
+      cluster.writeFrontConfig(cluster.frontSettings);
       await Promise.all(cluster.lab.backends.map((_, index) => cluster.startAgent(index + 1)));
       await cluster.startFront();
       await cluster.allUp();
@@ -124,7 +128,9 @@ export class Cluster {
     };
     const file = join(this.lab.dir, `b${k}.yaml`);
     writeFileSync(file, JSON.stringify(config, undefined, 2));
-    const agent = host.spawn([process.execPath, CLI, 'agent', '--config', file], { env: { BATON_NODE: `b${k}` } });
+    const agent = host.spawn([process.execPath, CLI, 'agent', '--config', file], {
+      env: { BATON_NODE: `b${k}` },
+    });
     this.agents[k - 1] = agent;
     await agent.waitForLine('agent is serving', START_TIMEOUT_MS);
     return agent;
@@ -135,7 +141,7 @@ export class Cluster {
     await this.until('all backends up', async () => {
       const { backends } = await this.frontApi<{ backends: { state: string }[] }>('/v1/backends');
       if (!backends.every(({ state }) => state === 'up')) return false;
-      const workers = Number((this.options.front?.workers as number | undefined) ?? 1);
+      const workers = (this.options.front?.workers as number | undefined) ?? 1;
       const channels = await Promise.all(
         this.lab.backends.map((_, index) => this.agentApi<{ fronts: unknown[] }>(index + 1, '/v1/status')),
       );

@@ -13,9 +13,12 @@ export function labDir(id: string): string {
   return join(tmpdir(), DIR_PREFIX + id);
 }
 
+/** Where pinned eBPF objects live. */
+export const BPFFS = '/sys/fs/bpf';
+
 /** Where a lab's programs pin their eBPF maps. */
 export function labPin(id: string): string {
-  return `/sys/fs/bpf/${id}`;
+  return join(BPFFS, id);
 }
 
 /** Makes an id that no other lab has: creating its directory is what reserves it. */

@@ -1,9 +1,8 @@
 import { readdirSync, readlinkSync, statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isAbandoned, labDir, labOf, labPin } from './identity';
+import { BPFFS, isAbandoned, labDir, labOf, labPin } from './identity';
 import { ipBatch, NETNS_DIR } from './ip';
 
 /** A killed process is gone within milliseconds, unless it hangs in the kernel: then the lab says so and gives up. */
@@ -31,7 +30,7 @@ export async function removeRemains(id: string): Promise<void> {
 
 /** Clears up after runs that crashed; labs of living processes and everything that is not a lab stay untouched. */
 export async function removeAbandonedLabs(): Promise<void> {
-  const names = [NETNS_DIR, dirname(labPin('')), tmpdir()].flatMap(list);
+  const names = [NETNS_DIR, BPFFS, tmpdir()].flatMap(list);
   const ids = new Set(names.map(labOf).filter((id) => id !== undefined));
   for (const id of ids) {
     if (isAbandoned(id)) await removeRemains(id);

@@ -6,6 +6,7 @@ import {
   type ServerResponse,
 } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { prepareFedServer } from './fed-server';
 import type { Relay } from './relay';
 import { Turns } from './turns';
 import { isTunnelRequest, withoutUpgrade } from './without-upgrade';
@@ -44,7 +45,6 @@ const STATUS_BY_CODE = new Map([
  * A server that never listens: every accepted or restored connection is put in with
  * `server.emit('connection', socket)`. `pickOrigin` names the origin of a request; undefined answers 503.
  *
- * A client that closes its side for writing is taken to have left, as Node's servers do by default.
  * `server.close()` stops the timers and closes idle connections (its callback gets ERR_SERVER_NOT_RUNNING, because
  * there is no listening socket); `server.closeAllConnections()` closes the others.
  */
@@ -85,22 +85,13 @@ export function createRelayServer(
     if (!socket.writable || error.code === 'ECONNRESET' || turns.isBusy(socket)) socket.destroy();
     else socket.end(lastWords(STATUS_BY_CODE.get(error.code ?? '') ?? 400), () => socket.destroy());
   });
-  watchTimeouts(server);
-  return server;
+  return prepareFedServer(server);
 }
 
 /** Node has let go of a connection with an Upgrade; this gives it back, to be served as an ordinary one. */
 function serveAgain(server: Server, socket: Duplex, bytes: Buffer): void {
   socket.unshift(bytes);
   server.emit('connection', socket);
-}
-
-/**
- * Node looks for connections that exceed headersTimeout or requestTimeout, and keeps the list that it needs for
- * closeIdleConnections(), only from the 'listening' event on (setupConnectionsTracking in lib/_http_server.js).
- */
-function watchTimeouts(server: Server): void {
-  server.emit('listening');
 }
 
 function lastWords(status: number): string {

@@ -75,9 +75,11 @@ export class DumpBuffer {
  */
 export function dump(fd: number, flow: Buffer, into: DumpBuffer): number {
   const on = setOption(fd, IPPROTO_TCP, TCP_REPAIR, REPAIR_ON);
-  if (on < 0) throw new RepairError(on === -EPERM ? 'not_permitted' : 'not_established', 'set TCP_REPAIR', -on);
+  if (on < 0)
+    throw new RepairError(on === -EPERM ? 'not_permitted' : 'not_established', 'set TCP_REPAIR', -on);
   get(fd, TCP_INFO, INFO_BYTES, 'get TCP_INFO');
-  if (scratch[INFO_STATE] !== TCP_ESTABLISHED) throw new RepairError('not_established', 'connection is closing');
+  if (scratch[INFO_STATE] !== TCP_ESTABLISHED)
+    throw new RepairError('not_established', 'connection is closing');
 
   const options = scratch.readUInt8(INFO_OPTIONS) & INFO_OPTION_MASK;
   const scales = (options & layout.OPTION_WINDOW_SCALE) === 0 ? 0 : scratch.readUInt8(INFO_WINDOW_SCALES);
@@ -144,7 +146,8 @@ function get(fd: number, option: number, length: number, step: string): void {
 
 function count(result: number, step: string): number {
   if (result < 0) throw new RepairError('kernel', step, -result);
-  if (result > layout.MAX_QUEUE_BYTES) throw new RepairError('kernel', `${step}: ${result} bytes queued, too many`);
+  if (result > layout.MAX_QUEUE_BYTES)
+    throw new RepairError('kernel', `${step}: ${result} bytes queued, too many`);
   return result;
 }
 

@@ -80,17 +80,22 @@ export function checkSnapshot(bytes: Buffer, offset: number, length: number): vo
     throw new RepairError('malformed_snapshot', `snapshot: ${what}`);
   };
   if (length < HEADER_BYTES) wrong(`${length} bytes, shorter than its header`);
-  if (bytes[offset + VERSION] !== SNAPSHOT_VERSION) wrong(`version ${bytes[offset + VERSION] ?? 0} is not known`);
+  if (bytes[offset + VERSION] !== SNAPSHOT_VERSION)
+    wrong(`version ${bytes[offset + VERSION] ?? 0} is not known`);
 
   const options = bytes.readUInt8(offset + OPTIONS);
   if ((options & ~OPTIONS_ALL) !== 0) wrong(`unknown options ${options}`);
   const scales = [bytes.readUInt8(offset + CLIENT_WINDOW_SCALE), bytes.readUInt8(offset + OUR_WINDOW_SCALE)];
   const largest = (options & OPTION_WINDOW_SCALE) === 0 ? 0 : MAX_WINDOW_SCALE;
   if (scales.some((scale) => scale > largest)) wrong(`window scale ${scales.join('/')} was not negotiated`);
-  if (bytes.readUInt16BE(offset + MSS) < MIN_MSS) wrong(`MSS ${bytes.readUInt16BE(offset + MSS)} is too small`);
+  if (bytes.readUInt16BE(offset + MSS) < MIN_MSS)
+    wrong(`MSS ${bytes.readUInt16BE(offset + MSS)} is too small`);
 
-  const queues = [RECEIVE_LENGTH, SENT_LENGTH, UNSENT_LENGTH].map((field) => bytes.readUInt32BE(offset + field));
-  if (queues.some((queue) => queue > MAX_QUEUE_BYTES)) wrong(`a queue is longer than ${MAX_QUEUE_BYTES} bytes`);
+  const queues = [RECEIVE_LENGTH, SENT_LENGTH, UNSENT_LENGTH].map((field) =>
+    bytes.readUInt32BE(offset + field),
+  );
+  if (queues.some((queue) => queue > MAX_QUEUE_BYTES))
+    wrong(`a queue is longer than ${MAX_QUEUE_BYTES} bytes`);
   if (HEADER_BYTES + queues.reduce((sum, queue) => sum + queue, 0) !== length) wrong('lengths do not add up');
 
   const flow = offset + FLOW;

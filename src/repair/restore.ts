@@ -110,7 +110,12 @@ export class Restorer {
     // The tuple is known here: TIME_WAIT, or a connection whose end never arrived. The client has completed a new
     // handshake from the same port since, so whatever is left of the old connection is dead.
     if (connected === -EADDRNOTAVAIL && this.#destroyOld(bytes, flow)) {
-      must(connect(fd, sockaddr, length), 'connect, old connection destroyed', EADDRNOTAVAIL, 'address_in_use');
+      must(
+        connect(fd, sockaddr, length),
+        'connect, old connection destroyed',
+        EADDRNOTAVAIL,
+        'address_in_use',
+      );
     } else {
       must(connected, 'connect', EADDRNOTAVAIL, 'address_in_use');
     }
@@ -149,7 +154,8 @@ export function unsentPart(bytes: Buffer, offset: number, length: number): Buffe
 /** Both queues start before their bytes: writing those moves the sequences to where they were. Only in TCP_CLOSE. */
 function rewindSequences(fd: number, bytes: Buffer, offset: number): void {
   must(setOption(fd, IPPROTO_TCP, TCP_REPAIR, REPAIR_ON), 'set TCP_REPAIR', EPERM, 'not_permitted');
-  const queued = bytes.readUInt32BE(offset + layout.SENT_LENGTH) + bytes.readUInt32BE(offset + layout.UNSENT_LENGTH);
+  const queued =
+    bytes.readUInt32BE(offset + layout.SENT_LENGTH) + bytes.readUInt32BE(offset + layout.UNSENT_LENGTH);
   selectQueue(fd, SEND_QUEUE);
   setSequence(fd, bytes.readUInt32BE(offset + layout.SEND_SEQUENCE) - queued);
   selectQueue(fd, RECEIVE_QUEUE);
@@ -214,7 +220,7 @@ function fillQueues(fd: number, bytes: Buffer, offset: number): void {
 
 /** One call takes what fits into 17 pages and a remainder (69,718 of 127,062 bytes seen): hence the loop. */
 function fillQueue(fd: number, bytes: Buffer, from: number, length: number, step: string): void {
-  for (let done = 0; done < length; ) {
+  for (let done = 0; done < length;) {
     const view = bytes.subarray(from + done, from + length);
     done += must(send(fd, view, length - done, MSG_DONTWAIT | MSG_NOSIGNAL), step);
   }

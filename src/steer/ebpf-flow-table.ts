@@ -1,7 +1,14 @@
 import { forEachEntry, mapDelete, mapInfo, mapLookup, mapUpdate, type MapInfo } from '../kernel/bpf';
 import { E2BIG, ENOENT, KernelError } from '../kernel/errors';
 import { FLOW_BYTES } from '../kernel/flow';
-import { monotonicNs, sameHandoff, type FlowEntry, type FlowTable, type HandoffId, type NextHop } from './flow-table';
+import {
+  monotonicNs,
+  sameHandoff,
+  type FlowEntry,
+  type FlowTable,
+  type HandoffId,
+  type NextHop,
+} from './flow-table';
 import * as layout from './layout';
 
 /** The flow table in the kernel, over the descriptor of the pinned map `flows`. Threads may share the descriptor. */

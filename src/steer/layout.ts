@@ -32,7 +32,7 @@ const WORD = 0x1_0000_0000;
 
 /** Writes a non-negative integer below 2^53 as 64 bits, without a BigInt. */
 export function writeU64(target: Buffer, value: number, offset: number): void {
-  target.writeUInt32LE(value % WORD >>> 0, offset);
+  target.writeUInt32LE((value % WORD) >>> 0, offset);
   target.writeUInt32LE(Math.floor(value / WORD), offset + 4);
 }
 

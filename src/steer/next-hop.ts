@@ -17,7 +17,9 @@ interface Route {
 export function resolveNextHop(via: string): NextHop {
   const route = routeTo(via);
   if (route.gateway !== undefined || route.via !== undefined) {
-    throw new Error(`via ${via}: not on-link, the route to it leads through another gateway: name that one as via`);
+    throw new Error(
+      `via ${via}: not on-link, the route to it leads through another gateway: name that one as via`,
+    );
   }
   if (route.type === 'local' || route.dev === undefined || route.dev === 'lo') {
     throw new Error(`via ${via}: is an address of this host, not a neighbour`);

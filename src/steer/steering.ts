@@ -8,7 +8,16 @@
  */
 import { mkdirSync, rmSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
-import { attachIngress, BpfObject, closeBpf, mapInfo, mapLookup, openPinned, pin, possibleCpus } from '../kernel/bpf';
+import {
+  attachIngress,
+  BpfObject,
+  closeBpf,
+  mapInfo,
+  mapLookup,
+  openPinned,
+  pin,
+  possibleCpus,
+} from '../kernel/bpf';
 import { FLOW_BYTES } from '../kernel/flow';
 import { ifNameToIndex } from '../kernel/libc';
 import { BackendNumbers } from './backend-numbers';

@@ -118,7 +118,8 @@ export class Channel {
   readonly #dispatch: OnFrame = (type, bytes, offset, length) => {
     if (this.#closed || type === frames.PONG) return;
     if (type === frames.PING) this.#begin(frames.PONG, 0);
-    else if (type === frames.BYE) this.close(`peer said: ${printable(bytes.toString('utf8', offset, offset + length))}`);
+    else if (type === frames.BYE)
+      this.close(`peer said: ${printable(bytes.toString('utf8', offset, offset + length))}`);
     else this.#events.onFrame(type, bytes, offset, length);
   };
 

@@ -72,6 +72,7 @@ function payloadLength(bytes: Buffer, at: number): number {
   const type = bytes.readUInt8(at + 4);
   const longest = longestPayload(type);
   if (longest === 0) throw new ProtocolError(`unknown frame type ${type}`);
-  if (length > longest) throw new ProtocolError(`frame of type ${type} with ${length} bytes, at most ${longest} allowed`);
+  if (length > longest)
+    throw new ProtocolError(`frame of type ${type} with ${length} bytes, at most ${longest} allowed`);
   return length;
 }

@@ -34,7 +34,8 @@ export function encodeAgentHello(hello: AgentHello): string {
 export function decodeFrontHello(text: string): FrontHello {
   const fields = decode(text);
   const role = fields.role;
-  if (role !== 'offers' && role !== 'keeper') throw new ProtocolError('hello: role is neither offers nor keeper');
+  if (role !== 'offers' && role !== 'keeper')
+    throw new ProtocolError('hello: role is neither offers nor keeper');
   return { role, node: nameOf(fields) };
 }
 
@@ -56,7 +57,8 @@ function isAddress(value: unknown): value is string {
 }
 
 function nameOf(fields: Record<string, unknown>): string {
-  if (typeof fields.node !== 'string' || !NAME.test(fields.node)) throw new ProtocolError('hello: node is not a name');
+  if (typeof fields.node !== 'string' || !NAME.test(fields.node))
+    throw new ProtocolError('hello: node is not a name');
   return fields.node;
 }
 

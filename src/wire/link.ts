@@ -35,12 +35,17 @@ export class Link {
   #retryTimer: NodeJS.Timeout | undefined;
   #stopped = false;
   #lastCause = 'not connected yet';
+  /** Resolves when the first attempt has come to an end, good or bad. */
+  readonly settled: Promise<void>;
+  #settle: () => void = () => undefined;
 
   constructor(
     readonly endpoint: { readonly host: string; readonly port: number },
     readonly self: FrontHello,
     readonly events: LinkEvents,
-  ) {}
+  ) {
+    this.settled = new Promise((resolve) => (this.#settle = resolve));
+  }
 
   start(): void {
     this.#connect();
@@ -85,7 +90,9 @@ export class Link {
 
   #connect(): void {
     const socket: Socket = connect({ host: this.endpoint.host, port: this.endpoint.port, noDelay: true });
-    socket.setTimeout(CONNECT_TIMEOUT_MS, () => socket.destroy(new Error(`no hello within ${CONNECT_TIMEOUT_MS} ms`)));
+    socket.setTimeout(CONNECT_TIMEOUT_MS, () =>
+      socket.destroy(new Error(`no hello within ${CONNECT_TIMEOUT_MS} ms`)),
+    );
     const channel = new Channel(socket, {
       onFrame: (type, bytes, offset, length) => this.#receive(socket, type, bytes, offset, length),
       onClose: (cause) => this.#lost(channel, cause),
@@ -98,6 +105,7 @@ export class Link {
     if (this.#channel !== channel) return;
     this.#channel = undefined;
     this.#lastCause = cause;
+    this.#settle();
     const wasUp = this.#hello !== undefined;
     this.#hello = undefined;
     if (!this.#stopped) {
@@ -113,6 +121,7 @@ export class Link {
       this.#hello = decodeAgentHello(bytes.toString('utf8', offset, offset + length));
       this.#retryMs = FIRST_RETRY_MS;
       socket.setTimeout(0);
+      this.#settle();
       this.events.onUp?.(this.#hello);
       return;
     }
@@ -144,7 +153,8 @@ export function readId(bytes: Buffer, offset: number, length: number): HandoffId
 }
 
 function readFlows(bytes: Buffer, offset: number, length: number): FlowRecord[] {
-  if (length < 0 || length % frames.FLOW_RECORD_BYTES !== 0) throw new frames.ProtocolError('flow list of odd length');
+  if (length < 0 || length % frames.FLOW_RECORD_BYTES !== 0)
+    throw new frames.ProtocolError('flow list of odd length');
   const records: FlowRecord[] = [];
   for (let at = offset; at < offset + length; at += frames.FLOW_RECORD_BYTES) {
     const idAt = at + frames.FLOW_RECORD_BYTES - frames.ID_BYTES;

@@ -6,7 +6,7 @@ function shell(script: string, env: Record<string, string> = {}): LabProcess {
 
 /** A shell that says `ready` and then waits to be ended. */
 async function waitingShell(before = ''): Promise<LabProcess> {
-  const started = shell(`${before} echo ready; while :; do read line < /dev/zero; done`);
+  const started = shell(`${before} echo ready; exec sleep 1000`);
   await started.waitForLine('ready', 5_000);
   return started;
 }

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execute } from '../../src/lab/execute';
 import type { Host } from '../../src/lab/host';
+import { labDir, labPin } from '../../src/lab/identity';
 import { Lab } from '../../src/lab/lab';
 import { capture } from './capture';
 import { startOwner } from './owner';
@@ -218,6 +219,19 @@ describe('the owner of a lab', () => {
     }
   }, 30_000);
 });
+
+test('clears up after a crashed owner of which only files and pins are left', async () => {
+  // The kernel's process ids end at 2^22.
+  const id = `bt${(2 ** 22 + 1).toString(36)}0`;
+  const left = [labDir(id), join(labPin(id), 'below')];
+  await execute(['mkdir', '-p', ...left]);
+  await withLab({}, () => Promise.resolve());
+  expect([labDir(id), labPin(id)].filter(existsSync)).toEqual([]);
+  // One alone is enough to be found.
+  await execute(['mkdir', '-p', labPin(id)]);
+  await withLab({}, () => Promise.resolve());
+  expect(existsSync(labPin(id))).toBe(false);
+}, 30_000);
 
 describe('a lab with a router', () => {
   let lab: Lab;

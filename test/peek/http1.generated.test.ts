@@ -147,7 +147,10 @@ test('a head with a forbidden octet in it is never accepted', () => {
   fc.assert(
     fc.property(validHead, fc.nat(), forbidden, ({ text }, at, octet) => {
       const place = at % text.length;
-      const bytes = Buffer.from(text.slice(0, place) + octet + text.slice(place), 'latin1');
+      const mutated = text.slice(0, place) + octet + text.slice(place);
+      // An LF in front of the head's last one leaves the head as it was: the octet too many is the body's first.
+      fc.pre(!mutated.startsWith(text));
+      const bytes = Buffer.from(mutated, 'latin1');
       expect(new Http1Peek(HEAD_BYTES).read(bytes, bytes.length)).toBe('malformed');
     }),
     { numRuns: 500 },

@@ -1,0 +1,49 @@
+/**
+ * An agent that misbehaves: `node fake-agent.cjs ADDRESS PORT MODE`. It says a line for every channel and offer.
+ *
+ *   reject        says hello properly and rejects every offer
+ *   garbage       answers with bytes that are no frame
+ *   late-garbage  says hello properly, and sends garbage instead of an answer to an offer
+ *   silent        accepts and says nothing
+ *   version       says hello in a version of the protocol that nobody speaks
+ */
+const net = require('node:net');
+const { Channel } = require('../../dist/wire/channel');
+const frames = require('../../dist/wire/frames');
+const { decodeFrontHello, encodeAgentHello } = require('../../dist/wire/hello');
+
+const [address, port, mode] = process.argv.slice(2);
+const HELLO = { node: 'fake', vips: ['198.19.0.1'], offers: 64 };
+const GARBAGE = 'HTTP/1.1 400 Bad Request\r\n\r\n';
+
+function greet(channel, text) {
+  console.log(`hello from ${decodeFrontHello(text).role}`);
+  const hello = encodeAgentHello(HELLO);
+  channel.sendText(frames.HELLO, mode === 'version' ? hello.replace('[1]', '[99]') : hello);
+}
+
+function answer(channel, socket, id) {
+  console.log('offer');
+  if (mode === 'late-garbage') socket.write(GARBAGE);
+  else channel.sendRejected(id.readUInt32BE(0), id.readUInt32BE(4), 'kernel');
+}
+
+function talk(socket) {
+  const channel = new Channel(socket, {
+    onFrame: (type, bytes, offset, length) => {
+      if (type === frames.HELLO) greet(channel, bytes.toString('utf8', offset, offset + length));
+      if (type === frames.OFFER) answer(channel, socket, bytes.subarray(offset, offset + frames.ID_BYTES));
+    },
+    onClose: (cause) => console.log(`closed: ${cause}`),
+  });
+}
+
+net
+  .createServer((socket) => {
+    console.log('channel');
+    socket.on('error', () => socket.destroy());
+    if (mode === 'garbage') socket.write(GARBAGE);
+    else if (mode === 'silent') socket.resume();
+    else talk(socket);
+  })
+  .listen(Number(port), address, () => console.log('fake agent is listening'));

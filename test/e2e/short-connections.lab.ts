@@ -1,0 +1,155 @@
+/** Many connections: each is handed over, and none of them leaves anything behind. */
+import { Cluster } from '../../src/lab/cluster';
+import { h2load, wrk, type BenchOptions } from './http-bench';
+import {
+  APP,
+  countsOf,
+  cpuSeconds,
+  expectHandedOff,
+  expectNothingLeft,
+  openFds,
+  percentiles,
+  report,
+  runClient,
+  threadCpuSeconds,
+  type Counts,
+  type LoadResult,
+} from './support';
+
+const PARALLEL = 64;
+const TIMEOUT_MS = 60_000;
+
+/** A loose bound, because other programs share the machine; the printed figure is what counts. */
+const MOST_MICROSECONDS_PER_HANDOFF = 70;
+
+interface ShortResult extends LoadResult {
+  /** Answers by backend. */
+  readonly nodes: Readonly<Record<string, number>>;
+}
+
+/** Opens connections from the client host, one GET each, and expects the right answer to all. */
+async function connectOften(
+  cluster: Cluster,
+  address: string,
+  sources: readonly string[],
+  count: number,
+): Promise<void> {
+  const load = { address, sources, count, parallel: PARALLEL };
+  const result = await runClient<ShortResult>(cluster.client, 'short-connections.mjs', load);
+  const share = Object.entries(result.nodes).map(([node, answers]) => `${node} ${answers}`);
+  report(
+    `${result.ms.length} connections to ${address} from ${sources.length} addresses, ` +
+      `${(result.ms.length / result.seconds).toFixed(0)}/s, ${percentiles(result.ms)}, ${share.sort().join(', ')}`,
+  );
+  expect(result.errors).toEqual([]);
+  expect(result.ms).toHaveLength(count);
+}
+
+describe('short connections', () => {
+  let cluster: Cluster;
+  let fds: number[];
+  let before: Counts;
+
+  beforeAll(async () => {
+    cluster = await Cluster.start({ app: APP, clientAddresses: 20 });
+    await connectOften(cluster, cluster.lab.vip4, cluster.client.addresses4, PARALLEL);
+    await cluster.until('a quiet front', async () => (await cluster.frontMetric('baton_flows')) === 0);
+    fds = openFds(cluster);
+  }, TIMEOUT_MS);
+
+  afterAll(() => cluster.destroy());
+
+  beforeEach(async () => {
+    before = await countsOf(cluster);
+  });
+
+  test.each([
+    { family: 'IPv4', count: 20_000 },
+    { family: 'IPv6', count: 2_000 },
+  ])(
+    '$count over $family reach their client address, and leave nothing behind',
+    async ({ family, count }) => {
+      const { lab, client } = cluster;
+      if (family === 'IPv4') await connectOften(cluster, lab.vip4, client.addresses4, count);
+      else await connectOften(cluster, lab.vip6, [client.address6], count);
+      await expectHandedOff(cluster, before, count);
+      await expectNothingLeft(cluster, fds);
+    },
+    TIMEOUT_MS,
+  );
+
+  test.each([
+    { tool: 'wrk', run: wrk },
+    { tool: 'h2load', run: h2load },
+  ])(
+    '64 keep-alive connections of $tool for 5 s',
+    async ({ tool, run }) => {
+      const options = { url: healthz(cluster), connections: 64, seconds: 5 };
+      const { requests, requestsPerSecond, failures } = await run(cluster.client, options);
+      report(`${tool}: ${requests} requests on 64 connections, ${requestsPerSecond}/s, ${failures} failures`);
+      expect(failures).toBe(0);
+      expect(requests).toBeGreaterThan(1_000);
+      await expectHandedOff(cluster, before, 64);
+      await expectNothingLeft(cluster, fds);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    'cost the front little CPU',
+    async () => {
+      const options: BenchOptions = { url: healthz(cluster), connections: 256, seconds: 3, close: true };
+      await wrk(cluster.client, options);
+      const { handedOff } = await countsOf(cluster);
+      const cpu = cpuSeconds(cluster.front.pid);
+      const { requests, requestsPerSecond, failures } = await wrk(cluster.client, { ...options, seconds: 5 });
+      const spent = cpuSeconds(cluster.front.pid) - cpu;
+      const after = await countsOf(cluster);
+      const handoffs = after.handedOff - handedOff;
+      const microseconds = (spent / handoffs) * 1e6;
+      report(
+        `wrk, Connection: close, 256 at a time: ${requests} requests, ${requestsPerSecond}/s, ${failures} failures, ` +
+          `${handoffs} handoffs, front CPU ${microseconds.toFixed(1)} µs per handoff`,
+      );
+      expect(failures).toBe(0);
+      expect(handoffs).toBeGreaterThanOrEqual(requests);
+      expect(after.fallbacks).toBe(0);
+      expect(microseconds).toBeLessThan(MOST_MICROSECONDS_PER_HANDOFF);
+      await expectNothingLeft(cluster, fds);
+    },
+    TIMEOUT_MS,
+  );
+});
+
+describe('a front with two accepting threads', () => {
+  let cluster: Cluster;
+
+  beforeAll(async () => {
+    cluster = await Cluster.start({ app: APP, clientAddresses: 20, front: { workers: 2 } });
+  }, TIMEOUT_MS);
+
+  afterAll(() => cluster.destroy());
+
+  test(
+    'shares 5,000 connections between them',
+    async () => {
+      const before = await countsOf(cluster);
+      const fds = openFds(cluster);
+      const idle = threadCpuSeconds(cluster.front.pid);
+      await connectOften(cluster, cluster.lab.vip4, cluster.client.addresses4, 5_000);
+      const busy = threadCpuSeconds(cluster.front.pid);
+      const spent = [...busy].map(([tid, seconds]) => seconds - (idle.get(tid) ?? 0)).sort((a, b) => b - a);
+      const [first = 0, second = 0] = spent;
+      report(`CPU of the two busiest threads: ${first.toFixed(2)} s and ${second.toFixed(2)} s`);
+      // The kernel spreads the connections by a hash of their addresses: nearly even, so a fifth is far off.
+      expect(second).toBeGreaterThan((first + second) / 5);
+      await expectHandedOff(cluster, before, 5_000);
+      await expectNothingLeft(cluster, fds);
+    },
+    TIMEOUT_MS,
+  );
+});
+
+function healthz(cluster: Cluster): string {
+  return `http://${cluster.lab.vip4}/healthz`;
+}

@@ -1,0 +1,33 @@
+import * as errors from '../../src/kernel/errors';
+
+test.each([
+  [1, 'EPERM'],
+  [2, 'ENOENT'],
+  // Linux has two names for this number; the manual pages and the kernel speak of EAGAIN.
+  [11, 'EAGAIN'],
+  [99, 'EADDRNOTAVAIL'],
+  [5000, 'errno 5000'],
+])('errno %i is %s', (errno, name) => expect(errors.errnoName(errno)).toBe(name));
+
+test('the numbers are those of Linux', () => {
+  const { EPERM, ENOENT, EINTR, E2BIG, EAGAIN, EEXIST, EINVAL, ENFILE, EMFILE } = errors;
+  expect([EPERM, ENOENT, EINTR, E2BIG, EAGAIN, EEXIST, EINVAL, ENFILE, EMFILE]).toEqual([
+    1, 2, 4, 7, 11, 17, 22, 23, 24,
+  ]);
+  expect([errors.EADDRINUSE, errors.EADDRNOTAVAIL, errors.ECONNABORTED]).toEqual([98, 99, 103]);
+});
+
+test('must passes results through and turns -errno into an error that names the step', () => {
+  expect(errors.must(0, 'open')).toBe(0);
+  expect(errors.must(7, 'open')).toBe(7);
+  expect(() => errors.must(-1, 'open the door')).toThrow(
+    expect.objectContaining({ name: 'KernelError', step: 'open the door', errno: 1, code: 'EPERM' }),
+  );
+});
+
+test('the message is step, name and hint', () => {
+  expect(new errors.KernelError('pin map', 1).message).toBe('pin map: EPERM');
+  expect(new errors.KernelError('pin map', 1, 'needs CAP_BPF').message).toBe(
+    'pin map: EPERM (needs CAP_BPF)',
+  );
+});
