@@ -23,7 +23,6 @@ export const SO_ATTACH_BPF = 50;
 export const SO_BUF_LOCK = 72;
 
 export const IPPROTO_TCP = 6;
-export const TCP_NODELAY = 1;
 export const TCP_MAXSEG = 2;
 export const TCP_DEFER_ACCEPT = 9;
 export const TCP_INFO = 11;

@@ -141,7 +141,7 @@ export class Cluster {
     await this.until('all backends up', async () => {
       const { backends } = await this.frontApi<{ backends: { state: string }[] }>('/v1/backends');
       if (!backends.every(({ state }) => state === 'up')) return false;
-      const workers = (this.options.front?.workers as number | undefined) ?? 1;
+      const workers = (this.frontSettings.workers as number | undefined) ?? 1;
       const channels = await Promise.all(
         this.lab.backends.map((_, index) => this.agentApi<{ fronts: unknown[] }>(index + 1, '/v1/status')),
       );

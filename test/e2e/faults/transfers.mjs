@@ -1,6 +1,6 @@
 /**
- * Bulk transfers of one client, all at once: `node transfers.mjs VIP DOWNLOADS UPLOADS BYTES`. Each stops in its middle;
- * when all have got there the program says `half`, and goes on at SIGUSR2. Its last line is JSON: the transfers that
+ * Bulk transfers of one client, all at once: `node transfers.mjs VIP DOWNLOADS UPLOADS BYTES`. Each stops after an
+ * eighth; when all have got there the program says `paused`, and goes on at SIGUSR2. Its last line is JSON: the transfers that
  * came through with the right checksum, and what went wrong with the others.
  */
 import { Agent, request } from 'node:http';
@@ -11,11 +11,13 @@ import { bytes, expectedSha256 } from '../bytes.mjs';
 const [vip, downloads, uploads, length] = [process.argv[2], ...process.argv.slice(3).map(Number)];
 const agent = new Agent({ keepAlive: false });
 const goOn = once(process, 'SIGUSR2');
+/** Buffers on the way hold some 40 MiB of a download: much more than that has to be left. */
+const mark = length / 8;
 let reached = 0;
 
-async function half() {
+async function pause() {
   reached += 1;
-  if (reached === downloads + uploads) console.log('half');
+  if (reached === downloads + uploads) console.log('paused');
   await goOn;
 }
 
@@ -28,7 +30,7 @@ async function download(seed) {
     hash.update(piece);
     const before = received;
     received += piece.length;
-    if (before < length / 2 && received >= length / 2) await half();
+    if (before < mark && received >= mark) await pause();
   }
   if (hash.digest('hex') !== expectedSha256(length, seed))
     throw new Error(`wrong bytes, ${received} of ${length}`);
@@ -44,7 +46,7 @@ async function upload(seed) {
     if (!outgoing.write(piece)) await once(outgoing, 'drain');
     const before = sent;
     sent += piece.length;
-    if (before < length / 2 && sent >= length / 2) await half();
+    if (before < mark && sent >= mark) await pause();
   }
   outgoing.end();
   const [response] = await answered;

@@ -1,0 +1,52 @@
+import { readFileSync, statfsSync } from 'node:fs';
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+/** BPF_FS_MAGIC, include/uapi/linux/magic.h. */
+const BPF_FS_MAGIC = 0xcafe4a11;
+const BPFFS = '/sys/fs/bpf';
+
+/** Programs that the demo runs, with their Debian packages. */
+const PROGRAMS: Readonly<Record<string, string>> = {
+  ip: 'iproute2',
+  nsenter: 'util-linux',
+  curl: 'curl',
+  sha256sum: 'coreutils',
+};
+
+/** Bits of a capability set, include/uapi/linux/capability.h: namespaces and bpffs take one, TCP_REPAIR and tc the other. */
+const CAPABILITIES: Readonly<Record<string, bigint>> = { CAP_NET_ADMIN: 1n << 12n, CAP_SYS_ADMIN: 1n << 21n };
+
+/** What this machine or process lacks for the demo, and what to do about it: one line; undefined when all is there. */
+export function missingRequirement(): string | undefined {
+  if (process.platform !== 'linux') return `needs Linux, this is ${process.platform}`;
+  if (process.getuid?.() !== 0) return 'needs root, for network namespaces and eBPF: run it with sudo';
+  const capability = missingCapability();
+  if (capability !== undefined) {
+    return `needs ${capability}, which this root does not have: in a container, start that one with --privileged`;
+  }
+  for (const [program, pkg] of Object.entries(PROGRAMS)) {
+    if (!isInstalled(program)) return `needs the program ${program}: apt-get install ${pkg}`;
+  }
+  if (statfsSync(BPFFS, { bigint: false }).type !== BPF_FS_MAGIC) {
+    return `needs a bpf file system on ${BPFFS}: mount -t bpf bpf ${BPFFS}`;
+  }
+  return undefined;
+}
+
+function missingCapability(): string | undefined {
+  const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '0';
+  const set = BigInt(`0x${effective}`);
+  return Object.keys(CAPABILITIES).find((name) => (set & (CAPABILITIES[name] ?? 0n)) === 0n);
+}
+
+function isInstalled(program: string): boolean {
+  return (process.env.PATH ?? '').split(delimiter).some((directory) => {
+    try {
+      accessSync(join(directory, program), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
