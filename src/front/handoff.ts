@@ -28,8 +28,15 @@ const MOST_ATTEMPTS = 3;
 const NONE: readonly Backend[] = [];
 
 /** Why a connection could not be handed off: values of the label `reason` of fallbacks_total. */
-export type FallbackReason =
-  'no_backend' | 'all_refused' | 'flow_table_full' | 'not_established' | 'not_permitted' | 'repair_failed';
+export const FALLBACK_REASONS = [
+  'no_backend',
+  'all_refused',
+  'flow_table_full',
+  'not_established',
+  'not_permitted',
+  'repair_failed',
+] as const;
+export type FallbackReason = (typeof FALLBACK_REASONS)[number];
 
 export interface HandoffOutcomes {
   /** The connection is the agent's now. */

@@ -4,21 +4,23 @@ import { errnoName } from '../kernel/errors';
  * Why a connection could not be dumped or restored. Codes are stable: they travel in REJECTED frames and are metric
  * labels, and ARCHITECTURE.md lists them.
  */
-export type RepairCode =
+export const REPAIR_CODES = [
   /** The process lacks CAP_NET_ADMIN in the socket's network namespace. */
-  | 'not_permitted'
+  'not_permitted',
   /** The connection is not ESTABLISHED (a FIN or RST came in between) or is of a kind that has no repair (MPTCP, TLS). */
-  | 'not_established'
+  'not_established',
   /** The queues changed while they were read: a packet was under way on another CPU when the flow was frozen. */
-  | 'queue_moved'
+  'queue_moved',
   /** The tuple is still known to this kernel and could not be freed. */
-  | 'address_in_use'
+  'address_in_use',
   /** The VIP is not an address of this host. */
-  | 'vip_not_local'
+  'vip_not_local',
   /** The snapshot's bytes contradict themselves or ask for what no connection has. */
-  | 'malformed_snapshot'
+  'malformed_snapshot',
   /** Any other refusal by the kernel. */
-  | 'kernel';
+  'kernel',
+] as const;
+export type RepairCode = (typeof REPAIR_CODES)[number];
 
 export class RepairError extends Error {
   constructor(
