@@ -73,13 +73,12 @@ export class AcceptingThread {
     this.#acceptor = this.#makeAcceptor();
   }
 
-  /** Opens channels, then listeners; rejects with a KernelError that names the step. */
+  /** Opens channels, then accepts. */
   async start(): Promise<void> {
     // The first connections should find the agents that are there, but must not wait for those that are not.
     const settled = Promise.all([...this.#offers.values()].map((offers) => offers.start()));
     await Promise.race([settled, new Promise((resolve) => setTimeout(resolve, CHANNEL_PATIENCE_MS).unref())]);
-    for (const listener of this.data.config.listeners) this.#acceptor.listen(listener);
-    this.#acceptor.start();
+    this.#acceptor.start(this.data.listeners);
   }
 
   setHealth(pool: string, backend: string, healthy: boolean): void {
@@ -123,9 +122,12 @@ export class AcceptingThread {
     };
   }
 
-  /** Takes no more connections, finishes those that are here, and gives up what is left after `graceMs`. */
-  async stop(graceMs: number): Promise<void> {
-    this.#acceptor.stopListening();
+  /**
+   * Takes no more connections, finishes those that are here, and gives up what is left after `graceMs`. Listening sockets
+   * in `keep` stay open.
+   */
+  async stop(graceMs: number, keep: readonly number[]): Promise<void> {
+    this.#acceptor.stopListening(new Set(keep));
     this.#fallback.close();
     const deadline = performance.now() + graceMs;
     while (this.#acceptor.active > 0 && performance.now() < deadline) {

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { mergeStats, type StatsSnapshot } from '../observe/stats';
+import type { OpenListener } from './listeners';
 import type { FromWorker, ToWorker, WorkerData, WorkerStatus } from './messages';
 
 const WORKER_FILE = join(__dirname, 'worker.js');
@@ -21,15 +22,19 @@ export class AcceptingThreads {
   readonly #threads: Thread[] = [];
   #request = 0;
 
-  /** Starts all threads and waits until they listen; throws an Error with the first one's reason if one cannot. */
+  /**
+   * Starts a thread for each list of listeners and waits until all accept; throws an Error with the first one's reason if
+   * one cannot.
+   */
   static async start(
-    data: Omit<WorkerData, 'index'>,
+    data: Omit<WorkerData, 'index' | 'listeners'>,
+    listeners: readonly (readonly OpenListener[])[],
     failed: (message: string) => void,
   ): Promise<AcceptingThreads> {
     const threads = new AcceptingThreads();
     try {
-      for (let index = 0; index < data.config.workers; index++) {
-        await threads.#startOne({ ...data, index }, failed);
+      for (const [index, own] of listeners.entries()) {
+        await threads.#startOne({ ...data, index, listeners: own }, failed);
       }
     } catch (error) {
       await threads.#terminate();
@@ -60,9 +65,12 @@ export class AcceptingThreads {
     };
   }
 
-  /** Lets connections in hand finish, for at most `graceMs`; resolves with what the threads counted in their life. */
-  async stop(graceMs: number): Promise<StatsSnapshot> {
-    this.#broadcast({ type: 'stop', graceMs });
+  /**
+   * Ends accepting, except that listening sockets in `keep` stay open, and lets connections in hand finish for at most
+   * `graceMs`; resolves with what the threads counted in their life.
+   */
+  async stop(graceMs: number, keep: readonly number[]): Promise<StatsSnapshot> {
+    this.#broadcast({ type: 'stop', graceMs, keep });
     const counted = await Promise.all(
       this.#threads.map((thread) => Promise.race([thread.stopped, late(graceMs + STATS_TIMEOUT_MS)])),
     );

@@ -5,32 +5,19 @@
  * is there when its connection is accepted (TCP_DEFER_ACCEPT); the others are watched edge-triggered.
  */
 import { EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE } from '../kernel/errors';
-import {
-  flowClientFromSockaddr,
-  FLOW_BYTES,
-  flowVipFromSockaddr,
-  makeFlow,
-  SOCKADDR_BYTES,
-} from '../kernel/flow';
+import { flowClientFromSockaddr, FLOW_BYTES, flowVipFromSockaddr, SOCKADDR_BYTES } from '../kernel/flow';
 import { close, recv } from '../kernel/libc';
 import { Epoll, EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLRDHUP, type Unwatch } from '../kernel/poll';
-import { accept, listenOn, localAddress, MSG_DONTWAIT, MSG_PEEK } from '../kernel/socket';
-import type { ListenerConfig } from '../config/model';
+import { accept, localAddress, MSG_DONTWAIT, MSG_PEEK } from '../kernel/socket';
 import { Http1Peek } from '../peek/http1';
 import { Connection } from './connection';
 import { Deadlines } from './deadlines';
+import { deferSeconds, type OpenListener } from './listeners';
 
 /** Connections accepted per listener and turn: the answers of agents to the last burst are not kept waiting longer. */
 const BURST = 64;
-/** The kernel caps it at net.core.somaxconn. */
-const BACKLOG = 65_535;
 /** How long to wait before accepting again when descriptors have run out. */
 const EXHAUSTED_PAUSE_MS = 100;
-/**
- * TCP_DEFER_ACCEPT in seconds. A client that says nothing is accepted when the kernel's SYN/ACK has been repeated,
- * which takes as long, so that much of its time for the head has passed by then.
- */
-const DEFER_SECONDS = 1;
 const CLOSING = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 
 export interface AcceptorEvents {
@@ -68,7 +55,6 @@ export class Acceptor {
   readonly #bytes: Buffer;
   readonly #reader: Http1Peek;
   readonly #deadlines: Deadlines<Connection>;
-  readonly #deferSeconds: number;
   #unwatch: Unwatch | undefined;
   #paused = false;
   #resumeTimer: NodeJS.Timeout | undefined;
@@ -81,22 +67,18 @@ export class Acceptor {
   ) {
     this.#bytes = Buffer.allocUnsafeSlow(options.headBytes);
     this.#reader = new Http1Peek(options.headBytes);
-    this.#deferSeconds = options.headMs > 2000 * DEFER_SECONDS ? DEFER_SECONDS : 0;
-    const patience = options.headMs - 1000 * this.#deferSeconds;
+    const patience = options.headMs - 1000 * deferSeconds(options.headMs);
     this.#deadlines = new Deadlines(patience, (connection) => this.#headLate(connection));
   }
 
-  /** Opens a listener; throws a KernelError that names the step. Accepting begins with `start`. */
-  listen(config: ListenerConfig): void {
-    const { host, port } = config.bind;
-    const fd = listenOn({ host, port, backlog: BACKLOG, deferAccept: this.#deferSeconds });
-    const everyAddress = host === '0.0.0.0' || host === '::';
-    const template = everyAddress ? undefined : makeFlow(host, 0, host, port);
-    this.#listeners.set(fd, { name: config.name, fd, template });
-  }
-
-  start(): void {
-    for (const fd of this.#listeners.keys()) this.#epoll.add(fd, EPOLLIN);
+  /** Accepts from these listening sockets. */
+  start(listeners: readonly OpenListener[]): void {
+    for (const { name, host, fd } of listeners) {
+      const everyAddress = host === '0.0.0.0' || host === '::';
+      const template = everyAddress ? undefined : vipHalf(fd);
+      this.#listeners.set(fd, { name, fd, template });
+      this.#epoll.add(fd, EPOLLIN);
+    }
     this.#unwatch = this.#epoll.watch(() => {
       this.#epoll.drain(this.#ready);
     });
@@ -114,11 +96,15 @@ export class Acceptor {
       this.#resume();
   }
 
-  /** Accepts what the kernel has completed handshakes for, then takes no more. Waiting connections stay. */
-  stopListening(): void {
+  /**
+   * Takes no more connections: sockets in `keep` are somebody else's from now on, from the others it accepts what the
+   * kernel has completed handshakes for and closes them. Waiting connections stay.
+   */
+  stopListening(keep: ReadonlySet<number>): void {
     clearTimeout(this.#resumeTimer);
     for (const listener of this.#listeners.values()) {
       this.#epoll.remove(listener.fd);
+      if (keep.has(listener.fd)) continue;
       while (this.#acceptBurst(listener) === BURST);
       close(listener.fd);
     }
@@ -127,7 +113,6 @@ export class Acceptor {
 
   /** Gives everything up: connections that wait for their head are closed. */
   stop(): void {
-    this.stopListening();
     this.#deadlines.stop();
     for (const connection of this.#waiting.values()) close(connection.fd);
     this.#waiting.clear();
@@ -251,4 +236,13 @@ export class Acceptor {
     this.#paused = false;
     for (const fd of this.#listeners.keys()) this.#epoll.add(fd, EPOLLIN);
   }
+}
+
+/** A flow with the VIP's half filled in from a listening socket's address. */
+function vipHalf(listener: number): Buffer {
+  const flow = Buffer.alloc(FLOW_BYTES);
+  const own = Buffer.alloc(SOCKADDR_BYTES);
+  localAddress(listener, own);
+  flowVipFromSockaddr(own, flow);
+  return flow;
 }

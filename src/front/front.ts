@@ -12,6 +12,7 @@ import { mergeStats, type Sample, type StatsSnapshot } from '../observe/stats';
 import { Steering } from '../steer/steering';
 import { addFrontRoutes } from './admin-routes';
 import { Generation, isUp } from './generation';
+import { Listeners } from './listeners';
 import type { WorkerStatus } from './messages';
 
 /** How long connections in the front's own hands may take to finish. Handed-off ones need nobody to wait. */
@@ -30,6 +31,7 @@ export interface FrontEvents {
 }
 
 export class Front {
+  readonly #listeners = new Listeners();
   #generation: Generation | undefined;
   #admin: FastifyInstance | undefined;
   #stopping = false;
@@ -82,7 +84,8 @@ export class Front {
   async stop(): Promise<void> {
     this.#stopping = true;
     await this.#reloading.catch(() => undefined);
-    if (this.#generation !== undefined) this.#retire(this.#generation);
+    if (this.#generation === undefined) this.#listeners.abandon(undefined);
+    else this.#retire(this.#generation, this.#listeners.keepOnly(undefined));
     await Promise.all(this.#retiring.values());
     await this.#admin?.close();
     this.steering.close();
@@ -153,7 +156,8 @@ export class Front {
 
   #begin(config: FrontConfig): Promise<Generation> {
     const inUse = new Set(this.flowCounts().keys());
-    return Generation.start(config, this.steering, inUse, this.logger, this.events.failed);
+    const listeners = this.#listeners.prepare(config);
+    return Generation.start(config, this.steering, inUse, listeners, this.logger, this.events.failed);
   }
 
   async #replace(config: FrontConfig): Promise<void> {
@@ -162,12 +166,17 @@ export class Front {
     mustNotChange('node', old.config.node, config.node);
     mustNotChange('steering', old.config.steering, config.steering);
     mustNotChange('admin', old.config.admin, config.admin);
-    this.#generation = await this.#begin(config);
-    this.#retire(old);
+    try {
+      this.#generation = await this.#begin(config);
+    } catch (error) {
+      this.#listeners.abandon(old.config);
+      throw error;
+    }
+    this.#retire(old, this.#listeners.keepOnly(config));
   }
 
-  #retire(generation: Generation): void {
-    const gone = generation.retire(GRACE_MS).then((counted) => {
+  #retire(generation: Generation, keep: readonly number[]): void {
+    const gone = generation.retire(GRACE_MS, keep).then((counted) => {
       this.#counted = mergeStats([this.#counted, counted]);
       this.#retiring.delete(generation);
     });

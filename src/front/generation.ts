@@ -12,6 +12,7 @@ import type { Steering } from '../steer/steering';
 import { Link } from '../wire/link';
 import { AcceptingThreads } from './accepting-threads';
 import { FlowKeeper } from './flow-keeper';
+import type { OpenListener } from './listeners';
 import type { BackendFacts, WorkerStatus } from './messages';
 
 /** How long a start waits for first health results and channels: what is there answers in milliseconds. */
@@ -65,15 +66,16 @@ export class Generation {
     config: FrontConfig,
     steering: Steering,
     numbersInUse: ReadonlySet<number>,
+    listeners: readonly (readonly OpenListener[])[],
     logger: Logger,
     failed: (message: string) => void,
   ): Promise<Generation> {
     const generation = new Generation(config, steering, logger);
     try {
-      await generation.#start(numbersInUse, failed);
+      await generation.#start(numbersInUse, listeners, failed);
       return generation;
     } catch (error) {
-      await generation.retire(0);
+      await generation.retire(0, []);
       throw error;
     }
   }
@@ -83,17 +85,24 @@ export class Generation {
     return this.#threads.observe();
   }
 
-  /** Takes no more connections, lets those in hand finish for `graceMs`, and resolves with what it counted in its life. */
-  async retire(graceMs: number): Promise<StatsSnapshot> {
+  /**
+   * Takes no more connections, lets those in hand finish for `graceMs`, and resolves with what it counted in its life.
+   * Listening sockets in `keep` stay open.
+   */
+  async retire(graceMs: number, keep: readonly number[]): Promise<StatsSnapshot> {
     this.#retired = true;
-    const counted = await this.#threads?.stop(graceMs);
+    const counted = await this.#threads?.stop(graceMs, keep);
     for (const { checker } of this.backends) await checker?.stop();
     for (const { link } of this.#agents.values()) link.stop();
     this.keeper.stop();
     return counted ?? { samples: [], histograms: [] };
   }
 
-  async #start(numbersInUse: ReadonlySet<number>, failed: (message: string) => void): Promise<void> {
+  async #start(
+    numbersInUse: ReadonlySet<number>,
+    listeners: readonly (readonly OpenListener[])[],
+    failed: (message: string) => void,
+  ): Promise<void> {
     this.#watchBackends(numbersInUse);
     for (const { link } of this.#agents.values()) link.start();
     for (const { checker } of this.backends) checker?.start();
@@ -104,7 +113,7 @@ export class Generation {
       this.backends.filter((backend) => backend.pool === pool).map((backend) => this.#factsOf(backend)),
     );
     const data = { config: this.config, flowsFd: this.steering.flows.fd, facts };
-    this.#threads = await AcceptingThreads.start(data, failed);
+    this.#threads = await AcceptingThreads.start(data, listeners, failed);
     // What changed while the threads were starting.
     for (const { pool, config, checker } of this.backends) {
       if (checker !== undefined) this.#threads.setHealth(pool.name, config.name, checker.up);

@@ -1,6 +1,7 @@
 /** What the front's main thread and its accepting threads say to each other; structured-cloneable. */
 import type { FrontConfig } from '../config/model';
 import type { StatsSnapshot } from '../observe/stats';
+import type { OpenListener } from './listeners';
 
 /** What a backend of a pool needs beside its configuration, worked out by the main thread. */
 export interface BackendFacts {
@@ -13,7 +14,9 @@ export interface BackendFacts {
 export interface WorkerData {
   readonly config: FrontConfig;
   readonly index: number;
-  /** Descriptor of the flow table; threads of a process share descriptors. */
+  /** Threads of a process share descriptors. */
+  readonly listeners: readonly OpenListener[];
+  /** Descriptor of the flow table. */
   readonly flowsFd: number;
   /** By pool, then by backend, in the configuration's order. */
   readonly facts: readonly (readonly BackendFacts[])[];
@@ -22,8 +25,8 @@ export interface WorkerData {
 export type ToWorker =
   | { readonly type: 'health'; readonly pool: string; readonly backend: string; readonly healthy: boolean }
   | { readonly type: 'stats'; readonly request: number }
-  /** Take no more connections; say `stopped` when none is left, or after `graceMs`. */
-  | { readonly type: 'stop'; readonly graceMs: number };
+  /** Take no more connections, close listening sockets but for `keep`; say `stopped` when none is left, or after `graceMs`. */
+  | { readonly type: 'stop'; readonly graceMs: number; readonly keep: readonly number[] };
 
 export interface WorkerStatus {
   /** Connections in the thread's hands. */

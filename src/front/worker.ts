@@ -24,7 +24,7 @@ async function run(): Promise<void> {
         say({ type: 'stats', request: message.request, stats: thread.stats(), status: thread.status() });
         return;
       case 'stop':
-        void thread.stop(message.graceMs).then(() => {
+        void thread.stop(message.graceMs, message.keep).then(() => {
           say({ type: 'stopped', stats: thread.stats() });
           parentPort?.close();
         });

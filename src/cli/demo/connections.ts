@@ -48,8 +48,8 @@ async function handoff(cluster: Cluster): Promise<Claim> {
   const handedOff = await cluster.frontMetric('baton_handoffs_total', { result: 'ok' });
   const { count, p50, p99 } = await handoffTimes(cluster);
   const lines = [
-    `${handedOff} of ${accepted} connections, each in p50 ${milliseconds(p50)}, p99 ${milliseconds(p99)}`,
-    'from the complete request head to the release of the socket',
+    `${handedOff} of ${accepted} connections: p50 ${milliseconds(p50)}, p99 ${milliseconds(p99)}`,
+    'from the complete request head to the release',
   ];
   return {
     name: 'handoff',

@@ -1,5 +1,4 @@
-import { readFileSync, statfsSync } from 'node:fs';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, readFileSync, statfsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 /** BPF_FS_MAGIC, include/uapi/linux/magic.h. */
@@ -28,7 +27,7 @@ export function missingRequirement(): string | undefined {
   for (const [program, pkg] of Object.entries(PROGRAMS)) {
     if (!isInstalled(program)) return `needs the program ${program}: apt-get install ${pkg}`;
   }
-  if (statfsSync(BPFFS, { bigint: false }).type !== BPF_FS_MAGIC) {
+  if (statfsSync(BPFFS).type !== BPF_FS_MAGIC) {
     return `needs a bpf file system on ${BPFFS}: mount -t bpf bpf ${BPFFS}`;
   }
   return undefined;

@@ -37,7 +37,13 @@ export async function routes(cluster: Cluster): Promise<Claim[]> {
     return `${match.padEnd(22)} -> ${counts.join('  ')}   ${rule}`;
   });
   const facts = {
-    routes: results.map(({ match, expected, answered, ok }) => ({ match, asked: REQUESTS, expected, answered, ok })),
+    routes: results.map(({ match, expected, answered, ok }) => ({
+      match,
+      asked: REQUESTS,
+      expected,
+      answered,
+      ok,
+    })),
   };
   return [{ name: 'routes', ok: results.every(({ ok }) => ok), lines, facts }];
 }

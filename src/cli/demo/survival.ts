@@ -70,7 +70,8 @@ function downloadClaim({ expected, bytes, sha256, seconds, killedAt, withoutFron
     ok: right && bytes === DOWNLOAD_BYTES && killedAt + withoutFront < bytes,
     lines: [
       `${mib(bytes)} in ${seconds.toFixed(1)} s, SHA-256 ${right ? 'right' : 'WRONG'}`,
-      `front killed (SIGKILL) at ${mib(killedAt)}, ${mib(withoutFront)} came while there was none`,
+      `front killed with SIGKILL at ${mib(killedAt)};`,
+      `${mib(withoutFront)} came before there was a front again`,
     ],
     facts: {
       download: {
@@ -94,7 +95,7 @@ async function newFrontClaim(cluster: Cluster, { kept, removed, restartSeconds }
     lines: [
       `ready after ${restartSeconds.toFixed(1)} s, handed off ${handedOff} of ${asked} new connections`,
       `${kept ? 'took over' : 'LOST'} the live flow, ${removed ? 'removed' : 'KEPT'} one that ended meanwhile`,
-      `${cleared ? 'no flow is' : 'flows are'} left in its table now that all connections are closed`,
+      `its flow table is ${cleared ? 'empty' : 'NOT empty'} now that all are closed`,
     ],
     facts: {
       new_front: {
@@ -117,7 +118,7 @@ function relayedClaim(relayed: number, passedOn: number, received: number): Clai
     ok: relayed === 0 && share < MOST_PASSED_ON,
     lines: [
       `${relayed} bytes in the front's user space`,
-      `its link sent ${mib(passedOn, 1)}, ${(share * 100).toFixed(1)} % of the download: ACKs, steered in the kernel`,
+      `its link sent ${mib(passedOn, 1)}, ${(share * 100).toFixed(1)} % of the download: clients' ACKs`,
     ],
     facts: { relayed_bytes: relayed, front_link_sent_bytes: passedOn },
   };

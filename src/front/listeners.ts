@@ -1,0 +1,86 @@
+import type { FrontConfig } from '../config/model';
+import { close } from '../kernel/libc';
+import { IPPROTO_TCP, listenOn, setOption, TCP_DEFER_ACCEPT } from '../kernel/socket';
+
+/** The kernel caps it at net.core.somaxconn. */
+const BACKLOG = 65_535;
+/**
+ * TCP_DEFER_ACCEPT in seconds: the kernel keeps a connection to itself until its first bytes are there. A client that says
+ * nothing is accepted when the kernel's SYN/ACK has been repeated, which takes as long.
+ */
+const DEFER_SECONDS = 1;
+
+/** A listening socket of one accepting thread; `name` is the listener's in the configuration. */
+export interface OpenListener {
+  readonly name: string;
+  readonly host: string;
+  readonly fd: number;
+}
+
+/** Seconds of a head's time that have passed when a client is accepted that has said nothing; 0 where that is too much. */
+export function deferSeconds(headMs: number): number {
+  return headMs > 2000 * DEFER_SECONDS ? DEFER_SECONDS : 0;
+}
+
+/**
+ * The listening sockets of a front, one per listener and accepting thread. They outlive a reload: closing one would reset
+ * the connections that its queue holds.
+ */
+export class Listeners {
+  #open = new Map<string, number>();
+
+  /**
+   * Opens what a configuration needs and is not open yet; one list per accepting thread. Throws a KernelError that names
+   * the step; `abandon` is the undo.
+   */
+  prepare(config: FrontConfig): OpenListener[][] {
+    const defer = deferSeconds(config.timeouts.head);
+    return Array.from({ length: config.workers }, (_, thread) =>
+      config.listeners.map(({ name, bind }) => {
+        return { name, host: bind.host, fd: this.#openOne(keyOf(thread, bind), bind, defer) };
+      }),
+    );
+  }
+
+  /** Forgets all sockets that a configuration does not need: whoever accepts from them closes them. Returns the others. */
+  keepOnly(config: FrontConfig | undefined): number[] {
+    const needed = keysOf(config);
+    this.#open = new Map([...this.#open].filter(([key]) => needed.has(key)));
+    return [...this.#open.values()];
+  }
+
+  /** Closes all sockets that a configuration does not need: nobody accepts from them. */
+  abandon(config: FrontConfig | undefined): void {
+    const needed = keysOf(config);
+    for (const key of [...this.#open.keys()]) if (!needed.has(key)) this.#close(key);
+  }
+
+  #openOne(key: string, bind: { readonly host: string; readonly port: number }, deferAccept: number): number {
+    const known = this.#open.get(key);
+    if (known !== undefined) {
+      setOption(known, IPPROTO_TCP, TCP_DEFER_ACCEPT, deferAccept);
+      return known;
+    }
+    const fd = listenOn({ host: bind.host, port: bind.port, backlog: BACKLOG, deferAccept });
+    this.#open.set(key, fd);
+    return fd;
+  }
+
+  #close(key: string): void {
+    const fd = this.#open.get(key);
+    this.#open.delete(key);
+    if (fd !== undefined) close(fd);
+  }
+}
+
+function keyOf(thread: number, bind: { readonly host: string; readonly port: number }): string {
+  return `${thread} ${bind.host} ${bind.port}`;
+}
+
+function keysOf(config: FrontConfig | undefined): Set<string> {
+  const keys = new Set<string>();
+  for (let thread = 0; thread < (config?.workers ?? 0); thread++) {
+    for (const { bind } of config?.listeners ?? []) keys.add(keyOf(thread, bind));
+  }
+  return keys;
+}
