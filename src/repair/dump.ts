@@ -50,6 +50,7 @@ const INFO_OPTION_MASK = layout.OPTION_TIMESTAMPS | layout.OPTION_SACK | layout.
 /** Acknowledged bytes that may precede the send queue: a GSO segment's worth (64 KiB without BIG TCP). */
 const ACKNOWLEDGED_HEAD = 64 * 1024;
 
+const NOTHING = Buffer.alloc(0);
 const scratch = Buffer.alloc(32);
 
 /** Memory that dumps are written to; it grows with the largest queue seen. One per thread is enough. */
@@ -77,42 +78,49 @@ export function dump(fd: number, flow: Buffer, into: DumpBuffer): number {
   const on = setOption(fd, IPPROTO_TCP, TCP_REPAIR, REPAIR_ON);
   if (on < 0)
     throw new RepairError(on === -EPERM ? 'not_permitted' : 'not_established', 'set TCP_REPAIR', -on);
-  get(fd, TCP_INFO, INFO_BYTES, 'get TCP_INFO');
-  if (scratch[INFO_STATE] !== TCP_ESTABLISHED)
-    throw new RepairError('not_established', 'connection is closing');
-
-  const options = scratch.readUInt8(INFO_OPTIONS) & INFO_OPTION_MASK;
-  const scales = (options & layout.OPTION_WINDOW_SCALE) === 0 ? 0 : scratch.readUInt8(INFO_WINDOW_SCALES);
-  into.bytes[layout.VERSION] = layout.SNAPSHOT_VERSION;
-  into.bytes[layout.OPTIONS] = options;
-  into.bytes[layout.CLIENT_WINDOW_SCALE] = scales & 15;
-  into.bytes[layout.OUR_WINDOW_SCALE] = scales >> 4;
-  flow.copy(into.bytes, layout.FLOW, 0, FLOW_BYTES);
-
-  get(fd, TCP_MAXSEG, 4, 'get TCP_MAXSEG');
-  into.bytes.writeUInt32BE(layout.usableMss(scratch.readUInt32LE(0)) * 0x10000, layout.MSS);
-  if ((options & layout.OPTION_TIMESTAMPS) === 0) scratch.writeUInt32LE(0, 0);
-  else get(fd, TCP_TIMESTAMP, 4, 'get TCP_TIMESTAMP');
-  swap(into.bytes, layout.TIMESTAMP, 4);
-  get(fd, TCP_REPAIR_WINDOW, layout.WINDOW_BYTES, 'get TCP_REPAIR_WINDOW');
-  swap(into.bytes, layout.WINDOW, layout.WINDOW_BYTES);
-
-  // The receive queue comes last, so that it is the one selected when `unmoved` asks for its sequence.
   const queued = count(unacknowledgedBytes(fd), 'SIOCOUTQ');
   const unsent = queued === 0 ? 0 : count(unsentBytes(fd), 'SIOCOUTQNSD');
   selectQueue(fd, SEND_QUEUE);
   readSequence(fd, into.bytes, layout.SEND_SEQUENCE);
-  const unread = count(unreadBytes(fd), 'SIOCINQ');
-  into.reserve(layout.HEADER_BYTES + unread);
-  if (queued > 0) peekSendQueue(fd, into, layout.HEADER_BYTES + unread, queued);
+  const sendQueue = queued === 0 ? NOTHING : peekSendQueue(fd, queued);
+
+  // From here on `unmoved` notices whatever lands: the receive sequence is read before all else that a packet could
+  // change, the state included (a FIN counts in the sequence). It stays the selected queue.
   selectQueue(fd, RECEIVE_QUEUE);
   readSequence(fd, into.bytes, layout.RECEIVE_SEQUENCE);
+  const unread = count(unreadBytes(fd), 'SIOCINQ');
+  into.reserve(layout.HEADER_BYTES + unread + queued);
   if (unread > 0) peekReceiveQueue(fd, into, unread);
+  sendQueue.copy(into.bytes, layout.HEADER_BYTES + unread);
+  readNegotiated(fd, into.bytes);
+  get(fd, TCP_REPAIR_WINDOW, layout.WINDOW_BYTES, 'get TCP_REPAIR_WINDOW');
+  swap(into.bytes, layout.WINDOW, layout.WINDOW_BYTES);
 
+  into.bytes[layout.VERSION] = layout.SNAPSHOT_VERSION;
+  flow.copy(into.bytes, layout.FLOW, 0, FLOW_BYTES);
   into.bytes.writeUInt32BE(unread, layout.RECEIVE_LENGTH);
   into.bytes.writeUInt32BE(queued - unsent, layout.SENT_LENGTH);
   into.bytes.writeUInt32BE(unsent, layout.UNSENT_LENGTH);
   return layout.HEADER_BYTES + unread + queued;
+}
+
+/** State, options, window scales, MSS and timestamp clock. */
+function readNegotiated(fd: number, target: Buffer): void {
+  get(fd, TCP_INFO, INFO_BYTES, 'get TCP_INFO');
+  if (scratch[INFO_STATE] !== TCP_ESTABLISHED)
+    throw new RepairError('not_established', 'connection is closing');
+  const options = scratch.readUInt8(INFO_OPTIONS) & INFO_OPTION_MASK;
+  const scales = (options & layout.OPTION_WINDOW_SCALE) === 0 ? 0 : scratch.readUInt8(INFO_WINDOW_SCALES);
+  target[layout.OPTIONS] = options;
+  target[layout.CLIENT_WINDOW_SCALE] = scales & 15;
+  target[layout.OUR_WINDOW_SCALE] = scales >> 4;
+
+  get(fd, TCP_MAXSEG, 4, 'get TCP_MAXSEG');
+  // The field and the two bytes of padding behind it at once.
+  target.writeUInt32BE(layout.usableMss(scratch.readUInt32LE(0)) * 0x10000, layout.MSS);
+  if ((options & layout.OPTION_TIMESTAMPS) === 0) scratch.writeUInt32LE(0, 0);
+  else get(fd, TCP_TIMESTAMP, 4, 'get TCP_TIMESTAMP');
+  swap(target, layout.TIMESTAMP, 4);
 }
 
 /**
@@ -174,21 +182,20 @@ function peekReceiveQueue(fd: number, into: DumpBuffer, length: number): void {
 }
 
 /**
- * Peeks the selected send queue to behind the receive queue's place. The kernel begins at a segment's start, so bytes
- * that are acknowledged already may come first; and a buffer that is too short gets a part of the data but the whole
- * length as the answer (tcp_peek_sndq, net/ipv4/tcp.c).
+ * Copies the selected send queue's last `length` bytes. The kernel begins at a segment's start, so bytes that are
+ * acknowledged already may come first; and a buffer that is too short gets a part of the data but the whole length as
+ * the answer (tcp_peek_sndq, net/ipv4/tcp.c). Rare enough to allocate: a front has sent nothing before a handoff.
  */
-function peekSendQueue(fd: number, into: DumpBuffer, offset: number, length: number): void {
-  let room = length + ACKNOWLEDGED_HEAD;
-  for (;;) {
-    into.reserve(offset + room);
-    const got = recv(fd, into.bytes.subarray(offset), room, MSG_PEEK | MSG_DONTWAIT);
+function peekSendQueue(fd: number, length: number): Buffer {
+  for (let room = length + ACKNOWLEDGED_HEAD; ;) {
+    const copy = Buffer.allocUnsafe(room);
+    const got = recv(fd, copy, room, MSG_PEEK | MSG_DONTWAIT);
     if (got < 0) throw new RepairError('kernel', 'peek send queue', -got);
-    if (got < length) throw new RepairError('queue_moved', `peek send queue: ${got} of ${length} bytes`);
-    if (got <= room) {
-      into.bytes.copyWithin(offset, offset + got - length, offset + got);
-      return;
+    // An acknowledgement that was under way has come in since the length was read.
+    if (got < length || unacknowledgedBytes(fd) !== length) {
+      throw new RepairError('queue_moved', `peek send queue: ${got} of ${length} bytes`);
     }
+    if (got <= room) return copy.subarray(got - length, got);
     room = got;
   }
 }
