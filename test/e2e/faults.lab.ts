@@ -130,7 +130,9 @@ describe('an agent that dies or hangs', () => {
     await Promise.all(connections.map((connection) => connection.get('/who')));
     expect(await answers(connections)).toEqual({ b2: CLIENTS });
     expect(connections.map(({ text }) => text)).toEqual(connections.map(() => ''));
-    process.stdout.write(`  woken up: ${CLIENTS / 2} offers void, ${CLIENTS} connections answered twice by b2\n`);
+    process.stdout.write(
+      `  woken up: ${CLIENTS / 2} offers void, ${CLIENTS} connections answered twice by b2\n`,
+    );
     closeAll(connections);
     await untilNothingLeft(cluster, descriptors);
   }, 30_000);
@@ -223,18 +225,22 @@ describe('an agent that does not keep to the protocol', () => {
     { mode: 'garbage', cause: 'protocol error: unknown frame type' },
     { mode: 'silent', cause: 'no hello within' },
     { mode: 'version', cause: 'no common version' },
-  ])('greets with $mode: down, said why, and nobody waits for it', async ({ mode, cause }) => {
-    const before = cluster.front.lines.length;
-    const odd = await startFake(mode);
-    await odd.waitForLine('channel', 10_000);
-    await cluster.until(`cause "${cause}"`, async () => (await stateOf('b1')).cause.includes(cause));
-    expect((await stateOf('b1')).state).toBe('down');
-    const begin = performance.now();
-    const connections = await ask(10);
-    expect(await answers(connections)).toEqual({ b2: 10 });
-    expect(performance.now() - begin).toBeLessThan(PREPARE_MS);
-    closeAll(connections);
-    const said = cluster.front.lines.slice(before).filter((line) => line.includes(cause));
-    expect(said.length).toBeGreaterThan(0);
-  }, 30_000);
+  ])(
+    'greets with $mode: down, said why, and nobody waits for it',
+    async ({ mode, cause }) => {
+      const before = cluster.front.lines.length;
+      const odd = await startFake(mode);
+      await odd.waitForLine('channel', 10_000);
+      await cluster.until(`cause "${cause}"`, async () => (await stateOf('b1')).cause.includes(cause));
+      expect((await stateOf('b1')).state).toBe('down');
+      const begin = performance.now();
+      const connections = await ask(10);
+      expect(await answers(connections)).toEqual({ b2: 10 });
+      expect(performance.now() - begin).toBeLessThan(PREPARE_MS);
+      closeAll(connections);
+      const said = cluster.front.lines.slice(before).filter((line) => line.includes(cause));
+      expect(said.length).toBeGreaterThan(0);
+    },
+    30_000,
+  );
 });

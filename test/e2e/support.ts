@@ -61,38 +61,61 @@ export async function countsOf(cluster: Cluster): Promise<Counts> {
   return { accepted, handedOff, fallbacks, relayedBytes: status.relayed_bytes };
 }
 
-/** Expects that exactly `connections` came since `before`, and that the front has handed over all, ever, and relayed none. */
-export async function expectHandedOff(cluster: Cluster, before: Counts, connections: number): Promise<void> {
+/**
+ * Expects that exactly `connections` came since `before` and were all handed over, beside `silent` ones that closed
+ * without a word, and that the front has never relayed a byte.
+ */
+export async function expectHandedOff(
+  cluster: Cluster,
+  before: Counts,
+  connections: number,
+  silent = 0,
+): Promise<void> {
   expect(await countsOf(cluster)).toEqual({
-    accepted: before.accepted + connections,
+    accepted: before.accepted + connections + silent,
     handedOff: before.handedOff + connections,
     fallbacks: before.fallbacks,
     relayedBytes: 0,
   });
 }
 
-/** Open descriptors of the front and of every agent, in this order. */
-export function openFds(cluster: Cluster): number[] {
-  return [cluster.front, ...cluster.agents].map(({ pid }) => readdirSync(`/proc/${pid}/fd`).length);
+/**
+ * Waits until no connection is anywhere, and returns the open descriptors of the front and of every agent in this order:
+ * what `expectNothingLeft` compares with. Some come with the first connection, so there has to be one before.
+ */
+export async function quietFds(cluster: Cluster): Promise<readonly number[]> {
+  let seen: readonly number[] = [];
+  await cluster.until(
+    'a quiet cluster',
+    async () => {
+      const before = String(seen);
+      const { fds, ...others } = await leftovers(cluster);
+      seen = fds;
+      return Object.values(others).every((count) => count === 0) && String(seen) === before;
+    },
+    QUIET_TIMEOUT_MS,
+  );
+  return seen;
 }
 
 /** Waits until no connection has left anything behind anywhere, descriptors included. */
 export async function expectNothingLeft(cluster: Cluster, fds: readonly number[]): Promise<void> {
-  const nothing = {
+  const nothing: Leftovers = {
     fds,
     connections: 0,
     offers: 0,
     releasing: 0,
     live: 0,
     lingering: 0,
-    agents: 0,
+    adopted: 0,
     prepared: 0,
   };
-  let left: unknown;
+  let left: Leftovers | undefined;
   const look = async (): Promise<boolean> => {
     left = await leftovers(cluster);
     return JSON.stringify(left) === JSON.stringify(nothing);
   };
+  // What is left after the wait says more than that it was too long.
   await cluster.until('nothing left', look, QUIET_TIMEOUT_MS).catch(() => undefined);
   expect(left).toEqual(nothing);
 }
@@ -138,23 +161,44 @@ interface FrontStatus {
   readonly flows: { readonly live: number; readonly lingering: number };
 }
 
-async function leftovers(cluster: Cluster): Promise<Record<string, unknown>> {
-  const { connections, offers, releasing_sockets, flows } = await cluster.frontApi<FrontStatus>('/v1/status');
+interface AgentStatus {
+  readonly connections: number;
+  readonly prepared: number;
+}
+
+/** What connections occupy at this moment: on the front, in the flow table, at the agents. */
+interface Leftovers {
+  readonly fds: readonly number[];
+  readonly connections: number;
+  readonly offers: number;
+  readonly releasing: number;
+  readonly live: number;
+  readonly lingering: number;
+  readonly adopted: number;
+  readonly prepared: number;
+}
+
+async function leftovers(cluster: Cluster): Promise<Leftovers> {
+  // First, because the questions below are connections too.
+  const fds = openFds(cluster);
+  const front = await cluster.frontApi<FrontStatus>('/v1/status');
   const agents = await Promise.all(
-    cluster.agents.map((_, index) =>
-      cluster.agentApi<{ connections: number; prepared: number }>(index + 1, '/v1/status'),
-    ),
+    cluster.agents.map((_, index) => cluster.agentApi<AgentStatus>(index + 1, '/v1/status')),
   );
   return {
-    fds: openFds(cluster),
-    connections,
-    offers,
-    releasing: releasing_sockets,
-    live: flows.live,
-    lingering: flows.lingering,
-    agents: agents.reduce((sum, agent) => sum + agent.connections, 0),
-    prepared: agents.reduce((sum, agent) => sum + agent.prepared, 0),
+    fds,
+    connections: front.connections,
+    offers: front.offers,
+    releasing: front.releasing_sockets,
+    live: front.flows.live,
+    lingering: front.flows.lingering,
+    adopted: agents.reduce((sum, { connections }) => sum + connections, 0),
+    prepared: agents.reduce((sum, { prepared }) => sum + prepared, 0),
   };
+}
+
+function openFds(cluster: Cluster): number[] {
+  return [cluster.front, ...cluster.agents].map(({ pid }) => readdirSync(`/proc/${pid}/fd`).length);
 }
 
 /** The 14th and 15th field of a stat file; the 2nd, a name in brackets, may hold spaces. */

@@ -44,14 +44,21 @@ function follow(response: IncomingMessage): void {
     if (received - reported >= MIB) say(`received ${(reported = received)}`);
     if (!mayRead()) response.pause();
   });
+  response.on('error', fail);
   response.on('end', () => {
     clearInterval(timer);
     say(`done ${JSON.stringify({ bytes: received, sha256: hash.digest('hex') })}`);
   });
 }
 
+/** Ends this program at once: whoever waits for its next line learns that none will come. */
+function fail(error: Error): void {
+  process.stderr.write(`${error.message}\n`);
+  process.exit(1);
+}
+
 process.on('SIGUSR2', () => (unleashed = true));
 get(process.argv[2] ?? '', { agent: false, headers: { connection: 'close' } }, (response) => {
   say(`port ${String(response.socket.localPort)}`);
   follow(response);
-});
+}).on('error', fail);

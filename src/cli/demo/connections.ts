@@ -61,5 +61,5 @@ async function handoff(cluster: Cluster): Promise<Claim> {
 }
 
 function milliseconds(seconds: number): string {
-  return `${(seconds * 1_000).toFixed(2)} ms`;
+  return Number.isNaN(seconds) ? 'unknown' : `${(seconds * 1_000).toFixed(2)} ms`;
 }

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Cluster } from '../../lab/cluster';
-import type { LabProcess } from '../../lab/lab-process';
+import type { LabProcess, LinePredicate } from '../../lab/lab-process';
 
 export const MIB = 1024 ** 2;
 /** Long enough to be interrupted, short enough for a demo. */
@@ -34,13 +34,13 @@ export class Download {
   }
 
   async reaches(bytes: number): Promise<void> {
-    await this.program.waitForLine((line) => receivedOf(line) >= bytes, TIMEOUT_MS);
+    await this.#line((line) => receivedOf(line) >= bytes);
   }
 
   /** Lets it run as fast as it can, to its end. */
   async finish(): Promise<{ bytes: number; sha256: string; seconds: number }> {
     this.program.kill('SIGUSR2');
-    const line = await this.program.waitForLine('done ', TIMEOUT_MS);
+    const line = await this.#line('done ');
     const seconds = (performance.now() - this.#startedAt) / 1_000;
     return { ...(JSON.parse(line.slice('done '.length)) as { bytes: number; sha256: string }), seconds };
   }
@@ -49,6 +49,14 @@ export class Download {
   async abandon(): Promise<void> {
     this.program.kill('SIGKILL');
     await this.program.exited;
+  }
+
+  async #line(predicate: LinePredicate): Promise<string> {
+    try {
+      return await this.program.waitForLine(predicate, TIMEOUT_MS);
+    } catch (cause) {
+      throw new Error(`it stopped at ${Math.floor(this.received / MIB)} MiB`, { cause });
+    }
   }
 }
 

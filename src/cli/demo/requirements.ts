@@ -20,6 +20,8 @@ const CAPABILITIES: Readonly<Record<string, bigint>> = { CAP_NET_ADMIN: 1n << 12
 export function missingRequirement(): string | undefined {
   if (process.platform !== 'linux') return `needs Linux, this is ${process.platform}`;
   if (process.getuid?.() !== 0) return 'needs root, for network namespaces and eBPF: run it with sudo';
+  if (inUserNamespace())
+    return 'needs the root of this machine, not that of a user namespace or rootless container';
   const capability = missingCapability();
   if (capability !== undefined) {
     return `needs ${capability}, which this root does not have: in a container, start that one with --privileged`;
@@ -31,6 +33,12 @@ export function missingRequirement(): string | undefined {
     return `needs a bpf file system on ${BPFFS}: mount -t bpf bpf ${BPFFS}`;
   }
   return undefined;
+}
+
+/** The kernel lets nobody else load eBPF programs, whatever capabilities the namespace gives. */
+function inUserNamespace(): boolean {
+  const [inside, outside, count] = readFileSync('/proc/self/uid_map', 'latin1').trim().split(/\s+/);
+  return inside !== '0' || outside !== '0' || count !== '4294967295';
 }
 
 function missingCapability(): string | undefined {

@@ -118,7 +118,7 @@ function relayedClaim(relayed: number, passedOn: number, received: number): Clai
     ok: relayed === 0 && share < MOST_PASSED_ON,
     lines: [
       `${relayed} bytes in the front's user space`,
-      `its link sent ${mib(passedOn, 1)}, ${(share * 100).toFixed(1)} % of the download: clients' ACKs`,
+      `its link sent ${mib(passedOn, 1)}, ${(share * 100).toFixed(1)} % of the download: ACKs`,
     ],
     facts: { relayed_bytes: relayed, front_link_sent_bytes: passedOn },
   };

@@ -59,24 +59,28 @@ const ALL = { complete: DOWNLOADS + UPLOADS, failed: [] };
 test.each([
   { family: 'IPv4', vip: VIP4 },
   { family: 'IPv6', vip: VIP6 },
-])('a killed front that stays dead costs no transfer, $family', async ({ family, vip }) => {
-  const transfers = await underWay(vip);
-  cluster.front.kill('SIGKILL');
-  expect((await cluster.front.exited).signal).toBe('SIGKILL');
-  const begin = performance.now();
-  expect(await complete(transfers)).toEqual(ALL);
-  const ms = performance.now() - begin;
+])(
+  'a killed front that stays dead costs no transfer, $family',
+  async ({ family, vip }) => {
+    const transfers = await underWay(vip);
+    cluster.front.kill('SIGKILL');
+    expect((await cluster.front.exited).signal).toBe('SIGKILL');
+    const begin = performance.now();
+    expect(await complete(transfers)).toEqual(ALL);
+    const ms = performance.now() - begin;
 
-  await cluster.startFront();
-  await cluster.allUp();
-  const taken = await flowsOf(cluster);
-  await serves(vip);
-  await cluster.until('no flow is left', async () => (await flowsOf(cluster)) === 0);
-  process.stdout.write(
-    `  ${family}: ${ALL.complete} transfers of 64 MiB right without a front (the last 7/8 in ${ms.toFixed(0)} ms); ` +
-      `${taken} flows taken up, 0 after the linger\n`,
-  );
-}, 60_000);
+    await cluster.startFront();
+    await cluster.allUp();
+    const taken = await flowsOf(cluster);
+    await serves(vip);
+    await cluster.until('no flow is left', async () => (await flowsOf(cluster)) === 0);
+    process.stdout.write(
+      `  ${family}: ${ALL.complete} transfers of 64 MiB right without a front (the last 7/8 in ${ms.toFixed(0)} ms); ` +
+        `${taken} flows taken up, 0 after the linger\n`,
+    );
+  },
+  60_000,
+);
 
 test('a front killed and started again goes on counting, and keeps live flows', async () => {
   const transfers = await underWay(VIP4);

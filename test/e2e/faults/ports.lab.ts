@@ -8,8 +8,11 @@ import { descriptorsOf, flowsOf, untilNothingLeft } from './remains';
 /** Where the flow table has an entry already, or no room for one. */
 
 const APP = join(__dirname, '../app.mjs');
-const ROUNDS = 200;
-const PORT = 40_000;
+const PORTS = 20;
+const FIRST_PORT = 40_000;
+const ROUNDS = 10;
+/** RFC 6298 section 2. */
+const SYN_RETRY_MS = 1_000;
 
 interface Who {
   readonly node: string;
@@ -39,51 +42,70 @@ async function who(connection: RawConnection, fields = ''): Promise<Who> {
 }
 
 /** The ways in which a connection comes to its end; after each the client uses its port again. */
-const ENDS = {
-  'a reset by the client': { fields: '', end: (connection: RawConnection) => connection.reset() },
-  'a close by the client': { fields: '', end: (connection: RawConnection) => connection.close() },
-  'a close by the backend': {
+const ENDS = [
+  { fields: '', end: (connection: RawConnection) => connection.reset() },
+  { fields: '', end: (connection: RawConnection) => connection.close() },
+  {
     fields: 'Connection: close\r\n',
     end: async (connection: RawConnection) => {
       expect(await connection.ended()).toBe('FIN');
       connection.close();
     },
   },
-};
+] as const;
 
-test(`the same client port ${ROUNDS} times in a row, however its last connection ended`, async () => {
-  await start({ timeouts: { linger: '30s' } });
-  // The client's own TIME_WAIT would keep it from using the port within a second.
-  const sysctls = ['net.ipv4.tcp_tw_reuse=1', 'net.ipv4.tcp_tw_reuse_delay=1'];
-  expect(await cluster.client.run(['sysctl', '-w', ...sysctls])).toMatchObject({ code: 0 });
-  const times: number[] = [];
-  for (let round = 0; round < ROUNDS; round++) {
-    const kinds = Object.values(ENDS);
-    const { fields, end } = kinds[round % kinds.length] ?? ENDS['a reset by the client'];
-    const begin = performance.now();
-    const connection = await reconnect();
-    const { client, port } = await who(connection, fields);
-    times.push(performance.now() - begin);
-    expect({ client, port }).toEqual({ client: cluster.client.address4, port: PORT });
-    await end(connection);
-  }
-  expect(await flowsOf(cluster)).toBeLessThanOrEqual(1);
-  times.sort((a, b) => a - b);
-  const [median = 0, worst = 0] = [times[ROUNDS / 2], times.at(-1)];
-  process.stdout.write(`  port reused ${ROUNDS} times: median ${median.toFixed(1)} ms, worst ${worst.toFixed(0)} ms\n`);
-  expect(worst).toBeLessThan(1_000);
-}, 120_000);
+/** Connects from the port, asks, ends the connection, and returns the milliseconds until the answer. */
+async function useOnce(port: number): Promise<number> {
+  const { fields, end } = ENDS[port % ENDS.length] ?? ENDS[0];
+  const begin = performance.now();
+  const connection = await connectFrom(port);
+  const answer = await who(connection, fields);
+  const ms = performance.now() - begin;
+  expect(answer).toMatchObject({ client: cluster.client.address4, port });
+  await end(connection);
+  return ms;
+}
 
 /** A port whose FIN is on its way is taken until the kernel has its answer. */
-async function reconnect(): Promise<RawConnection> {
+async function connectFrom(localPort: number): Promise<RawConnection> {
   for (;;) {
     try {
-      return await sockets.connect({ host: VIP4, localPort: PORT });
+      return await sockets.connect({ host: VIP4, localPort });
     } catch (error) {
       if (!(error instanceof Error) || !/EADDRINUSE|EADDRNOTAVAIL/.test(error.message)) throw error;
     }
   }
 }
+
+/** Until then the front still has the sockets of connections that it handed off. */
+function released(): Promise<void> {
+  return cluster.until('sockets released', async () => {
+    const status = await cluster.frontApi<{ releasing_sockets: number }>('/v1/status');
+    return status.releasing_sockets === 0;
+  });
+}
+
+test('a client port used again at once, however its last connection ended, is served right', async () => {
+  // No entry of the flow table goes away by itself: each new connection meets the last one's.
+  await start({ timeouts: { linger: '30s' } });
+  // The client's own TIME_WAIT would keep it from using the port within a second.
+  const sysctls = ['net.ipv4.tcp_tw_reuse=1', 'net.ipv4.tcp_tw_reuse_delay=1'];
+  expect(await cluster.client.run(['sysctl', '-w', ...sysctls])).toMatchObject({ code: 0 });
+  const ports = Array.from({ length: PORTS }, (_, k) => FIRST_PORT + k);
+  const [atOnce, later]: [number[], number[]] = [[], []];
+  for (let round = 0; round < ROUNDS; round++) {
+    if (round % 2 === 0) await released();
+    (round % 2 === 0 ? later : atOnce).push(...(await Promise.all(ports.map(useOnce))));
+  }
+  expect(await flowsOf(cluster)).toBeLessThanOrEqual(PORTS);
+  // A SYN that still meets the old, frozen socket is lost; the client repeats it after a second.
+  expect(Math.max(...atOnce)).toBeLessThan(2 * SYN_RETRY_MS);
+  expect(Math.max(...later)).toBeLessThan(SYN_RETRY_MS);
+  process.stdout.write(
+    `  port used again ${PORTS * ROUNDS} times: worst ${Math.max(...later).toFixed(0)} ms, ` +
+      `${Math.max(...atOnce).toFixed(0)} ms where the front still had the old socket\n`,
+  );
+}, 60_000);
 
 test('a full flow table evicts nobody: the next client is relayed', async () => {
   const FLOWS = 16;
@@ -113,7 +135,9 @@ test('a full flow table evicts nobody: the next client is relayed', async () => 
   const again = await Promise.all(idle.map((connection) => who(connection)));
   expect(again.map(({ client }) => client)).toEqual(idle.map(() => cluster.client.address4));
   expect((await who(next)).client).toBe(cluster.frontHost.address4);
-  process.stdout.write(`  ${FLOWS} of ${FLOWS} flows in use: the next client relayed, all ${FLOWS} answered again\n`);
+  process.stdout.write(
+    `  ${FLOWS} of ${FLOWS} flows in use: the next client relayed, all ${FLOWS} answered again\n`,
+  );
 
   for (const connection of [...idle, next]) connection.close();
   await untilNothingLeft(cluster, descriptors);

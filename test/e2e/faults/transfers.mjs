@@ -11,6 +11,8 @@ import { bytes, expectedSha256 } from '../bytes.mjs';
 const [vip, downloads, uploads, length] = [process.argv[2], ...process.argv.slice(3).map(Number)];
 const agent = new Agent({ keepAlive: false });
 const goOn = once(process, 'SIGUSR2');
+/** Neither a paused socket nor a handler of signals keeps Node running. */
+const alive = setInterval(() => undefined, 60_000);
 /** Buffers on the way hold some 40 MiB of a download: much more than that has to be left. */
 const mark = length / 8;
 let reached = 0;
@@ -61,5 +63,6 @@ const all = [
   ...Array.from({ length: uploads }, (_, k) => upload(1000 + k)),
 ];
 const results = await Promise.allSettled(all);
+clearInterval(alive);
 const failed = results.flatMap(({ reason }) => (reason === undefined ? [] : [reason.message]));
 console.log(JSON.stringify({ complete: results.length - failed.length, failed }));
