@@ -28,7 +28,7 @@ if ! mountpoint -q /sys/fs/bpf; then
 fi
 
 echo "setup: npm ci"
-npm ci --silent --no-fund --no-audit
+npm ci --loglevel=error --no-fund --no-audit
 echo "setup: build"
 npm run --silent build
 echo "setup: done"

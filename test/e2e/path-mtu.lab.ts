@@ -31,7 +31,9 @@ async function probing(): Promise<string> {
 
 /** Path MTUs of the connections from the VIP, as the backend's kernel has them. */
 async function pathMtus(vip: string): Promise<number[]> {
-  const { stdout } = await cluster.lab.host('b1').run(['ss', '-Htin', 'src', vip.includes(':') ? `[${vip}]` : vip]);
+  const { stdout } = await cluster.lab
+    .host('b1')
+    .run(['ss', '-Htin', 'src', vip.includes(':') ? `[${vip}]` : vip]);
   return [...stdout.matchAll(/ pmtu:(\d+)/g)].map(([, mtu]) => Number(mtu));
 }
 

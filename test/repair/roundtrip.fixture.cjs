@@ -35,7 +35,7 @@ async function main() {
     client.pause();
     freeze(fd); // acknowledgements no longer arrive
     socket.setOption(fd, socket.SOL_SOCKET, socket.SO_SNDBUFFORCE, response.length * 4);
-    for (let done = 0; done < response.length; ) {
+    for (let done = 0; done < response.length;) {
       done += libc.send(fd, response.subarray(done), response.length - done, socket.MSG_DONTWAIT);
     }
   } else {

@@ -32,19 +32,20 @@ export function continuousBytes({ synAck, received }: Trace): number {
   return ahead(next, synAck.seq + 1);
 }
 
-/** Steps of a series of sequence numbers or clocks that lead backwards; none should. */
-export function stepsBack(values: readonly number[]): number[] {
-  return values.flatMap((value, index) => {
-    const step = ahead(value, values[index - 1] ?? value);
-    return step < 0 ? [step] : [];
-  });
+/**
+ * The smallest step from one sender's numbers or clocks to its successor's; negative where something was taken back.
+ * Within one sender's packets the order of capture tells nothing: two CPUs send acknowledgements side by side.
+ */
+export function stepOver(before: readonly number[], after: readonly number[]): number {
+  const latest = before.reduce((a, b) => (ahead(a, b) > 0 ? a : b));
+  const earliest = after.reduce((a, b) => (ahead(a, b) < 0 ? a : b));
+  return ahead(earliest, latest);
 }
 
-/** The first sequence number that the client may not send, after each packet: RFC 9293 section 3.8.6 forbids to take back. */
-export function rightEdges({ synAck, received }: Trace): number[] {
+/** The first sequence number that the client may not send, by each packet (RFC 9293 section 3.8.6). */
+export function rightEdges(packets: readonly Packet[], scale: number): number[] {
   // The window of a SYN/ACK is not scaled (RFC 7323 section 2.2).
-  const scale = synAck.options.windowScale ?? 0;
-  return [synAck.ack + synAck.window, ...received.map(({ ack, window }) => ack + window * 2 ** scale)];
+  return packets.map(({ ack, window, flags }) => ack + window * (flags === 'SA' ? 1 : 2 ** scale));
 }
 
 /** Timestamp clocks of packets; throws where one has none. */

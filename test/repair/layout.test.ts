@@ -1,0 +1,116 @@
+import fc from 'fast-check';
+import { makeFlow } from '../../src/kernel/flow';
+import { RepairError } from '../../src/repair/errors';
+import * as layout from '../../src/repair/layout';
+import { makeSnapshot } from './snapshots';
+
+const check = (bytes: Buffer): void => layout.checkSnapshot(bytes, 0, bytes.length);
+
+/** A good snapshot with one thing changed. */
+function changed(change: (bytes: Buffer) => void): Buffer {
+  const bytes = makeSnapshot();
+  change(bytes);
+  return bytes;
+}
+
+describe('a snapshot is accepted', () => {
+  test.each<[string, Buffer]>([
+    ['with everything', makeSnapshot()],
+    ['with empty queues', makeSnapshot({ queues: [0, 0, 0] })],
+    ['without any option', makeSnapshot({ options: 0, scales: [0, 0] })],
+    ['with the largest window scales', makeSnapshot({ scales: [14, 14] })],
+    ['with the smallest MSS', makeSnapshot({ mss: 88 })],
+    ['with the largest MSS', makeSnapshot({ mss: 65535 })],
+    ['over IPv6', makeSnapshot({ flow: makeFlow('2001:2::1', 1, '2001:2:0:ff::1', 65535) })],
+    ['with its queues at their limit', makeSnapshot({ queues: [layout.MAX_QUEUE_BYTES, 0, 0] })],
+    [
+      'with any sequence numbers',
+      changed((bytes) => bytes.fill(0xff, layout.TIMESTAMP, layout.RECEIVE_LENGTH)),
+    ],
+  ])('%s', (_, bytes) => {
+    expect(() => check(bytes)).not.toThrow();
+    // Anywhere in a larger buffer too: that is how it arrives.
+    const shifted = Buffer.concat([Buffer.alloc(13, 0xee), bytes, Buffer.alloc(13, 0xee)]);
+    expect(() => layout.checkSnapshot(shifted, 13, bytes.length)).not.toThrow();
+  });
+});
+
+describe('a snapshot is refused', () => {
+  test.each<[string, Buffer]>([
+    ['0 bytes, shorter than its header', Buffer.alloc(0)],
+    ['87 bytes, shorter than its header', makeSnapshot().subarray(0, 87)],
+    ['version 0 is not known', changed((bytes) => (bytes[layout.VERSION] = 0))],
+    ['version 2 is not known', changed((bytes) => (bytes[layout.VERSION] = 2))],
+    ['unknown options 8', makeSnapshot({ options: 8, scales: [0, 0] })],
+    ['unknown options 255', makeSnapshot({ options: 255 })],
+    ['window scale 15/0 was not negotiated', makeSnapshot({ scales: [15, 0] })],
+    ['window scale 0/15 was not negotiated', makeSnapshot({ scales: [0, 15] })],
+    ['window scale 1/0 was not negotiated', makeSnapshot({ options: 3, scales: [1, 0] })],
+    ['window scale 0/1 was not negotiated', makeSnapshot({ options: 3, scales: [0, 1] })],
+    ['MSS 0 is too small', makeSnapshot({ mss: 0 })],
+    ['MSS 87 is too small', makeSnapshot({ mss: 87 })],
+    ['a queue is longer than 8388608 bytes', makeSnapshot({ queues: [layout.MAX_QUEUE_BYTES + 1, 0, 0] })],
+    ['a queue is longer than 8388608 bytes', changed((bytes) => bytes.fill(0xff, layout.SENT_LENGTH, 84))],
+    ['a queue is longer than 8388608 bytes', changed((bytes) => bytes.fill(0xff, layout.UNSENT_LENGTH, 88))],
+    ['lengths do not add up', changed((bytes) => bytes.writeUInt32BE(11, layout.RECEIVE_LENGTH))],
+    ['lengths do not add up', changed((bytes) => bytes.writeUInt32BE(19, layout.SENT_LENGTH))],
+    ['lengths do not add up', makeSnapshot().subarray(0, -1)],
+    ['lengths do not add up', Buffer.concat([makeSnapshot(), Buffer.alloc(1)])],
+    ['addresses of different families', makeSnapshot({ flow: makeFlow('198.18.1.1', 1, '2001:2::1', 1) })],
+    ['addresses of different families', makeSnapshot({ flow: makeFlow('2001:2::1', 1, '198.18.1.1', 1) })],
+    ['port 0', makeSnapshot({ flow: makeFlow('198.18.1.1', 0, '198.19.0.1', 80) })],
+    ['port 0', makeSnapshot({ flow: makeFlow('198.18.1.1', 40000, '198.19.0.1', 0) })],
+  ])('%s', (what, bytes) => {
+    const refusal = new RepairError('malformed_snapshot', `snapshot: ${what}`);
+    expect(() => check(bytes)).toThrow(refusal);
+    expect(refusal).toMatchObject({ code: 'malformed_snapshot', errno: 0 });
+  });
+});
+
+test('whatever arrives is accepted or refused as malformed, and what is accepted adds up', () => {
+  let accepted = 0;
+  const octet = fc.integer({ min: 0, max: 255 });
+  // Mutations of a good snapshot get further than noise does.
+  const mutations = fc.array(fc.tuple(fc.nat(layout.HEADER_BYTES - 1), octet), { maxLength: 4 });
+  const mutated = mutations.map((places) =>
+    changed((bytes) => places.forEach(([at, value]) => (bytes[at] = value))),
+  );
+  const noise = fc.uint8Array({ maxLength: 200 }).map((bytes) => Buffer.from(bytes));
+  fc.assert(
+    fc.property(fc.oneof(noise, mutated), (bytes) => {
+      try {
+        check(bytes);
+      } catch (error) {
+        expect(error).toMatchObject({ name: 'RepairError', code: 'malformed_snapshot' });
+        return;
+      }
+      accepted += 1;
+      const lengths = [layout.RECEIVE_LENGTH, layout.SENT_LENGTH, layout.UNSENT_LENGTH];
+      const queued = lengths.reduce((sum, field) => sum + bytes.readUInt32BE(field), 0);
+      expect(layout.HEADER_BYTES + queued).toBe(bytes.length);
+    }),
+    { numRuns: 5000 },
+  );
+  process.stdout.write(`snapshots: ${accepted} of 5000 generated ones accepted\n`);
+  expect(accepted).toBeGreaterThan(100);
+});
+
+test.each([
+  [1460, 1460],
+  [88, 88],
+  [48, 88],
+  [0, 88],
+])('an announced MSS of %i is used as %i', (announced, usable) => {
+  expect(layout.usableMss(announced)).toBe(usable);
+});
+
+test('errors carry code, step and errno', () => {
+  const error = new RepairError('kernel', 'set TCP_REPAIR', 1);
+  expect(error).toMatchObject({
+    code: 'kernel',
+    step: 'set TCP_REPAIR',
+    errno: 1,
+    message: 'set TCP_REPAIR: EPERM',
+  });
+  expect(new RepairError('not_established', 'connection is closing').message).toBe('connection is closing');
+});

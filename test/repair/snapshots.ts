@@ -1,0 +1,28 @@
+import { makeFlow } from '../../src/kernel/flow';
+import * as layout from '../../src/repair/layout';
+
+export interface SnapshotParts {
+  readonly flow?: Buffer;
+  readonly options?: number;
+  readonly scales?: readonly [client: number, ours: number];
+  readonly mss?: number;
+  readonly queues?: readonly [receive: number, sent: number, unsent: number];
+}
+
+/** A snapshot that is well formed unless its parts say otherwise; no connection stands behind it. */
+export function makeSnapshot(parts: SnapshotParts = {}): Buffer {
+  const flow = parts.flow ?? makeFlow('198.18.1.1', 40000, '198.19.0.1', 80);
+  const [receive, sent, unsent] = parts.queues ?? [10, 20, 30];
+  const bytes = Buffer.alloc(layout.HEADER_BYTES + receive + sent + unsent, 0x61);
+  bytes[layout.VERSION] = layout.SNAPSHOT_VERSION;
+  bytes[layout.OPTIONS] = parts.options ?? 7;
+  const [client, ours] = parts.scales ?? [7, 9];
+  bytes[layout.CLIENT_WINDOW_SCALE] = client;
+  bytes[layout.OUR_WINDOW_SCALE] = ours;
+  bytes.writeUInt16BE(parts.mss ?? 1460, layout.MSS);
+  flow.copy(bytes, layout.FLOW);
+  bytes.writeUInt32BE(receive, layout.RECEIVE_LENGTH);
+  bytes.writeUInt32BE(sent, layout.SENT_LENGTH);
+  bytes.writeUInt32BE(unsent, layout.UNSENT_LENGTH);
+  return bytes;
+}
