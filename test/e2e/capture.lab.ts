@@ -6,6 +6,7 @@ import { VIP4, VIP6 } from '../../src/lab/topology';
 import { capture } from '../lab/capture';
 import type { Packet } from '../lab/pcap';
 import { ClientSockets } from './faults/client-sockets';
+import type { RawConnection } from './faults/raw-connection';
 import {
   ahead,
   clockRate,
@@ -61,10 +62,10 @@ interface Captured {
   readonly responseBytes: number;
 }
 
-/** One connection, handed off in slow motion; `exchange` sends what it likes from the head on, and awaits the answers. */
+/** One connection, handed off in slow motion; `send` sends its first request, a second one follows. */
 async function captureHandoff(
   vip: string,
-  send: (connection: Awaited<ReturnType<ClientSockets['connect']>>) => Promise<void>,
+  send: (connection: RawConnection) => Promise<void>,
 ): Promise<Captured> {
   const agent = cluster.agents[0];
   if (agent === undefined) throw new Error('no agent');
@@ -87,10 +88,10 @@ async function captureHandoff(
   agent.kill('SIGCONT');
 
   await sent;
-  let responseBytes = (await connection.responses(1, 10_000)).reduce(lengthOf, 0);
+  await connection.responses(1, 10_000);
   await sleep(PAUSE_MS);
   await connection.get('/who');
-  responseBytes = (await connection.responses(2)).reduce(lengthOf, 0);
+  const responseBytes = (await connection.responses(2)).reduce(lengthOf, 0);
   connection.close();
   await cluster.until(
     'closed',
@@ -114,7 +115,7 @@ describe.each([
   describe.each([
     {
       kind: 'a slow head',
-      send: async (connection: Awaited<ReturnType<ClientSockets['connect']>>) => {
+      send: async (connection: RawConnection) => {
         for (const piece of ['GET /wh', 'o HTTP/1.1\r\n', HOST]) {
           await connection.send(piece);
           await cluster.frontApi('/v1/status');
@@ -124,7 +125,7 @@ describe.each([
     },
     {
       kind: 'an upload',
-      send: async (connection: Awaited<ReturnType<ClientSockets['connect']>>) => {
+      send: async (connection: RawConnection) => {
         const head = `POST /sum HTTP/1.1\r\n${HOST}Content-Length: ${UPLOAD_BYTES}\r\n\r\n`;
         await connection.send(head + 'x'.repeat(UPLOAD_BYTES));
       },

@@ -23,6 +23,7 @@ beforeAll(async () => {
   expect(code).toBe(0);
 }, 30_000);
 
+afterEach(() => cluster.lab.setRouterClientMtu(WIDE));
 afterAll(() => cluster.destroy());
 
 async function probing(): Promise<string> {

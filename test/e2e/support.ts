@@ -131,11 +131,15 @@ export function threadCpuSeconds(pid: number): Map<string, number> {
   return new Map(threads.map((tid) => [tid, ticksIn(`/proc/${pid}/task/${tid}/stat`) / TICKS_PER_SECOND]));
 }
 
+/** The duration that a share of all are shorter than; NaN where there is none. */
+export function percentile(ms: readonly number[], share: number): number {
+  const sorted = [...ms].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? NaN;
+}
+
 /** Milliseconds in one line: median, the slow tail, the slowest. */
 export function percentiles(ms: readonly number[]): string {
-  const sorted = [...ms].sort((a, b) => a - b);
-  const at = (share: number): string =>
-    (sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? NaN).toFixed(1);
+  const at = (share: number): string => percentile(ms, share).toFixed(1);
   return `p50 ${at(0.5)} ms, p95 ${at(0.95)} ms, p99 ${at(0.99)} ms, max ${at(1)} ms`;
 }
 

@@ -12,6 +12,8 @@ const BYTES = 64 * 1024 * 1024;
 const DOWNLOADS = 8;
 const UPLOADS = 4;
 const TRANSFER_TIMEOUT_MS = 30_000;
+/** Each of two agents has a channel of the accepting thread and one of the keeper; they may come up after the count. */
+const CHANNELS = 4;
 
 let cluster: Cluster;
 let sockets: ClientSockets;
@@ -45,6 +47,10 @@ async function complete(transfers: LabProcess): Promise<{ complete: number; fail
 async function adopted(): Promise<number> {
   const counts = await Promise.all([1, 2].map((k) => cluster.agentMetric(k, 'baton_agent_connections')));
   return counts.reduce((sum, count) => sum + count, 0);
+}
+
+function steered(): Promise<number> {
+  return cluster.frontMetric('baton_steered_packets_total');
 }
 
 async function serves(vip: string): Promise<void> {
@@ -103,9 +109,6 @@ test('a front killed and started again goes on counting, and keeps live flows', 
   process.stdout.write(`  restarted: ${flows} flows kept, packets steered ${packets}, ${after}, ${end}\n`);
 }, 60_000);
 
-/** Each of two agents has a channel of the accepting thread and one of the keeper; they may come up after the count. */
-const CHANNELS = 4;
-
 test('a front ends with code 0 on SIGTERM, and leaves its connections alone', async () => {
   const transfers = await underWay(VIP4);
   cluster.front.kill('SIGTERM');
@@ -123,7 +126,3 @@ test('an agent ends with code 0 on SIGTERM, when its responses are through', asy
   expect(await complete(transfers)).toEqual(ALL);
   expect(await agent?.exited).toEqual({ code: 0, signal: null });
 }, 60_000);
-
-function steered(): Promise<number> {
-  return cluster.frontMetric('baton_steered_packets_total');
-}

@@ -1,0 +1,59 @@
+import {
+  monotonicNs,
+  sameHandoff,
+  type FlowEntry,
+  type FlowTable,
+  type HandoffId,
+  type NextHop,
+} from '../../src/steer/flow-table';
+
+/** A flow table in this process; passes the same conformance suite as the kernel's. */
+export class MemoryFlowTable implements FlowTable {
+  readonly #entries = new Map<string, FlowEntry & { readonly hop: NextHop }>();
+
+  constructor(readonly capacity = 1024) {}
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  insert(flow: Buffer, hop: NextHop, backend: number, epoch: number, sequence: number): boolean {
+    const key = keyOf(flow);
+    if (!this.#entries.has(key) && this.#entries.size >= this.capacity) return false;
+    const now = monotonicNs();
+    this.#entries.set(key, {
+      flow: Buffer.from(flow),
+      hop: { address: Buffer.from(hop.address), ifindex: hop.ifindex },
+      backend,
+      id: { epoch, sequence },
+      created: now,
+      lastSeen: now,
+      packets: 0,
+      bytes: 0,
+    });
+    return true;
+  }
+
+  get(flow: Buffer): FlowEntry | undefined {
+    return this.#entries.get(keyOf(flow));
+  }
+
+  remove(flow: Buffer, id: HandoffId): boolean {
+    const entry = this.get(flow);
+    return entry !== undefined && sameHandoff(entry.id, id) && this.#entries.delete(keyOf(flow));
+  }
+
+  forEach(visit: (entry: FlowEntry) => void): void {
+    for (const entry of [...this.#entries.values()]) visit(entry);
+  }
+
+  /** What the kernel does for each packet, at any time (ns); for tests that cannot wait. */
+  setTimes(flow: Buffer, times: { readonly created?: number; readonly lastSeen?: number }): void {
+    const entry = this.#entries.get(keyOf(flow));
+    if (entry !== undefined) this.#entries.set(keyOf(flow), { ...entry, ...times });
+  }
+}
+
+function keyOf(flow: Buffer): string {
+  return flow.toString('latin1');
+}

@@ -1,0 +1,113 @@
+import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { BPFFS } from '../../src/lab/identity';
+import { withNamespace, type Namespace } from '../kernel/namespace';
+
+const DIST = join(__dirname, '../../dist');
+const FIXTURE = join(__dirname, 'steering.fixture.cjs');
+const FRONT_MAC = '02:00:00:00:00:11';
+const BACKEND_MAC = '02:00:00:00:00:21';
+const TTL = 64;
+const ETHERNET_BYTES = 14;
+
+let made = 0;
+
+/** A namespace with a front's interface, a cable, and a neighbour that answers to the backend's addresses. */
+async function withFront(
+  body: (step: <T>(name: string) => Promise<T>) => Promise<void>,
+  family: 4 | 6,
+): Promise<void> {
+  const pin = join(BPFFS, `bt-test-${process.pid}-${++made}`);
+  try {
+    await withNamespace(async (namespace) => {
+      await layCable(namespace);
+      await body(async <T>(name: string) => {
+        const [said] = await namespace.run<T>(FIXTURE, DIST, pin, String(family), name);
+        return said as T;
+      });
+    });
+  } finally {
+    if (existsSync(pin)) {
+      readdirSync(pin).forEach((name) => rmSync(join(pin, name)));
+      rmdirSync(pin);
+    }
+  }
+}
+
+async function layCable(namespace: Namespace): Promise<void> {
+  await namespace.ip('link', 'add', 'front', 'address', FRONT_MAC, 'type', 'veth', 'peer', 'name', 'wire');
+  await namespace.ip('address', 'add', '198.18.0.11/24', 'dev', 'front');
+  await namespace.ip('address', 'add', '2001:2::11/64', 'dev', 'front', 'nodad');
+  for (const end of ['front', 'wire']) await namespace.ip('link', 'set', end, 'up');
+  for (const [network, router] of [
+    ['203.0.113.0/24', '198.18.0.254'],
+    ['2001:db8::/32', '2001:2::fe'],
+  ] as const) {
+    await namespace.ip('route', 'add', network, 'via', router, 'dev', 'front');
+  }
+  for (const address of ['198.18.0.21', '2001:2::21']) {
+    await namespace.ip('neigh', 'add', address, 'lladdr', BACKEND_MAC, 'dev', 'front', 'nud', 'permanent');
+  }
+}
+
+/** A packet that went to the backend: another destination and TTL, a valid header, and otherwise as it was. */
+const FORWARDED = { to: BACKEND_MAC.replaceAll(':', ''), ttl: TTL - 1, checksum: 0, same: true };
+
+describe.each([4, 6] as const)('steering IPv%i', (family) => {
+  const headers = ETHERNET_BYTES + (family === 4 ? 20 : 40);
+
+  test('sends what belongs to a flow to its backend, and nothing else', async () => {
+    await withFront(async (step) => {
+      const said = await step('packets');
+      expect(said).toEqual({
+        ack: FORWARDED,
+        counted: { packets: 1, bytes: headers + 20, onOurClock: true },
+        error: FORWARDED,
+        kept: true,
+        afterSyn: false,
+        // The ACK, the ICMP error with what it quotes, and the SYN/ACK.
+        totals: { packets: 3, bytes: 2 * (headers + 20) + headers + 8 + (headers - ETHERNET_BYTES) + 8 },
+        drops: { ttl: 1, redirect: 0 },
+      });
+      process.stdout.write(`steering IPv${family}: 8 packets, 3 steered, 1 dropped\n`);
+    }, family);
+  });
+
+  test('survives the front, and its successor takes it up', async () => {
+    await withFront(async (step) => {
+      const { number } = await step<{ number: number; kept: boolean }>('leave');
+      expect(await step('between')).toEqual({ ack: FORWARDED });
+      const taken = await step<{ next: number }>('taken');
+      expect(taken).toMatchObject({
+        id: { epoch: 7, sequence: 9 },
+        packets: 1,
+        capacity: 16,
+        kept: true,
+        again: number,
+        name: 'b2',
+        ttl: TTL - 1,
+      });
+      expect(taken.next).not.toBe(number);
+    }, family);
+  });
+
+  test('tells next hops from what cannot be one', async () => {
+    await withFront(async (step) => {
+      const { behind, own, onLink } = await step<{ behind: string; own: string; onLink: boolean }>(
+        'nextHops',
+      );
+      expect(onLink).toBe(true);
+      expect(behind).toMatch(
+        /: not on-link, the route to it leads through another gateway: name that one as via$/,
+      );
+      expect(own).toMatch(/: is an address of this host, not a neighbour$/);
+    }, family);
+  });
+});
+
+test('IPv6 extension headers are walked over', async () => {
+  await withFront(async (step) => {
+    const said = await step('extensions');
+    expect(said).toEqual({ destination: true, several: true, fragment: false, endless: false });
+  }, 6);
+});
