@@ -5,7 +5,7 @@
 import { createServer, Server, type RequestListener } from 'node:http';
 import { pathToFileURL } from 'node:url';
 import type { Endpoint, ServeConfig } from '../config/model';
-import { prepareFedServer } from '../relay/fed-server';
+import { prepareFedServer, trackConnections } from '../relay/fed-server';
 import { Relay } from '../relay/relay';
 import { createRelayServer } from '../relay/server';
 
@@ -51,6 +51,7 @@ function upstreamAdapter(upstream: string): Adapter {
 async function appAdapter(file: string, listen: Endpoint | undefined): Promise<Adapter> {
   const server = await serverOf(await importApplication(file));
   if (listen !== undefined) await startListening(server, listen);
+  else if (!server.listening) trackConnections(server);
   return {
     server,
     close: () => {
@@ -86,9 +87,14 @@ function isApplication(value: unknown): value is Application {
 
 function startListening(server: Server, { host, port }: Endpoint): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', (cause) =>
-      reject(new Error(`serve.listen ${host}:${port}: ${cause.message}`, { cause })),
-    );
-    server.listen(port, host, resolve);
+    const refused = (cause: Error): void =>
+      reject(new Error(`serve.listen ${host}:${port}: ${cause.message}`, { cause }));
+    server.once('error', refused);
+    server.listen(port, host, () => {
+      server.off('error', refused);
+      // Errors of accept(2), descriptors that ran out above all: they pass, and must not end the agent.
+      server.on('error', () => undefined);
+      resolve();
+    });
   });
 }

@@ -11,10 +11,10 @@ import { FLOW_BYTES } from '../kernel/flow';
 import { release } from '../repair/dump';
 import { RepairError } from '../repair/errors';
 import { checkSnapshot, FLOW } from '../repair/layout';
-import { goLive, Restorer, unsentPart } from '../repair/restore';
+import { goLive, Restorer, shouldProbe, unsentPart } from '../repair/restore';
 import type { HandoffId } from '../steer/flow-table';
 import type { RejectReason } from '../wire/frames';
-import type { LiveConnections, LiveConnection } from './live-connections';
+import type { LiveConnections } from './live-connections';
 
 /** Connections that one channel may have prepared at once; more are rejected. */
 export const MOST_PREPARED = 4096;
@@ -27,9 +27,11 @@ export type AdoptionResult = (typeof ADOPTION_RESULTS)[number];
 
 /** A restored connection that waits for the front's decision. */
 interface Prepared {
+  readonly id: HandoffId;
   readonly fd: number;
   readonly flow: Buffer;
   readonly unsent: Buffer;
+  readonly probe: boolean;
   readonly since: number;
 }
 
@@ -38,9 +40,11 @@ export interface AdopterOptions {
   readonly vips: readonly Buffer[];
   readonly live: LiveConnections;
   /** The one place through which every adopted connection passes to its server. */
-  readonly admit: (socket: Socket, connection: LiveConnection) => void;
+  readonly admit: (socket: Socket) => void;
   /** How long a restore took, seconds. */
   readonly restored: (seconds: number) => void;
+  /** A commit that could not be kept: the front believes that the connection lives here. */
+  readonly lost: (flow: Buffer, id: HandoffId, cause: string) => void;
 }
 
 /** Shared by all channels of an agent. */
@@ -62,7 +66,7 @@ export class Adopter {
   }
 
   /** Restores an offered connection. Throws a RejectedOffer. */
-  prepare(bytes: Buffer, offset: number, length: number): Prepared {
+  prepare(id: HandoffId, bytes: Buffer, offset: number, length: number): Prepared {
     const began = performance.now();
     try {
       if (this.stopping) throw new RejectedOffer('stopping', 'agent is stopping');
@@ -73,7 +77,14 @@ export class Adopter {
       const flow = Buffer.from(bytes.subarray(offset + FLOW, offset + FLOW + FLOW_BYTES));
       const now = performance.now();
       this.options.restored((now - began) / 1000);
-      return { fd, flow, unsent: unsentPart(bytes, offset, length), since: now };
+      return {
+        id,
+        fd,
+        flow,
+        unsent: unsentPart(bytes, offset, length),
+        probe: shouldProbe(bytes, offset),
+        since: now,
+      };
     } catch (error) {
       this.results.rejected += 1;
       throw rejection(error);
@@ -81,24 +92,24 @@ export class Adopter {
   }
 
   /** The commit point: from here on the connection is this host's. */
-  adopt(prepared: Prepared, id: HandoffId, front: string): void {
-    const { fd, flow, unsent } = prepared;
+  adopt(prepared: Prepared, front: string): void {
+    const { id, fd, flow, unsent, probe } = prepared;
     let taken: number;
     try {
-      // The probe's answer brings the client's window, timestamp and a first RTT; steering is live, so it arrives.
-      taken = goLive(fd, unsent, true);
+      taken = goLive(fd, unsent, probe);
     } catch (error) {
       if (!(error instanceof RepairError)) throw error;
       this.results.failed += 1;
       release(fd);
+      this.options.lost(flow, id, error.message);
       return;
     }
     const socket = new Socket({ fd, allowHalfOpen: true, readable: true, writable: true });
     socket.setNoDelay(true);
     if (taken < unsent.length) socket.write(unsent.subarray(taken));
-    const connection = this.options.live.add(flow, id, front, socket);
+    this.options.live.add(flow, id, front, socket);
     this.results.ok += 1;
-    this.options.admit(socket, connection);
+    this.options.admit(socket);
   }
 
   /** Forgets a prepared connection without a packet. */
@@ -123,26 +134,24 @@ export class PreparedOffers {
   }
 
   /** Flows that are prepared: the front may have steered them already. */
-  *flows(): Iterable<{ flow: Buffer; id: HandoffId }> {
-    for (const [key, { flow }] of this.#prepared) {
-      const [epoch = 0, sequence = 0] = key.split('.').map(Number);
-      yield { flow, id: { epoch, sequence } };
-    }
+  flows(): Iterable<{ readonly flow: Buffer; readonly id: HandoffId }> {
+    return this.#prepared.values();
   }
 
   /** Throws a RejectedOffer. */
   offer(id: HandoffId, bytes: Buffer, offset: number, length: number): void {
-    if (this.#prepared.size >= MOST_PREPARED) this.#discardOverdue();
     if (this.#prepared.size >= MOST_PREPARED || this.#prepared.has(keyOf(id))) {
       this.adopter.results.rejected += 1;
       throw new RejectedOffer('too_many_offers', `${this.#prepared.size} offers wait for a decision`);
     }
-    this.#prepared.set(keyOf(id), this.adopter.prepare(bytes, offset, length));
+    this.#prepared.set(keyOf(id), this.adopter.prepare(id, bytes, offset, length));
   }
 
   commit(id: HandoffId, front: string): void {
     const prepared = this.#take(id);
-    if (prepared !== undefined) this.adopter.adopt(prepared, id, front);
+    // A front commits only what was prepared for it; if this side has discarded it since, the connection is gone.
+    if (prepared === undefined) this.adopter.results.failed += 1;
+    else this.adopter.adopt(prepared, front);
   }
 
   abort(id: HandoffId): void {
@@ -162,8 +171,8 @@ export class PreparedOffers {
     return prepared;
   }
 
-  /** Insertion order is time order, so the overdue ones come first. */
-  #discardOverdue(): void {
+  /** Discards what the front has forgotten. Insertion order is time order, so the overdue ones come first. */
+  discardOverdue(): void {
     const limit = performance.now() - DECISION_MS;
     for (const [key, prepared] of this.#prepared) {
       if (prepared.since > limit) return;
@@ -188,8 +197,10 @@ function keyOf(id: HandoffId): string {
   return `${id.epoch}.${id.sequence}`;
 }
 
-function rejection(error: unknown): unknown {
-  if (!(error instanceof RepairError)) return error;
+/** Whatever went wrong with one offer, the agent lives on: it serves other connections. */
+function rejection(error: unknown): RejectedOffer {
+  if (error instanceof RejectedOffer) return error;
+  if (!(error instanceof RepairError)) return new RejectedOffer('kernel', String(error));
   const { code } = error;
   const known =
     code === 'not_permitted' ||

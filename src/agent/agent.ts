@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { AgentConfig } from '../config/model';
-import { parseAddress } from '../kernel/flow';
+import { formatFlow, parseAddress } from '../kernel/flow';
 import { raiseFileLimit } from '../kernel/libc';
 import { createAdmin, listenAdmin } from '../observe/admin';
 import { DurationHistogram } from '../observe/duration-histogram';
@@ -43,11 +43,16 @@ export class Agent {
       live: this.live,
       admit: (socket) => this.#admit(socket),
       restored: (seconds) => this.#restoreDuration.observe(seconds),
+      lost: (flow, id, cause) => {
+        logger.error({ flow: formatFlow(flow), cause }, 'a committed connection could not go live');
+        this.control.reportClosed({ flow, id });
+      },
     });
     const self = { node: config.node, vips: config.vips.map(({ host }) => host) };
     this.control = new ControlServer(self, this.adopter, logger);
     server.on('request', this.#countRequest);
-    server.on('checkContinue', this.#countRequest);
+    // A listener takes over the answer to `Expect: 100-continue`, so there may be one only beside the application's own.
+    if (server.listenerCount('checkContinue') > 0) server.on('checkContinue', this.#countRequest);
   }
 
   /** Starts an agent for a server; throws an Error whose message names the step and the cause. */
@@ -96,6 +101,8 @@ export class Agent {
       this.server.closeIdleConnections();
     }
     for (const { socket } of this.live) socket.destroy();
+    // Their ends are reported by 'close' events, which come in a later turn.
+    await new Promise((resolve) => setTimeout(resolve, STOP_POLL_MS));
     this.server.off('request', this.#countRequest);
     this.server.off('checkContinue', this.#countRequest);
     this.control.close();

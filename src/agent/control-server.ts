@@ -1,6 +1,8 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Logger } from 'pino';
 import type { Endpoint } from '../config/model';
+import { FLOW_BYTES, formatFlow } from '../kernel/flow';
+import { FLOW } from '../repair/layout';
 import { Channel } from '../wire/channel';
 import * as frames from '../wire/frames';
 import { decodeFrontHello, encodeAgentHello, type FrontHello } from '../wire/hello';
@@ -14,6 +16,8 @@ const HELLO_TIMEOUT_MS = 3000;
 /** Closed flows are reported together: nothing depends on hearing of one sooner, since entries linger anyway. */
 const REPORT_MS = 20;
 const LOG_INTERVAL_MS = 1000;
+/** How often offers are looked at that their front has not decided upon. */
+const OVERDUE_SWEEP_MS = 5000;
 
 interface FrontChannel {
   readonly channel: Channel;
@@ -29,7 +33,8 @@ export class ControlServer {
   readonly #channels = new Set<FrontChannel>();
   #closed: FlowRecord[] = [];
   #reportTimer: NodeJS.Timeout | undefined;
-  #loggedAt = -LOG_INTERVAL_MS;
+  readonly #loggedAt = new Map<string, number>();
+  readonly #sweeper: NodeJS.Timeout;
 
   constructor(
     private readonly self: { readonly node: string; readonly vips: readonly string[] },
@@ -38,6 +43,9 @@ export class ControlServer {
   ) {
     this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
     this.#server.maxConnections = MOST_CHANNELS;
+    this.#sweeper = setInterval(() => {
+      for (const { prepared } of this.#channels) prepared.discardOverdue();
+    }, OVERDUE_SWEEP_MS).unref();
   }
 
   /** Binds the control address; throws an Error that names it. */
@@ -48,6 +56,11 @@ export class ControlServer {
       );
       this.#server.listen(endpoint.port, endpoint.host, resolve);
     });
+    // From now on errors are those of accept(2), descriptors that ran out above all: they pass.
+    this.#server.removeAllListeners('error');
+    this.#server.on('error', (error) =>
+      this.logger.error({ cause: error.message }, 'cannot accept a channel'),
+    );
   }
 
   /** Says that a live connection is over. */
@@ -70,6 +83,7 @@ export class ControlServer {
   }
 
   close(): void {
+    clearInterval(this.#sweeper);
     clearTimeout(this.#reportTimer);
     this.#report();
     this.#server.close();
@@ -134,20 +148,17 @@ export class ControlServer {
     } catch (error) {
       if (!(error instanceof RejectedOffer)) throw error;
       front.channel.sendRejected(epoch, sequence, error.reason);
-      this.#logRejected(error);
+      this.#logRejected(error, bytes, at);
     }
   }
 
-  /** Every live flow of this front, and the prepared ones, which it may have steered already. */
+  /**
+   * Every live flow, and the prepared ones, which their front may have steered already. Flows of other fronts are not
+   * left out: a front may come back under another name, and one that has no entry for a flow ignores it.
+   */
   #listFlows(keeper: FrontChannel): void {
-    const node = keeper.hello?.node;
-    const flows: FlowRecord[] = [];
-    for (const connection of this.adopter.options.live) {
-      if (connection.front === node) flows.push(connection);
-    }
-    for (const { hello, prepared } of this.#channels) {
-      if (hello?.node === node) flows.push(...prepared.flows());
-    }
+    const flows: FlowRecord[] = [...this.adopter.options.live];
+    for (const { prepared } of this.#channels) flows.push(...prepared.flows());
     for (let at = 0; ; at += frames.MAX_FLOW_RECORDS) {
       const last = at + frames.MAX_FLOW_RECORDS >= flows.length;
       keeper.channel.sendFlows(frames.FLOWS, flows.slice(at, at + frames.MAX_FLOW_RECORDS), last);
@@ -168,10 +179,11 @@ export class ControlServer {
     }
   };
 
-  #logRejected(error: RejectedOffer): void {
+  #logRejected(error: RejectedOffer, bytes: Buffer, at: number): void {
     const now = performance.now();
-    if (now - this.#loggedAt < LOG_INTERVAL_MS) return;
-    this.#loggedAt = now;
-    this.logger.warn({ reason: error.reason, detail: error.message }, 'offer rejected');
+    if (now - (this.#loggedAt.get(error.reason) ?? -LOG_INTERVAL_MS) < LOG_INTERVAL_MS) return;
+    this.#loggedAt.set(error.reason, now);
+    const flow = bytes.length >= at + FLOW + FLOW_BYTES ? formatFlow(bytes, at + FLOW) : undefined;
+    this.logger.warn({ flow, reason: error.reason, detail: error.message }, 'offer rejected');
   }
 }

@@ -5,7 +5,7 @@
  * answering or asking ARP for them (neighbour discovery never answers for addresses of another interface).
  */
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { formatAddress, parseAddress } from '../kernel/flow';
 
@@ -21,13 +21,13 @@ interface Sysctl {
   readonly value: number;
 }
 
+const RP_FILTER_ALL = 'net/ipv4/conf/all/rp_filter';
+
 const SYSCTLS: readonly Sysctl[] = [
   // Answer ARP only for addresses of the interface that was asked.
   { path: 'net/ipv4/conf/all/arp_ignore', holds: (value) => value >= 1, value: 1 },
   // Never put a VIP into an ARP request as the sender.
   { path: 'net/ipv4/conf/all/arp_announce', holds: (value) => value === 2, value: 2 },
-  // Clients' packets may arrive through the front while their route points elsewhere: strict checks would drop them.
-  { path: 'net/ipv4/conf/all/rp_filter', holds: (value) => value !== 1, value: 2 },
   // A client that reuses a port must not find it blocked by this host's TIME_WAIT.
   { path: 'net/ipv4/tcp_tw_reuse', holds: (value) => value === 1, value: 1 },
 ];
@@ -50,11 +50,26 @@ export function manageVips(vips: readonly Vip[]): string[] {
     writeSysctl(path, value);
     done.push(`${path.replaceAll('/', '.')} = ${value}`);
   }
+  if (isStrict()) {
+    writeSysctl(RP_FILTER_ALL, 2);
+    done.push('net.ipv4.conf.all.rp_filter = 2');
+  }
   for (const { host, family } of missingVips(vips)) {
     addToLoopback(host, family);
     done.push(`${host} added to lo`);
   }
   return done;
+}
+
+/**
+ * Whether reverse path filtering is strict on some interface: steered packets come from the front while their source's
+ * route points elsewhere, and would be dropped without a trace. The kernel takes the larger of `all` and the interface's
+ * own value, and 2 (loose) is the larger one.
+ */
+function isStrict(): boolean {
+  if (readSysctl(RP_FILTER_ALL) === 2) return false;
+  const interfaces = readdirSync('/proc/sys/net/ipv4/conf');
+  return interfaces.some((name) => readSysctl(`net/ipv4/conf/${name}/rp_filter`) === 1);
 }
 
 function addToLoopback(host: string, family: 4 | 6): void {

@@ -37,8 +37,13 @@ export async function runService<C>(kind: ServiceKind<C>, args: string[], output
     const end = async (code: number): Promise<void> => {
       if (ending) return;
       ending = true;
-      await service?.stop();
-      resolve(code);
+      try {
+        await service?.stop();
+        resolve(code);
+      } catch (error) {
+        logger.error({ cause: String(error) }, 'stop failed');
+        resolve(EXIT_FAILED);
+      }
     };
     const failed = (message: string): void => {
       logger.fatal({ cause: message }, `${kind.name} failed`);
@@ -46,11 +51,10 @@ export async function runService<C>(kind: ServiceKind<C>, args: string[], output
     };
     const onSignal = (signal: string): void => {
       logger.info({ signal }, 'stopping');
-      end(EXIT_DONE).then(
-        () => logger.info('stopped'),
-        (error: unknown) => logger.error({ err: error }, 'stop failed'),
-      );
+      void end(EXIT_DONE).then(() => logger.info('stopped'));
     };
+    // A defect. What it left behind cannot be known, so the process ends, in order and with a line in the log.
+    process.on('uncaughtException', (error) => failed(error.stack ?? error.message));
     process.on('SIGTERM', onSignal);
     process.on('SIGINT', onSignal);
     process.on('SIGHUP', () => {

@@ -131,7 +131,7 @@ export const FRONT_SCHEMA = mapping('Configuration of a front.', {
       minLength: 1,
       default: '/sys/fs/bpf/baton',
     }),
-    // The table is allocated up front, some hundred bytes per flow: the maximum is a few gigabytes.
+    // Memory follows use, some two hundred bytes per flow: a full table of the maximum takes a few gigabytes.
     max_flows: integer(
       'Flows that the table can hold; a full table refuses handoffs.',
       1,
@@ -148,7 +148,10 @@ export const FRONT_SCHEMA = mapping('Configuration of a front.', {
     head: duration('Time for a client to send its head.', '10s'),
     prepare: duration('Time for an agent to answer an offer, before the next backend is tried.', '1s'),
     idle_flow: duration('Time without packets after which a flow may be forgotten.', '1h'),
-    linger: duration('Time that a flow stays in the table after its connection has closed.', '30s'),
+    linger: duration(
+      'Time without packets after which the flow of a closed connection leaves the table.',
+      '30s',
+    ),
   }),
   limits: settings('Limits in size and number.', {
     // A head waits in the receive queue while it is peeked, and a fresh connection's window holds 64 KiB.

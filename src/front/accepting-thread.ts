@@ -1,10 +1,10 @@
 /** One accepting thread, assembled: listeners, routing, handoffs and the fallback, sharing nothing with its siblings. */
 import type { IncomingMessage } from 'node:http';
-import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { RouteConfig } from '../config/model';
 import type { StatsSnapshot } from '../observe/stats';
-import { prepareFreeze } from '../repair/freeze';
+import { useFreezeFilter } from '../repair/freeze';
+import { formatFlow } from '../kernel/flow';
 import { Router } from '../route/router';
 import type { FlowTable, NextHop } from '../steer/flow-table';
 import { Acceptor } from './acceptor';
@@ -12,6 +12,7 @@ import { Backend, HANDOFF_RESULTS } from './backend';
 import { Counters } from './counters';
 import { Fallback } from './fallback';
 import { Handoffs } from './handoff';
+import { HandoffIds } from './handoff-ids';
 import type { BackendFacts, WorkerData, WorkerStatus } from './messages';
 import { Offers } from './offers';
 import { Pool } from './pool';
@@ -26,7 +27,7 @@ const STOP_POLL_MS = 20;
 const LOG_INTERVAL_MS = 1000;
 
 export class AcceptingThread {
-  readonly #epoch = randomBytes(4).readUInt32LE(0);
+  readonly #ids = new HandoffIds();
   readonly #released = new ReleaseQueue();
   readonly #accepted = new Counters();
   readonly #refusals = new Counters();
@@ -38,6 +39,7 @@ export class AcceptingThread {
   readonly #handoffs: Handoffs;
   readonly #fallback: Fallback;
   readonly #loggedAt = new Map<string, number>();
+  #deadline = Infinity;
 
   constructor(
     private readonly data: WorkerData,
@@ -45,18 +47,23 @@ export class AcceptingThread {
     private readonly logger: Logger,
   ) {
     const { config } = data;
-    prepareFreeze();
+    useFreezeFilter(data.freezeFilter);
     this.#router = new Router(config.routes);
     this.#fallback = new Fallback(
       (request) => this.#poolFor(request),
       () => this.#acceptor.ended(),
     );
-    this.#handoffs = new Handoffs(flows, this.#released, this.#epoch, config.timeouts.prepare, {
+    this.#handoffs = new Handoffs(flows, this.#released, this.#ids.epoch, config.timeouts.prepare, {
       done: () => this.#acceptor.ended(),
       failed: (connection, pool, reason, detail) => {
         this.#fallbacks.add(reason);
-        this.#logSometimes(reason, { pool: pool.name, reason, detail }, 'no handoff, falling back');
+        const flow = formatFlow(connection.flow);
+        this.#logSometimes(reason, { flow, pool: pool.name, reason, detail }, 'no handoff, falling back');
         this.#fallback.serve(connection, pool);
+      },
+      lost: (connection, detail) => {
+        this.#acceptor.ended();
+        this.#logSometimes('lost', { flow: formatFlow(connection.flow), detail }, 'connection lost');
       },
       rejected: (backend, reason) =>
         this.#logSometimes(
@@ -123,21 +130,25 @@ export class AcceptingThread {
   }
 
   /**
-   * Takes no more connections, finishes those that are here, and gives up what is left after `graceMs`. Listening sockets
-   * in `keep` stay open.
+   * Takes no more connections and resolves when those that are here have come to their end, or are given up because of
+   * `hurry`. Listening sockets in `keep` stay open.
    */
-  async stop(graceMs: number, keep: readonly number[]): Promise<void> {
+  async retire(keep: readonly number[]): Promise<void> {
     this.#acceptor.stopListening(new Set(keep));
-    this.#fallback.close();
-    const deadline = performance.now() + graceMs;
-    while (this.#acceptor.active > 0 && performance.now() < deadline) {
+    while (this.#acceptor.active + this.#released.size > 0 && performance.now() < this.#deadline) {
+      if (this.#deadline < Infinity) this.#fallback.closeIdle();
       await new Promise((resolve) => setTimeout(resolve, STOP_POLL_MS));
     }
     this.#acceptor.stop();
     this.#handoffs.stop();
-    for (const offers of this.#offers.values()) offers.stop();
     this.#released.stop();
+    for (const offers of this.#offers.values()) offers.stop();
     await this.#fallback.destroy();
+  }
+
+  /** A retiring thread closes idle connections from now on, and gives up what is left after `graceMs`. */
+  hurry(graceMs: number): void {
+    this.#deadline = Math.min(this.#deadline, performance.now() + graceMs);
   }
 
   #makeAcceptor(): Acceptor {
@@ -164,8 +175,12 @@ export class AcceptingThread {
         this.#fallback.refuse(connection, status);
       },
       silent: () => this.#refusals.add('timeout'),
-      exhausted: (errno) =>
-        this.#logSometimes('exhausted', { errno }, 'out of descriptors: accepting pauses'),
+      exhausted: (cause) =>
+        this.#logSometimes(
+          'exhausted',
+          { cause },
+          'accepting pauses: raise the limit of open files (ulimit -n) or add memory',
+        ),
     });
   }
 
@@ -187,7 +202,7 @@ export class AcceptingThread {
     const key = `${agent.host}:${agent.port}`;
     const known = this.#offers.get(key);
     if (known !== undefined) return known;
-    const made = new Offers(agent, this.data.config.node, this.#epoch, this.#handoffs);
+    const made = new Offers(agent, this.data.config.node, this.#ids, this.#handoffs);
     this.#offers.set(key, made);
     return made;
   }

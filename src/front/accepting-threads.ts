@@ -8,6 +8,9 @@ const WORKER_FILE = join(__dirname, 'worker.js');
 /** A thread that does not answer a scrape within this time is left out of it. */
 const STATS_TIMEOUT_MS = 2000;
 
+/** The state of a thread that is gone. */
+const NOTHING: WorkerStatus = { active: 0, releasing: 0, relayedBytes: 0, offers: 0 };
+
 type StatsAnswer = Extract<FromWorker, { type: 'stats' }>;
 
 interface Thread {
@@ -21,6 +24,7 @@ interface Thread {
 export class AcceptingThreads {
   readonly #threads: Thread[] = [];
   #request = 0;
+  #retiring = false;
 
   /**
    * Starts a thread for each list of listeners and waits until all accept; throws an Error with the first one's reason if
@@ -33,9 +37,10 @@ export class AcceptingThreads {
   ): Promise<AcceptingThreads> {
     const threads = new AcceptingThreads();
     try {
-      for (const [index, own] of listeners.entries()) {
-        await threads.#startOne({ ...data, index, listeners: own }, failed);
-      }
+      // All at once: their listening sockets are open already, and connections wait for each of them.
+      await Promise.all(
+        listeners.map((own, index) => threads.#startOne({ ...data, index, listeners: own }, failed)),
+      );
     } catch (error) {
       await threads.#terminate();
       throw error;
@@ -66,16 +71,21 @@ export class AcceptingThreads {
   }
 
   /**
-   * Ends accepting, except that listening sockets in `keep` stay open, and lets connections in hand finish for at most
-   * `graceMs`; resolves with what the threads counted in their life.
+   * Ends accepting, except that listening sockets in `keep` stay open. Resolves when no connection is left, with what the
+   * threads counted in their life.
    */
-  async stop(graceMs: number, keep: readonly number[]): Promise<StatsSnapshot> {
-    this.#broadcast({ type: 'stop', graceMs, keep });
-    const counted = await Promise.all(
-      this.#threads.map((thread) => Promise.race([thread.stopped, late(graceMs + STATS_TIMEOUT_MS)])),
-    );
+  async retire(keep: readonly number[]): Promise<StatsSnapshot> {
+    this.#retiring = true;
+    this.#broadcast({ type: 'retire', keep });
+    const counted = await Promise.all(this.#threads.map(({ stopped }) => stopped));
     await this.#terminate();
     return mergeStats(counted.filter((stats) => stats !== undefined));
+  }
+
+  /** Makes retiring threads give up what is left after `graceMs`; those that do not answer are ended. */
+  hurry(graceMs: number): void {
+    this.#broadcast({ type: 'hurry', graceMs });
+    setTimeout(() => void this.#terminate(), graceMs + STATS_TIMEOUT_MS).unref();
   }
 
   #broadcast(message: ToWorker): void {
@@ -83,6 +93,7 @@ export class AcceptingThreads {
   }
 
   async #terminate(): Promise<void> {
+    this.#retiring = true;
     await Promise.all(this.#threads.map(({ worker }) => worker.terminate()));
   }
 
@@ -96,6 +107,10 @@ export class AcceptingThreads {
         resolve(value);
       };
       thread.waiting.set(request, answer);
+      // A thread that has stopped meanwhile has left its counts.
+      void thread.stopped.then((stats) =>
+        answer(stats && { type: 'stats', request, stats, status: NOTHING }),
+      );
       thread.worker.postMessage({ type: 'stats', request } satisfies ToWorker);
     });
   }
@@ -110,7 +125,10 @@ export class AcceptingThreads {
         else reject(new Error(message));
       };
       const stopped = new Promise<StatsSnapshot | undefined>((done) => {
-        worker.once('exit', () => done(undefined));
+        worker.once('exit', (code) => {
+          done(undefined);
+          if (!this.#retiring) broken(`ended with code ${code}`);
+        });
         worker.on('message', (message: FromWorker) => {
           if (message.type === 'stopped') done(message.stats);
         });
@@ -127,8 +145,4 @@ export class AcceptingThreads {
       this.#threads.push({ worker, waiting, stopped });
     });
   }
-}
-
-function late(ms: number): Promise<undefined> {
-  return new Promise((resolve) => setTimeout(() => resolve(undefined), ms).unref());
 }

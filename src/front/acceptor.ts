@@ -4,7 +4,7 @@
  * The head is peeked: the bytes stay in the receive queue and travel with the connection. Nearly every client's head
  * is there when its connection is accepted (TCP_DEFER_ACCEPT); the others are watched edge-triggered.
  */
-import { EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE } from '../kernel/errors';
+import { EAGAIN, EINTR, errnoName, EXHAUSTED } from '../kernel/errors';
 import { flowClientFromSockaddr, FLOW_BYTES, flowVipFromSockaddr, SOCKADDR_BYTES } from '../kernel/flow';
 import { close, recv } from '../kernel/libc';
 import { Epoll, EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLRDHUP, type Unwatch } from '../kernel/poll';
@@ -16,7 +16,7 @@ import { deferSeconds, type OpenListener } from './listeners';
 
 /** Connections accepted per listener and turn: the answers of agents to the last burst are not kept waiting longer. */
 const BURST = 64;
-/** How long to wait before accepting again when descriptors have run out. */
+/** How long to wait before accepting again when descriptors or memory have run out. */
 const EXHAUSTED_PAUSE_MS = 100;
 const CLOSING = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 
@@ -28,8 +28,8 @@ export interface AcceptorEvents {
   refused(connection: Connection, status: number, reason: string): void;
   /** The client said nothing in time: the connection is closed already. */
   silent(): void;
-  /** Descriptors ran out: accepting pauses for a moment. */
-  exhausted(errno: number): void;
+  /** Descriptors or memory ran out: accepting pauses for a moment. */
+  exhausted(cause: string): void;
 }
 
 interface Listener {
@@ -142,14 +142,11 @@ export class Acceptor {
         this.#accepted(listener, fd);
       } else if (fd === -EAGAIN) {
         return count;
-      } else if (fd === -EMFILE || fd === -ENFILE) {
-        this.events.exhausted(-fd);
-        this.#pause(EXHAUSTED_PAUSE_MS);
+      } else if (EXHAUSTED.has(-fd)) {
+        this.#exhausted(errnoName(-fd));
         return count;
-      } else if (fd !== -ECONNABORTED && fd !== -EINTR) {
-        // Errors of the connection itself, which accept(2) passes on; the next one may be fine.
-        continue;
       }
+      // Any other error is that of one connection, which accept(2) passes on; the next one may be fine.
     }
     return BURST;
   }
@@ -192,10 +189,16 @@ export class Acceptor {
   }
 
   #waitFor(connection: Connection): void {
+    try {
+      this.#epoll.add(connection.fd, EPOLLIN | EPOLLRDHUP | EPOLLET);
+    } catch (error) {
+      this.#drop(connection);
+      this.#exhausted(String(error));
+      return;
+    }
     connection.watched = true;
     this.#waiting.set(connection.fd, connection);
     this.#deadlines.set(connection);
-    this.#epoll.add(connection.fd, EPOLLIN | EPOLLRDHUP | EPOLLET);
   }
 
   /** The connection goes to somebody else. */
@@ -231,10 +234,19 @@ export class Acceptor {
     for (const fd of this.#listeners.keys()) this.#epoll.remove(fd);
   }
 
+  #exhausted(cause: string): void {
+    this.events.exhausted(cause);
+    this.#pause(EXHAUSTED_PAUSE_MS);
+  }
+
   #resume(): void {
     this.#resumeTimer = undefined;
     this.#paused = false;
-    for (const fd of this.#listeners.keys()) this.#epoll.add(fd, EPOLLIN);
+    try {
+      for (const fd of this.#listeners.keys()) this.#epoll.add(fd, EPOLLIN);
+    } catch (error) {
+      this.#exhausted(String(error));
+    }
   }
 }
 

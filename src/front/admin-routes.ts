@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { formatFlow } from '../kernel/flow';
 import { monotonicNs } from '../steer/flow-table';
 import type { Front } from './front';
-import { isUp, type WatchedBackend } from './generation';
+import type { WatchedBackend } from './watched-backend';
 
 /** Flows that one answer lists unless asked otherwise, and at most: the table may hold a million. */
 const FLOWS_LISTED = 100;
@@ -63,10 +63,10 @@ function describe(front: Front, backend: WatchedBackend): Record<string, unknown
   return {
     pool: pool.name,
     name: config.name,
-    state: isUp(backend) ? 'up' : 'down',
+    state: backend.up ? 'up' : 'down',
     cause: link.up ? (checker?.lastCause ?? 'control channel is up') : `control channel: ${link.lastCause}`,
     control_channel: link.up ? 'up' : 'down',
-    health: checker === undefined ? 'not checked' : checker.up ? 'up' : 'down',
+    health: checker === undefined ? 'not checked' : backend.healthy ? 'up' : 'down',
     weight: config.weight,
     agent: config.agent,
     flows: front.flowCounts().get(number) ?? 0,

@@ -46,12 +46,13 @@ export class Fallback {
     return this.#relay.bytesToClients;
   }
 
-  /** Lets running responses finish; idle connections are closed. */
-  close(): void {
-    this.#server.close();
+  /** Closes connections that wait for their next request. */
+  closeIdle(): void {
+    this.#server.closeIdleConnections();
   }
 
   async destroy(): Promise<void> {
+    this.#server.close();
     this.#server.closeAllConnections();
     await this.#relay.destroy();
   }

@@ -9,13 +9,17 @@ import { raiseFileLimit } from '../kernel/libc';
 import { createAdmin, listenAdmin } from '../observe/admin';
 import { createRegistry } from '../observe/registry';
 import { mergeStats, type Sample, type StatsSnapshot } from '../observe/stats';
+import { prepareFreeze } from '../repair/freeze';
 import { Steering } from '../steer/steering';
 import { addFrontRoutes } from './admin-routes';
-import { Generation, isUp } from './generation';
+import { Generation } from './generation';
 import { Listeners } from './listeners';
 import type { WorkerStatus } from './messages';
 
-/** How long connections in the front's own hands may take to finish. Handed-off ones need nobody to wait. */
+/**
+ * How long connections in the front's own hands may take to finish when it stops. Handed-off ones need nobody to wait;
+ * after a reload those of the old generation have all the time they want.
+ */
 const GRACE_MS = 10_000;
 /** Counting a large table costs time; scrapes closer together than this share one count. */
 const FLOW_COUNT_MAX_AGE_MS = 1000;
@@ -60,7 +64,9 @@ export class Front {
     try {
       await front.#start(config);
     } catch (error) {
-      await front.stop();
+      // The reason for the failed start is what counts, whatever else goes wrong on the way out.
+      await front.#end().catch(() => undefined);
+      steering.abandon();
       throw error;
     }
     logger.info(
@@ -76,19 +82,25 @@ export class Front {
 
   /** The generation that accepts connections now. */
   get generation(): Generation {
-    if (this.#generation === undefined) throw new Error('front is not started');
+    if (this.#generation === undefined)
+      throw Object.assign(new Error('front is starting'), { statusCode: 503 });
     return this.#generation;
   }
 
   /** Stops accepting, lets connections in hand finish for a while, and leaves the steering as it is. */
   async stop(): Promise<void> {
+    await this.#end();
+    this.steering.close();
+  }
+
+  async #end(): Promise<void> {
     this.#stopping = true;
     await this.#reloading.catch(() => undefined);
     if (this.#generation === undefined) this.#listeners.abandon(undefined);
     else this.#retire(this.#generation, this.#listeners.keepOnly(undefined));
+    for (const generation of this.#retiring.keys()) generation.hurry(GRACE_MS);
     await Promise.all(this.#retiring.values());
     await this.#admin?.close();
-    this.steering.close();
   }
 
   /**
@@ -147,17 +159,26 @@ export class Front {
         'the pinned flow table keeps its size: remove the pin directory while no flow is live to change it',
       );
     }
-    this.#generation = await this.#begin(config);
+    // First, because a port that is taken shows at once; until the generation serves, /readyz says so.
     const registry = createRegistry('front', () => this.#collect());
     this.#admin = createAdmin({ registry, ready: () => this.serving, logger: this.logger });
     addFrontRoutes(this.#admin, this);
-    this.logger.info(await listenAdmin(this.#admin, config.admin.listen), 'admin API is listening');
+    const address = await listenAdmin(this.#admin, config.admin.listen);
+    this.#generation = await this.#begin(config);
+    this.logger.info(address, 'admin API is listening');
   }
 
   #begin(config: FrontConfig): Promise<Generation> {
-    const inUse = new Set(this.flowCounts().keys());
-    const listeners = this.#listeners.prepare(config);
-    return Generation.start(config, this.steering, inUse, listeners, this.logger, this.events.failed);
+    const older = [...this.#retiring.keys(), ...(this.#generation === undefined ? [] : [this.#generation])];
+    const backends = older.flatMap((generation) => generation.backends);
+    const inherited = {
+      steering: this.steering,
+      freezeFilter: prepareFreeze(),
+      numbersInUse: new Set([...this.flowCounts().keys(), ...backends.map(({ number }) => number)]),
+      listeners: this.#listeners.prepare(config),
+      knownHealth: new Map(backends.map((backend) => [backend.healthKey, backend.healthy])),
+    };
+    return Generation.start(config, inherited, this.logger, this.events.failed);
   }
 
   async #replace(config: FrontConfig): Promise<void> {
@@ -176,7 +197,7 @@ export class Front {
   }
 
   #retire(generation: Generation, keep: readonly number[]): void {
-    const gone = generation.retire(GRACE_MS, keep).then((counted) => {
+    const gone = generation.retire(keep).then((counted) => {
       this.#counted = mergeStats([this.#counted, counted]);
       this.#retiring.delete(generation);
     });
@@ -194,7 +215,7 @@ export class Front {
     ];
     for (const backend of backends) {
       const labels = { pool: backend.pool.name, backend: backend.config.name };
-      samples.push({ name: 'backend_up', labels, value: isUp(backend) ? 1 : 0 });
+      samples.push({ name: 'backend_up', labels, value: backend.up ? 1 : 0 });
     }
     // A backend of several pools is one to steering.
     for (const [number, name] of new Map(backends.map(({ number, config }) => [number, config.name]))) {

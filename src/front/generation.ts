@@ -3,17 +3,15 @@
  * flow keeper. A reload starts a new generation beside the old one and then retires that.
  */
 import type { Logger } from 'pino';
-import type { BackendConfig, Endpoint, FrontConfig, PoolConfig } from '../config/model';
-import { HealthChecker } from '../health/checker';
+import type { BackendConfig, Endpoint, FrontConfig } from '../config/model';
 import type { StatsSnapshot } from '../observe/stats';
-import { monotonicNs } from '../steer/flow-table';
-import { resolveNextHop } from '../steer/next-hop';
 import type { Steering } from '../steer/steering';
 import { Link } from '../wire/link';
 import { AcceptingThreads } from './accepting-threads';
 import { FlowKeeper } from './flow-keeper';
 import type { OpenListener } from './listeners';
 import type { BackendFacts, WorkerStatus } from './messages';
+import { WatchedBackend } from './watched-backend';
 
 /** How long a start waits for first health results and channels: what is there answers in milliseconds. */
 const PATIENCE_MS = 1000;
@@ -25,57 +23,52 @@ interface WatchedAgent {
   readonly link: Link;
 }
 
-/** A backend of a pool with what watches it. */
-export interface WatchedBackend {
-  readonly pool: PoolConfig;
-  readonly config: BackendConfig;
-  readonly number: number;
-  readonly checker: HealthChecker | undefined;
-  readonly link: Link;
-}
-
-/** Whether a backend gets connections: healthy, and its agent can be talked to. */
-export function isUp(backend: WatchedBackend): boolean {
-  return backend.link.up && (backend.checker?.up ?? true);
+/** What a generation takes over from the front and from the generation before it. */
+export interface Inheritance {
+  readonly steering: Steering;
+  /** Descriptor of the filter that freezes connections. */
+  readonly freezeFilter: number;
+  /** Backend numbers that flows or older generations use. */
+  readonly numbersInUse: ReadonlySet<number>;
+  readonly listeners: readonly (readonly OpenListener[])[];
+  /** By WatchedBackend.healthKey. */
+  readonly knownHealth: ReadonlyMap<string, boolean>;
 }
 
 export class Generation {
   readonly backends: WatchedBackend[] = [];
   readonly keeper: FlowKeeper;
   readonly #agents = new Map<string, WatchedAgent>();
-  readonly #firstResults: Promise<void>[] = [];
   #threads: AcceptingThreads | undefined;
   #retired = false;
 
   private constructor(
     readonly config: FrontConfig,
-    private readonly steering: Steering,
+    private readonly inherited: Inheritance,
     private readonly logger: Logger,
   ) {
-    this.keeper = new FlowKeeper(steering.flows, {
+    this.keeper = new FlowKeeper(inherited.steering.flows, {
       lingerMs: config.timeouts.linger,
       idleMs: config.timeouts.idle_flow,
     });
   }
 
   /**
-   * Resolves when its threads accept connections; rejects with the step that failed, leaving nothing behind. `failed` is
-   * called when a running thread breaks. `numbersInUse` are those that flows carry.
+   * Resolves when its threads accept connections; rejects with the step that failed, leaving nothing behind but the
+   * inherited listeners. `failed` is called when a running thread breaks.
    */
   static async start(
     config: FrontConfig,
-    steering: Steering,
-    numbersInUse: ReadonlySet<number>,
-    listeners: readonly (readonly OpenListener[])[],
+    inherited: Inheritance,
     logger: Logger,
     failed: (message: string) => void,
   ): Promise<Generation> {
-    const generation = new Generation(config, steering, logger);
+    const generation = new Generation(config, inherited, logger);
     try {
-      await generation.#start(numbersInUse, listeners, failed);
+      await generation.#start(failed);
       return generation;
     } catch (error) {
-      await generation.retire(0, []);
+      await generation.retire([]);
       throw error;
     }
   }
@@ -86,78 +79,69 @@ export class Generation {
   }
 
   /**
-   * Takes no more connections, lets those in hand finish for `graceMs`, and resolves with what it counted in its life.
+   * Takes no more connections and resolves when those in hand have come to their end, with what it counted in its life.
    * Listening sockets in `keep` stay open.
    */
-  async retire(graceMs: number, keep: readonly number[]): Promise<StatsSnapshot> {
+  async retire(keep: readonly number[]): Promise<StatsSnapshot> {
     this.#retired = true;
-    const counted = await this.#threads?.stop(graceMs, keep);
-    for (const { checker } of this.backends) await checker?.stop();
+    // The next generation keeps the flow table; health goes on to matter for relayed connections.
     for (const { link } of this.#agents.values()) link.stop();
     this.keeper.stop();
+    const counted = await this.#threads?.retire(keep);
+    for (const { checker } of this.backends) await checker?.stop();
     return counted ?? { samples: [], histograms: [] };
   }
 
-  async #start(
-    numbersInUse: ReadonlySet<number>,
-    listeners: readonly (readonly OpenListener[])[],
-    failed: (message: string) => void,
-  ): Promise<void> {
-    this.#watchBackends(numbersInUse);
+  /** A retiring generation gives up after `graceMs` what is left then. */
+  hurry(graceMs: number): void {
+    this.#threads?.hurry(graceMs);
+  }
+
+  async #start(failed: (message: string) => void): Promise<void> {
+    this.#watchBackends();
     for (const { link } of this.#agents.values()) link.start();
     for (const { checker } of this.backends) checker?.start();
     const links = [...this.#agents.values()].map(({ link }) => link.settled);
-    await Promise.race([Promise.all([...links, ...this.#firstResults]), after(PATIENCE_MS)]);
+    const results = this.backends.map(({ decided }) => decided);
+    await Promise.race([Promise.all([...links, ...results]), after(PATIENCE_MS)]);
 
-    const facts = this.config.pools.map((pool) =>
-      this.backends.filter((backend) => backend.pool === pool).map((backend) => this.#factsOf(backend)),
+    const facts: BackendFacts[][] = this.config.pools.map((pool) =>
+      this.backends
+        .filter((backend) => backend.pool === pool)
+        .map(({ number, hops, healthy }) => ({ number, hops, healthy })),
     );
-    const data = { config: this.config, flowsFd: this.steering.flows.fd, facts };
+    const { steering, freezeFilter, listeners } = this.inherited;
+    const data = { config: this.config, flowsFd: steering.flows.fd, freezeFilter, facts };
     this.#threads = await AcceptingThreads.start(data, listeners, failed);
     // What changed while the threads were starting.
-    for (const { pool, config, checker } of this.backends) {
-      if (checker !== undefined) this.#threads.setHealth(pool.name, config.name, checker.up);
-    }
+    for (const backend of this.backends) this.#tellHealth(backend);
   }
 
-  #watchBackends(numbersInUse: ReadonlySet<number>): void {
+  #watchBackends(): void {
+    const { steering, numbersInUse, knownHealth } = this.inherited;
     const wanted = new Set(this.config.pools.flatMap((pool) => pool.backends.map(steeredName)));
     for (const pool of this.config.pools) {
       for (const config of pool.backends) {
-        const number = this.steering.backends.assign(steeredName(config), wanted, numbersInUse);
+        const number = steering.backends.assign(steeredName(config), wanted, numbersInUse);
         const agent = this.#agentAt(config.agent);
         agent.numbers.add(number);
-        this.backends.push({
-          pool,
-          config,
-          number,
-          checker: this.#checkerFor(pool, config),
-          link: agent.link,
-        });
+        const backend = new WatchedBackend(pool, config, number, agent.link, this.#healthChanged);
+        backend.healthy ||= knownHealth.get(backend.healthKey) ?? false;
+        this.backends.push(backend);
       }
     }
   }
 
-  #factsOf({ config, number, checker }: WatchedBackend): BackendFacts {
-    const hops = config.via.map(({ host, family }) => ({ family, ...resolveNextHop(host) }));
-    return { number, hops, healthy: checker?.up ?? true };
-  }
+  readonly #healthChanged = (backend: WatchedBackend, cause: string): void => {
+    this.#tellHealth(backend);
+    if (this.#retired) return;
+    const fields = { pool: backend.pool.name, backend: backend.config.name, cause };
+    if (backend.healthy) this.logger.info(fields, 'backend is healthy');
+    else this.logger.warn(fields, 'backend is unhealthy');
+  };
 
-  #checkerFor(pool: PoolConfig, config: BackendConfig): HealthChecker | undefined {
-    const { health } = pool;
-    const { http } = config;
-    if (health === undefined || http === undefined) return undefined;
-    const names = { pool: pool.name, backend: config.name };
-    let decided: () => void = () => undefined;
-    this.#firstResults.push(new Promise((resolve) => (decided = resolve)));
-    return new HealthChecker(http, health, (up, cause) => {
-      decided();
-      this.logger[up ? 'info' : 'warn'](
-        { ...names, cause },
-        up ? 'backend is healthy' : 'backend is unhealthy',
-      );
-      this.#threads?.setHealth(pool.name, config.name, up);
-    });
+  #tellHealth({ pool, config, healthy }: WatchedBackend): void {
+    this.#threads?.setHealth(pool.name, config.name, healthy);
   }
 
   /** Backends that share an agent share its channel. */
@@ -165,20 +149,22 @@ export class Generation {
     const key = `${endpoint.host}:${endpoint.port}`;
     const known = this.#agents.get(key);
     if (known !== undefined) return known;
+    // Entries made before this moment are on the agent's list, or over.
     let askedAt = 0;
     const numbers = new Set<number>();
     const link = new Link(
       endpoint,
       { role: 'keeper', node: this.config.node },
       {
-        onUp: (hello) => {
-          askedAt = monotonicNs();
+        onUp: (hello, asked) => {
+          askedAt = asked;
           this.logger.info({ agent: key, agent_node: hello.node, vips: hello.vips }, 'control channel is up');
         },
         onDown: (cause) => {
           this.keeper.forgetList(key);
           if (!this.#retired) this.logger.warn({ agent: key, cause }, 'control channel is down');
         },
+        onFailed: (cause) => this.logger.warn({ agent: key, cause }, 'control channel cannot be opened'),
         onFlows: (flows, last) => this.keeper.listed(key, flows, last, askedAt, numbers),
         onClosed: (flows) => this.keeper.closed(flows),
       },

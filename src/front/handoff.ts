@@ -10,7 +10,7 @@
  */
 import { flowFamily } from '../kernel/flow';
 import type { FlowTable } from '../steer/flow-table';
-import { dump, DumpBuffer, thaw, unmoved } from '../repair/dump';
+import { dump, DumpBuffer, reset, thaw, unmoved } from '../repair/dump';
 import { RepairError } from '../repair/errors';
 import { freeze } from '../repair/freeze';
 import { RECEIVE_SEQUENCE } from '../repair/layout';
@@ -18,7 +18,7 @@ import type { RejectReason } from '../wire/frames';
 import type { Backend, HandoffResult } from './backend';
 import type { Connection } from './connection';
 import { Deadlines, type Expirable } from './deadlines';
-import type { OfferEvents } from './offers';
+import type { OfferEvents, Offers } from './offers';
 import type { Pool } from './pool';
 import type { ReleaseQueue } from './release-queue';
 
@@ -43,6 +43,8 @@ export interface HandoffOutcomes {
   done(connection: Connection): void;
   /** The connection lives on here, thawed. */
   failed(connection: Connection, pool: Pool, reason: FallbackReason, detail: string): void;
+  /** The connection could not be thawed and is gone. */
+  lost(connection: Connection, detail: string): void;
   /** An agent refused an offer: worth a line in the log, because the next one may be refused for the same reason. */
   rejected(backend: Backend, reason: RejectReason): void;
 }
@@ -104,16 +106,26 @@ export class Handoffs implements OfferEvents {
 
   prepared(handoff: Handoff): void {
     this.#deadlines.clear(handoff);
+    const { connection, backend } = handoff;
+    let verdict: 'steered' | 'moved' | 'table_full';
     try {
-      if (!unmoved(handoff.connection.fd, handoff.receiveSequence)) {
-        handoff.backend.offers.withdraw(handoff);
-        this.#next(handoff, 'moved');
-        return;
-      }
-      this.#commit(handoff);
+      if (!unmoved(connection.fd, handoff.receiveSequence)) verdict = 'moved';
+      else verdict = this.#steer(handoff) ? 'steered' : 'table_full';
     } catch (error) {
-      handoff.backend.offers.withdraw(handoff);
+      backend.offers.withdraw(handoff);
       this.#giveUp(handoff, error);
+      return;
+    }
+    if (verdict === 'steered') {
+      this.#commit(handoff);
+      return;
+    }
+    backend.offers.withdraw(handoff);
+    if (verdict === 'moved') {
+      this.#next(handoff, 'moved');
+    } else {
+      backend.results.table_full += 1;
+      this.#fail(handoff, 'flow_table_full', `all ${this.flows.capacity} flows are in use`);
     }
   }
 
@@ -124,6 +136,10 @@ export class Handoffs implements OfferEvents {
 
   lost(handoff: Handoff): void {
     this.#next(handoff, 'channel_lost');
+  }
+
+  channelLost(offers: Offers): void {
+    this.released.resetAll(offers);
   }
 
   #timedOut(handoff: Handoff): void {
@@ -140,19 +156,18 @@ export class Handoffs implements OfferEvents {
     handoff.backend.offers.make(handoff, this.#dumped.bytes, length);
   }
 
-  #commit(handoff: Handoff): void {
-    const { connection, backend, pool } = handoff;
+  /** False when the flow table is full. */
+  #steer({ connection, backend, sequence }: Handoff): boolean {
     const hop = flowFamily(connection.flow) === 4 ? backend.hops[4] : backend.hops[6];
     if (hop === undefined)
       throw new RepairError('kernel', `backend ${backend.name} has no next hop of this family`);
-    if (!this.flows.insert(connection.flow, hop, backend.number, this.epoch, handoff.sequence)) {
-      backend.results.table_full += 1;
-      backend.offers.withdraw(handoff);
-      this.#fail(handoff, 'flow_table_full', `all ${this.flows.capacity} flows are in use`);
-      return;
-    }
-    // No way back: the agent may go live as soon as it reads this.
-    this.released.add(connection.fd);
+    return this.flows.insert(connection.flow, hop, backend.number, this.epoch, sequence);
+  }
+
+  /** No way back: the agent may go live as soon as it reads this. */
+  #commit(handoff: Handoff): void {
+    const { connection, backend, pool } = handoff;
+    this.released.add(connection.fd, backend.offers);
     backend.offers.commit(handoff);
     backend.results.ok += 1;
     pool.handoffDuration.observe((performance.now() - handoff.startedAt) / 1000);
@@ -191,8 +206,11 @@ export class Handoffs implements OfferEvents {
     this.#deadlines.clear(handoff);
     try {
       thaw(handoff.connection.fd);
-    } catch {
-      // The connection is dead already; whoever gets it will notice.
+    } catch (error) {
+      // It cannot be brought back, so its client must not wait for it.
+      reset(handoff.connection.fd);
+      this.outcomes.lost(handoff.connection, `${detail}; ${String(error)}`);
+      return;
     }
     this.outcomes.failed(handoff.connection, handoff.pool, reason, detail);
   }

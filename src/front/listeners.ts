@@ -1,6 +1,7 @@
 import type { FrontConfig } from '../config/model';
+import { KernelError } from '../kernel/errors';
 import { close } from '../kernel/libc';
-import { IPPROTO_TCP, listenOn, setOption, TCP_DEFER_ACCEPT } from '../kernel/socket';
+import { IPPROTO_TCP, listenOn, setOption, TCP_DEFER_ACCEPT, type ListenOptions } from '../kernel/socket';
 
 /** The kernel caps it at net.core.somaxconn. */
 const BACKLOG = 65_535;
@@ -37,7 +38,7 @@ export class Listeners {
     const defer = deferSeconds(config.timeouts.head);
     return Array.from({ length: config.workers }, (_, thread) =>
       config.listeners.map(({ name, bind }) => {
-        return { name, host: bind.host, fd: this.#openOne(keyOf(thread, bind), bind, defer) };
+        return { name, host: bind.host, fd: this.#openOne(name, keyOf(thread, bind), bind, defer) };
       }),
     );
   }
@@ -55,13 +56,18 @@ export class Listeners {
     for (const key of [...this.#open.keys()]) if (!needed.has(key)) this.#close(key);
   }
 
-  #openOne(key: string, bind: { readonly host: string; readonly port: number }, deferAccept: number): number {
+  #openOne(
+    name: string,
+    key: string,
+    bind: { readonly host: string; readonly port: number },
+    deferAccept: number,
+  ): number {
     const known = this.#open.get(key);
     if (known !== undefined) {
       setOption(known, IPPROTO_TCP, TCP_DEFER_ACCEPT, deferAccept);
       return known;
     }
-    const fd = listenOn({ host: bind.host, port: bind.port, backlog: BACKLOG, deferAccept });
+    const fd = openListener(name, { host: bind.host, port: bind.port, backlog: BACKLOG, deferAccept });
     this.#open.set(key, fd);
     return fd;
   }
@@ -75,6 +81,24 @@ export class Listeners {
 
 function keyOf(thread: number, bind: { readonly host: string; readonly port: number }): string {
   return `${thread} ${bind.host} ${bind.port}`;
+}
+
+/** What to do about an address that cannot be bound, by errno. */
+const ADVICE: Readonly<Record<string, string>> = {
+  EADDRNOTAVAIL: 'this host does not have the address: ip address add it to the client-facing interface',
+  EADDRINUSE: 'another process listens there',
+  EACCES: 'ports below 1024 need root or CAP_NET_BIND_SERVICE',
+};
+
+function openListener(name: string, options: ListenOptions): number {
+  try {
+    return listenOn(options);
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    const advice = ADVICE[error.code];
+    const message = `listener ${name}: ${error.message}${advice === undefined ? '' : `, ${advice}`}`;
+    throw new Error(message, { cause: error });
+  }
 }
 
 function keysOf(config: FrontConfig | undefined): Set<string> {

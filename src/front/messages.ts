@@ -16,6 +16,8 @@ export interface WorkerData {
   readonly index: number;
   /** Threads of a process share descriptors. */
   readonly listeners: readonly OpenListener[];
+  /** Descriptor of the filter that freezes connections. */
+  readonly freezeFilter: number;
   /** Descriptor of the flow table. */
   readonly flowsFd: number;
   /** By pool, then by backend, in the configuration's order. */
@@ -25,8 +27,10 @@ export interface WorkerData {
 export type ToWorker =
   | { readonly type: 'health'; readonly pool: string; readonly backend: string; readonly healthy: boolean }
   | { readonly type: 'stats'; readonly request: number }
-  /** Take no more connections, close listening sockets but for `keep`; say `stopped` when none is left, or after `graceMs`. */
-  | { readonly type: 'stop'; readonly graceMs: number; readonly keep: readonly number[] };
+  /** Take no more connections, close listening sockets but for `keep`; say `stopped` when no connection is left. */
+  | { readonly type: 'retire'; readonly keep: readonly number[] }
+  /** Give up after `graceMs` what is left then. */
+  | { readonly type: 'hurry'; readonly graceMs: number };
 
 export interface WorkerStatus {
   /** Connections in the thread's hands. */

@@ -2,12 +2,15 @@ import type { HandoffId } from '../steer/flow-table';
 import type { RejectReason } from '../wire/frames';
 import { Link } from '../wire/link';
 import type { Handoff } from './handoff';
+import type { HandoffIds } from './handoff-ids';
 
 /** What becomes of an offer; the handoff engine listens. */
 export interface OfferEvents {
   prepared(handoff: Handoff): void;
   rejected(handoff: Handoff, reason: RejectReason): void;
   lost(handoff: Handoff): void;
+  /** Commits that were under way may not have arrived. */
+  channelLost(offers: Offers): void;
 }
 
 /**
@@ -17,21 +20,18 @@ export interface OfferEvents {
 export class Offers {
   readonly #link: Link;
   readonly #pending = new Map<number, Handoff>();
-  readonly #epoch: number;
-  #sequence = 0;
 
   constructor(
     endpoint: { readonly host: string; readonly port: number },
     node: string,
-    epoch: number,
+    private readonly ids: HandoffIds,
     private readonly events: OfferEvents,
   ) {
-    this.#epoch = epoch;
     this.#link = new Link(
       endpoint,
       { role: 'offers', node },
       {
-        onDown: () => this.#loseAll(),
+        onDown: () => this.#channelLost(),
         onPrepared: (id) => this.#prepared(id),
         onRejected: (id, reason) => {
           const handoff = this.#take(id);
@@ -66,21 +66,20 @@ export class Offers {
 
   /** Offers a connection; the agent's answer, or the loss of the channel, comes as an event. */
   make(handoff: Handoff, snapshot: Buffer, length: number): void {
-    this.#sequence = (this.#sequence + 1) >>> 0;
-    handoff.sequence = this.#sequence;
-    this.#pending.set(this.#sequence, handoff);
-    this.#link.offer(this.#epoch, this.#sequence, snapshot, length);
+    handoff.sequence = this.ids.next();
+    this.#pending.set(handoff.sequence, handoff);
+    this.#link.offer(this.ids.epoch, handoff.sequence, snapshot, length);
   }
 
   /** The commit point: the agent owns the connection. Only from within `prepared`. */
   commit(handoff: Handoff): void {
-    this.#link.commit(this.#epoch, handoff.sequence);
+    this.#link.commit(this.ids.epoch, handoff.sequence);
   }
 
   /** The front keeps the connection: what the agent has prepared is void. */
   withdraw(handoff: Handoff): void {
     this.#pending.delete(handoff.sequence);
-    this.#link.abort(this.#epoch, handoff.sequence);
+    this.#link.abort(this.ids.epoch, handoff.sequence);
   }
 
   #prepared(id: HandoffId): void {
@@ -90,15 +89,16 @@ export class Offers {
   }
 
   #take(id: HandoffId): Handoff | undefined {
-    if (id.epoch !== this.#epoch) return undefined;
+    if (id.epoch !== this.ids.epoch) return undefined;
     const handoff = this.#pending.get(id.sequence);
     if (handoff !== undefined) this.#pending.delete(id.sequence);
     return handoff;
   }
 
-  #loseAll(): void {
+  #channelLost(): void {
     const lost = [...this.#pending.values()];
     this.#pending.clear();
+    this.events.channelLost(this);
     for (const handoff of lost) this.events.lost(handoff);
   }
 }

@@ -23,8 +23,11 @@ async function run(): Promise<void> {
       case 'stats':
         say({ type: 'stats', request: message.request, stats: thread.stats(), status: thread.status() });
         return;
-      case 'stop':
-        void thread.stop(message.graceMs, message.keep).then(() => {
+      case 'hurry':
+        thread.hurry(message.graceMs);
+        return;
+      case 'retire':
+        void thread.retire(message.keep).then(() => {
           say({ type: 'stopped', stats: thread.stats() });
           parentPort?.close();
         });

@@ -5,6 +5,7 @@
  * Its functions return 0, a descriptor or `-errno`; libbpf's own explanation of a failure (the verifier's, mostly) is
  * collected and put into the error.
  */
+import { isMainThread } from 'node:worker_threads';
 import koffi, { type LibraryHandle } from 'koffi';
 import { EEXIST, ENOENT, KernelError } from './errors';
 import { close } from './libc';
@@ -81,9 +82,11 @@ function bindLibbpf() {
     possibleCpus: library.func('int libbpf_num_possible_cpus()') as () => number,
     tcHookCreate: library.func('int bpf_tc_hook_create(void *)') as (hook: Buffer) => number,
     tcAttach: library.func('int bpf_tc_attach(void *, void *)') as (hook: Buffer, options: Buffer) => number,
+    tcDetach: library.func('int bpf_tc_detach(void *, void *)') as (hook: Buffer, options: Buffer) => number,
     setPrint: library.func('void *libbpf_set_print(void *)') as (callback: bigint) => unknown,
   };
-  collectExplanations(bound.setPrint);
+  // One callback serves the process, and one of a thread that has ended would be called all the same.
+  if (isMainThread) collectExplanations(bound.setPrint);
   return bound;
 }
 
@@ -261,6 +264,11 @@ export function attachIngress(ifindex: number, programFd: number): void {
   );
 }
 
+/** Takes our program off tc ingress. The clsact qdisc stays: others may use it. */
+export function detachIngress(ifindex: number): void {
+  mustBpf(libbpf().tcDetach(tcHook(ifindex), tcSlot(0, 0)), 'detach the steering program from tc ingress');
+}
+
 /** BPF_ANY: create or overwrite. */
 const BPF_ANY = 0;
 
@@ -328,5 +336,7 @@ export function loadDropFilter(): number {
   return mustBpf(loaded, 'load the freeze filter', NEEDS);
 }
 
-/** Closes a descriptor that this module gave out by `openPinned` or `loadDropFilter`. */
-export const closeBpf = close;
+/** Closes a descriptor that `openPinned` gave out. */
+export function closePinned(fd: number): void {
+  close(fd);
+}

@@ -15,12 +15,17 @@ export const EINTR = constants.errno.EINTR;
 export const EAGAIN = constants.errno.EAGAIN;
 export const EEXIST = constants.errno.EEXIST;
 export const EINVAL = constants.errno.EINVAL;
-export const ENFILE = constants.errno.ENFILE;
-export const EMFILE = constants.errno.EMFILE;
 export const E2BIG = constants.errno.E2BIG;
 export const EADDRNOTAVAIL = constants.errno.EADDRNOTAVAIL;
 export const EADDRINUSE = constants.errno.EADDRINUSE;
-export const ECONNABORTED = constants.errno.ECONNABORTED;
+
+/** What says that this host, not one connection, has run short: descriptors, memory. */
+export const EXHAUSTED: ReadonlySet<number> = new Set([
+  constants.errno.EMFILE,
+  constants.errno.ENFILE,
+  constants.errno.ENOMEM,
+  constants.errno.ENOBUFS,
+]);
 
 /** A system call that failed where failing is exceptional: `step` says what was being done. */
 export class KernelError extends Error {

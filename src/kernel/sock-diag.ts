@@ -5,8 +5,8 @@
  * handshake with the front proves that the old one is dead, but the kernel refuses the tuple as long as its TIME_WAIT
  * or its socket is there.
  */
-import { flowFamily, formatFlow } from './flow';
-import { errnoName, ENOENT, must } from './errors';
+import { ENOENT, must } from './errors';
+import { flowFamily } from './flow';
 import * as libc from './libc';
 import { AF_INET, AF_INET6, IPPROTO_TCP, SOCK_CLOEXEC } from './socket';
 
@@ -66,8 +66,7 @@ export class SockDiag {
     must(libc.recv(this.#fd, this.#reply, this.#reply.length, 0), 'receive SOCK_DESTROY answer');
     const result = this.#reply.readInt32LE(HEADER_BYTES);
     if (result === -ENOENT) return false;
-    if (result < 0)
-      throw new Error(`destroy old connection ${formatFlow(flow, offset)}: ${errnoName(-result)}`);
+    must(result, 'destroy the old connection of the same addresses');
     return true;
   }
 

@@ -15,6 +15,7 @@ export const SOCK_CLOEXEC = 0o2000000;
 export const SOL_SOCKET = 1;
 export const SO_REUSEADDR = 2;
 export const SO_OOBINLINE = 10;
+const SO_LINGER = 13;
 export const SO_REUSEPORT = 15;
 export const SO_DETACH_FILTER = 27;
 export const SO_SNDBUFFORCE = 32;
@@ -63,6 +64,15 @@ export function setOptionU32(fd: number, level: number, name: number, value: num
 export function getOption(fd: number, level: number, name: number, value: Buffer, length: number): number {
   lengthCell.writeUInt32LE(length, 0);
   return libc.getsockopt(fd, level, name, value, lengthCell);
+}
+
+const linger = Buffer.alloc(8);
+
+/** How long close(2) goes on sending in the background, seconds; 0 makes it send a RST (socket(7)). 0 or `-errno`. */
+export function setLinger(fd: number, seconds: number): number {
+  linger.writeInt32LE(1, 0);
+  linger.writeInt32LE(seconds, 4);
+  return libc.setsockopt(fd, SOL_SOCKET, SO_LINGER, linger, 8);
 }
 
 /** Unread bytes in the receive queue, or `-errno` (tcp(7), SIOCINQ). */

@@ -1,15 +1,22 @@
 import type { Server } from 'node:http';
 
 /**
- * Prepares an http.Server that never listens but is given its connections by `server.emit('connection', socket)`.
- * Returns the server.
+ * Prepares an http.Server of ours that never listens but is given its connections by
+ * `server.emit('connection', socket)`. Returns the server.
  */
 export function prepareFedServer(server: Server): Server {
   // A client may close its side once it has asked, as `nc -N` does, and still wants its answer (RFC 9112 section 9.6).
   // Undocumented, but it is the switch that Node itself reads (socketOnEnd in lib/_http_server.js).
   Object.assign(server, { httpAllowHalfOpen: true });
-  // Node looks for connections that exceed headersTimeout or requestTimeout, and keeps the list that it needs for
-  // closeIdleConnections(), only from this event on (setupConnectionsTracking, same file).
+  return trackConnections(server);
+}
+
+/**
+ * Makes a server that never listens watch its connections. Node looks for those that exceed headersTimeout or
+ * requestTimeout, and keeps the list that closeIdleConnections() needs, only from the 'listening' event on
+ * (setupConnectionsTracking in lib/_http_server.js). Returns the server.
+ */
+export function trackConnections(server: Server): Server {
   server.emit('listening');
   return server;
 }

@@ -17,6 +17,7 @@ import {
   IPPROTO_TCP,
   MSG_DONTWAIT,
   MSG_PEEK,
+  setLinger,
   setOption,
   TCP_INFO,
   TCP_MAXSEG,
@@ -144,6 +145,13 @@ export function thaw(fd: number): void {
 
 /** Closes a connection in repair without a packet (tcp_close, net/ipv4/tcp.c): it lives on elsewhere, or nowhere. */
 export function release(fd: number): void {
+  close(fd);
+}
+
+/** Ends a frozen connection with a RST to the client: for one that nobody serves any more. */
+export function reset(fd: number): void {
+  setOption(fd, IPPROTO_TCP, TCP_REPAIR, REPAIR_OFF_SILENT);
+  setLinger(fd, 0);
   close(fd);
 }
 

@@ -11,9 +11,15 @@ import { RepairError } from './errors';
 
 let dropFilter = -1;
 
-/** Loads the filter ahead of the first connection, so that a lacking capability shows at start. */
-export function prepareFreeze(): void {
+/** Loads the filter, so that a lacking capability shows at start, and returns its descriptor for other threads. */
+export function prepareFreeze(): number {
   if (dropFilter < 0) dropFilter = loadDropFilter();
+  return dropFilter;
+}
+
+/** Uses the filter that another thread of this process has loaded. */
+export function useFreezeFilter(descriptor: number): void {
+  dropFilter = descriptor;
 }
 
 export function freeze(fd: number): void {

@@ -45,6 +45,8 @@ export const RECEIVE_SEQUENCE = 48;
 export const SEND_SEQUENCE = 52;
 export const WINDOW = 56;
 export const WINDOW_BYTES = 20;
+const OUR_WINDOW = 68;
+const WINDOW_UPDATE = 72;
 export const RECEIVE_LENGTH = 76;
 export const SENT_LENGTH = 80;
 export const UNSENT_LENGTH = 84;
@@ -101,4 +103,10 @@ export function checkSnapshot(bytes: Buffer, offset: number, length: number): vo
   const flow = offset + FLOW;
   if (isMapped(bytes, flow) !== isMapped(bytes, flow + 16)) wrong('addresses of different families');
   if (bytes.readUInt16BE(flow + 32) === 0 || bytes.readUInt16BE(flow + 34) === 0) wrong('port 0');
+}
+
+/** What is left of the window that the client was promised, in bytes: how much more it may send unasked. */
+export function windowLeft(bytes: Buffer, offset: number): number {
+  const promised = bytes.readUInt32BE(offset + WINDOW_UPDATE) + bytes.readUInt32BE(offset + OUR_WINDOW);
+  return (promised - bytes.readUInt32BE(offset + RECEIVE_SEQUENCE)) | 0;
 }

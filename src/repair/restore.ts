@@ -8,7 +8,7 @@
  * A prepared socket drops what arrives: until the other side has committed, it may still come back to life there, and
  * a byte acknowledged here would be lost to it.
  */
-import { EADDRNOTAVAIL, EPERM } from '../kernel/errors';
+import { EADDRNOTAVAIL, EPERM, KernelError } from '../kernel/errors';
 import { flowFamily, SOCKADDR_BYTES, sockaddrFromFlowClient, sockaddrFromFlowVip } from '../kernel/flow';
 import { bind, close, connect, send, setsockopt, socket } from '../kernel/libc';
 import { SockDiag } from '../kernel/sock-diag';
@@ -122,15 +122,21 @@ export class Restorer {
   }
 
   #destroyOld(bytes: Buffer, flow: number): boolean {
-    this.#sockDiag ??= new SockDiag();
-    return this.#sockDiag.destroy(bytes, flow);
+    try {
+      this.#sockDiag ??= new SockDiag();
+      return this.#sockDiag.destroy(bytes, flow);
+    } catch (error) {
+      if (!(error instanceof KernelError)) throw error;
+      // Kernels without CONFIG_INET_DIAG_DESTROY, and older ones for TIME_WAIT, answer EOPNOTSUPP.
+      throw new RepairError('address_in_use', error.step, error.errno);
+    }
   }
 }
 
 /**
  * Ends the silence: packets are let in, repair is left, and what was never sent goes out. From here the connection is
- * an ordinary one. With `probe` a window probe goes out at once, whose answer brings RTT, window and the client's
- * timestamp up to date; without, the first segment that is sent anyway does.
+ * an ordinary one. With `probe` (see shouldProbe) a window probe goes out at once, whose answer brings the client's window
+ * and timestamp up to date; without, the first segment that is sent anyway does.
  *
  * Returns how many bytes of `unsent` the send buffer took; the caller writes the others before anything else.
  */
@@ -141,6 +147,16 @@ export function goLive(fd: number, unsent: Buffer, probe: boolean): number {
   must(setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1), 'set SO_REUSEADDR');
   if (unsent.length === 0) return 0;
   return Math.max(0, send(fd, unsent, unsent.length, MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
+/**
+ * Whether a restored connection should go live with a window probe. Its sequence number is an old one, so the client
+ * answers but does not take the window that it carries, while this kernel believes it told. A client that has no window
+ * left would hear nothing more until it probes by itself, 200 ms later; then silence is better, and the first read of the
+ * application brings the update.
+ */
+export function shouldProbe(bytes: Buffer, offset: number): boolean {
+  return layout.windowLeft(bytes, offset) >= bytes.readUInt16BE(offset + layout.MSS);
 }
 
 const NOTHING = Buffer.alloc(0);
@@ -215,7 +231,8 @@ function fillQueues(fd: number, bytes: Buffer, offset: number): void {
     selectQueue(fd, SEND_QUEUE);
     fillQueue(fd, bytes, from + unread, sent, 'fill send queue');
   }
-  if (crowded) must(setOption(fd, SOL_SOCKET, SO_BUF_LOCK, UNLOCK_BUFFERS), 'release SO_BUF_LOCK');
+  // Not known before Linux 5.14: the buffers then stay as they are, which costs throughput but no byte.
+  if (crowded) setOption(fd, SOL_SOCKET, SO_BUF_LOCK, UNLOCK_BUFFERS);
 }
 
 /** One call takes what fits into 17 pages and a remainder (69,718 of 127,062 bytes seen): hence the loop. */

@@ -26,7 +26,7 @@ export const COUNTERS_BYTES = 16;
 export const MAX_BACKENDS = 4096;
 export const BACKEND_NAME_BYTES = 128;
 /** enum drop, in its order. */
-export const DROP_REASONS = ['ttl', 'redirect'] as const;
+export const DROP_REASONS = ['ttl'] as const;
 
 const WORD = 0x1_0000_0000;
 

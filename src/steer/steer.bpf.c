@@ -62,10 +62,10 @@ struct counters {
 	__u64 bytes;
 };
 
-// Why a packet of a known flow was not sent on.
+// Why a packet of a known flow was not sent on. What the kernel drops behind the redirect (no such neighbour, too large
+// for the interface) it counts itself, at the interface.
 enum drop {
-	DROP_TTL,      // the packet has been forwarded as often as it may be; going on would loop
-	DROP_REDIRECT, // the kernel refused to send it out: no such interface or neighbour
+	DROP_TTL, // the packet has been forwarded as often as it may be; going on would loop
 	DROP_REASONS,
 };
 
@@ -147,10 +147,7 @@ static __always_inline int forward4(struct __sk_buff *skb, struct flow *flow, co
 	count(skb, flow);
 	struct bpf_redir_neigh hop = {.nh_family = AF_INET};
 	__builtin_memcpy(&hop.ipv4_nh, flow->next_hop + 12, 4);
-	int action = bpf_redirect_neigh(flow->ifindex, &hop, sizeof(hop), 0);
-	if (action != TC_ACT_REDIRECT)
-		count_drop(DROP_REDIRECT);
-	return action;
+	return bpf_redirect_neigh(flow->ifindex, &hop, sizeof(hop), 0);
 }
 
 static __always_inline int forward6(struct __sk_buff *skb, struct flow *flow, const struct ipv6hdr *ip)
@@ -166,10 +163,7 @@ static __always_inline int forward6(struct __sk_buff *skb, struct flow *flow, co
 	count(skb, flow);
 	struct bpf_redir_neigh hop = {.nh_family = AF_INET6};
 	__builtin_memcpy(hop.ipv6_nh, flow->next_hop, 16);
-	int action = bpf_redirect_neigh(flow->ifindex, &hop, sizeof(hop), 0);
-	if (action != TC_ACT_REDIRECT)
-		count_drop(DROP_REDIRECT);
-	return action;
+	return bpf_redirect_neigh(flow->ifindex, &hop, sizeof(hop), 0);
 }
 
 // Finds the flow of a TCP packet whose addresses are in `key` already. A SYN begins a new connection, so it ends a
@@ -249,14 +243,20 @@ static __always_inline int steer4(struct __sk_buff *skb)
 	return flow ? forward4(skb, flow, &ip) : TC_ACT_OK;
 }
 
-// Walks over extension headers: returns the transport protocol and moves `offset` to it, or -1.
+// Walks over extension headers: returns the transport protocol and moves `offset` to it, or -1. A first fragment has the
+// ports and is steered; the later ones go up and are dropped when the first never comes, like those of IPv4. If all went
+// up, the stack would put them together and answer with RST.
 static __always_inline int skip_extensions(struct __sk_buff *skb, __u8 protocol, __u32 *offset)
 {
 	for (int i = 0; i < MAX_EXTENSIONS; i++) {
-		if (protocol != IPPROTO_HOPOPTS && protocol != IPPROTO_ROUTING && protocol != IPPROTO_DSTOPTS)
+		if (protocol != IPPROTO_HOPOPTS && protocol != IPPROTO_ROUTING && protocol != IPPROTO_DSTOPTS &&
+		    protocol != IPPROTO_FRAGMENT)
 			return protocol;
-		__u8 header[2];
+		__u8 header[4];
 		if (bpf_skb_load_bytes(skb, *offset, header, sizeof(header)) < 0)
+			return -1;
+		// RFC 8200 section 4.5: the offset is in the upper 13 bits; the second byte, a length elsewhere, is 0.
+		if (protocol == IPPROTO_FRAGMENT && (header[2] || header[3] & 0xf8))
 			return -1;
 		protocol = header[0];
 		// In units of 8 bytes, not counting the first 8 (RFC 8200 section 4.3).

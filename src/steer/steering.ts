@@ -6,12 +6,14 @@
  *
  * Nothing of this is undone when the front stops: handed-off connections go on being steered.
  */
-import { mkdirSync, rmSync, statfsSync } from 'node:fs';
-import { join } from 'node:path';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, rmdirSync, rmSync, statfsSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import {
   attachIngress,
   BpfObject,
-  closeBpf,
+  closePinned,
+  detachIngress,
   mapInfo,
   mapLookup,
   openPinned,
@@ -34,11 +36,24 @@ export interface SteeringOptions {
 
 const OBJECT_FILE = join(__dirname, 'steer.bpf.o');
 const PROGRAM = 'baton_steer';
-const MAPS = ['flows', 'backends', 'backend_names', 'drops'] as const;
-/** What a map's key and value must measure for this program to use it. */
-const FLOWS_LAYOUT = { keyBytes: FLOW_BYTES, valueBytes: layout.FLOW_VALUE_BYTES };
+/** The maps with what an entry's key and value measure, bytes: a pinned one of another size is of another version. */
+const MAPS = {
+  flows: { keyBytes: FLOW_BYTES, valueBytes: layout.FLOW_VALUE_BYTES },
+  backends: { keyBytes: 4, valueBytes: layout.COUNTERS_BYTES },
+  backend_names: { keyBytes: 4, valueBytes: layout.BACKEND_NAME_BYTES },
+  drops: { keyBytes: 4, valueBytes: 8 },
+} as const;
+type MapName = keyof typeof MAPS;
+const MAP_NAMES = Object.keys(MAPS) as MapName[];
 /** BPF_FS_MAGIC, include/uapi/linux/magic.h. */
 const BPF_FS_MAGIC = 0xcafe4a11;
+
+interface Installation {
+  readonly ifindex: number;
+  readonly pin: string;
+  /** Whether the flow table is new, so that nothing is steered by it yet. */
+  fresh: boolean;
+}
 
 export class Steering {
   readonly flows: EbpfFlowTable;
@@ -47,7 +62,11 @@ export class Steering {
   /** Set when an existing table was kept although the configuration asks for another size. */
   readonly keptCapacity: boolean;
 
-  private constructor(object: BpfObject, maxFlows: number) {
+  private constructor(
+    object: BpfObject,
+    maxFlows: number,
+    private readonly installed: Installation,
+  ) {
     this.#object = object;
     this.flows = new EbpfFlowTable(object.mapFd('flows'));
     this.backends = new BackendNumbers(object.mapFd('backend_names'), object.mapFd('backends'));
@@ -56,25 +75,39 @@ export class Steering {
 
   /** Throws an Error whose message names the step, the cause and the remedy. */
   static open(options: SteeringOptions): Steering {
-    const ifindex = ifNameToIndex(options.interface);
-    if (ifindex === 0) throw new Error(`steering.interface: there is no interface ${options.interface}`);
+    const ifindex = ethernetInterface(options.interface);
     preparePinDirectory(options.pin);
 
+    const installed: Installation = { ifindex, pin: options.pin, fresh: false };
     const object = BpfObject.open(OBJECT_FILE);
     try {
       object.setMaxEntries('flows', options.maxFlows);
-      const fresh = MAPS.filter((map) => !takeUp(object, map, join(options.pin, map)));
+      const missing = MAP_NAMES.filter((map) => !takeUp(object, map, join(options.pin, map)));
       object.load();
-      for (const map of fresh) object.pinMap(map, join(options.pin, map));
+      installed.fresh = missing.includes('flows');
+      for (const map of missing) object.pinMap(map, join(options.pin, map));
       // The commit point: packets are steered by the new program from here on.
       attachIngress(ifindex, object.programFd(PROGRAM));
       rmSync(join(options.pin, 'program'), { force: true });
       pin(object.programFd(PROGRAM), join(options.pin, 'program'));
-      return new Steering(object, options.maxFlows);
+      return new Steering(object, options.maxFlows, installed);
     } catch (error) {
       object.close();
+      if (installed.fresh) removePins(options.pin);
       throw error;
     }
+  }
+
+  /**
+   * The undo of open, for a front that could not start: takes away what open has installed. A flow table that was there
+   * before stays, and so does its program: flows may be live.
+   */
+  abandon(): void {
+    if (this.installed.fresh) {
+      detachIngress(this.installed.ifindex);
+      removePins(this.installed.pin);
+    }
+    this.close();
   }
 
   /** Packets of known flows that were dropped, by reason, since the maps were made. */
@@ -97,25 +130,47 @@ export class Steering {
   }
 }
 
+/** The index of an interface whose packets begin with an Ethernet header: the program finds the IP header behind one. */
+function ethernetInterface(name: string): number {
+  const ifindex = ifNameToIndex(name);
+  if (ifindex === 0) throw new Error(`steering.interface: there is no interface ${name}`);
+  const output = execFileSync('ip', ['-json', 'link', 'show', 'dev', name], { encoding: 'utf8' });
+  const [link] = JSON.parse(output) as { link_type?: string }[];
+  if (link?.link_type !== 'ether') {
+    throw new Error(
+      `steering.interface: ${name} is of type ${link?.link_type ?? 'unknown'}, only Ethernet is steered`,
+    );
+  }
+  return ifindex;
+}
+
 function preparePinDirectory(directory: string): void {
+  let existing = resolve(directory);
+  while (!existsSync(existing)) existing = dirname(existing);
+  if (statfsSync(existing).type !== BPF_FS_MAGIC) {
+    throw new Error(`steering.pin: ${directory} is not in a bpf file system: mount -t bpf bpf /sys/fs/bpf`);
+  }
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
   } catch (cause) {
     throw new Error(`steering.pin: make ${directory}: ${(cause as Error).message}`, { cause });
   }
-  if (statfsSync(directory).type !== BPF_FS_MAGIC) {
-    throw new Error(`steering.pin: ${directory} is not in a bpf file system: mount -t bpf bpf /sys/fs/bpf`);
-  }
+}
+
+/** Removes our pins and their directory, which holds nothing else. */
+function removePins(directory: string): void {
+  for (const name of [...MAP_NAMES, 'program']) rmSync(join(directory, name), { force: true });
+  rmdirSync(directory);
 }
 
 /** Uses a pinned map in place of a new one; false when there is none. */
-function takeUp(object: BpfObject, map: string, path: string): boolean {
+function takeUp(object: BpfObject, map: MapName, path: string): boolean {
   const fd = openPinned(path);
   if (fd === undefined) return false;
   try {
     const info = mapInfo(fd);
-    const { keyBytes, valueBytes } = FLOWS_LAYOUT;
-    if (map === 'flows' && (info.keyBytes !== keyBytes || info.valueBytes !== valueBytes)) {
+    const { keyBytes, valueBytes } = MAPS[map];
+    if (info.keyBytes !== keyBytes || info.valueBytes !== valueBytes) {
       throw new Error(
         `steering.pin: ${path} is of another version of Baton (${info.keyBytes}+${info.valueBytes} bytes an entry, ` +
           `not ${keyBytes}+${valueBytes}): drain its connections, then remove the directory`,
@@ -124,6 +179,6 @@ function takeUp(object: BpfObject, map: string, path: string): boolean {
     object.reuseMap(map, fd);
     return true;
   } finally {
-    closeBpf(fd);
+    closePinned(fd);
   }
 }

@@ -12,6 +12,10 @@ const CONGESTED_BYTES = 16 * 1024 * 1024;
 /** A ping goes out this often, and a channel that has been silent for much longer is dead. */
 export const PING_INTERVAL_MS = 1000;
 export const SILENCE_LIMIT_MS = 5000;
+/** After a pause of this process what the peer has sent meanwhile waits unread: this long it gets to be read. */
+const CATCH_UP_MS = 50;
+/** How long last words may take to leave. */
+const GOODBYE_MS = 1000;
 
 export interface ChannelEvents {
   onFrame: OnFrame;
@@ -26,7 +30,13 @@ export interface ChannelEvents {
 export class Channel {
   readonly #stream: Duplex;
   readonly #events: ChannelEvents;
-  readonly #decoder = new FrameDecoder();
+  /** Whether the peer has said hello: before that it may not make this side allocate an offer's worth of memory. */
+  #greeted = false;
+  readonly #decoder = new FrameDecoder((type) =>
+    this.#greeted
+      ? frames.longestPayload(type)
+      : Math.min(frames.longestPayload(type), frames.MAX_TEXT_BYTES),
+  );
   #chunk: Buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
   #used = 0;
   readonly #spare: Buffer[] = [];
@@ -100,7 +110,7 @@ export class Channel {
     this.#closed = true;
     clearInterval(this.#pinger);
     if (lastWords === undefined) this.#stream.destroy();
-    else this.#stream.end(() => this.#stream.destroy());
+    else this.#endStream();
     this.#events.onClose(cause);
   }
 
@@ -120,13 +130,31 @@ export class Channel {
     if (type === frames.PING) this.#begin(frames.PONG, 0);
     else if (type === frames.BYE)
       this.close(`peer said: ${printable(bytes.toString('utf8', offset, offset + length))}`);
-    else this.#events.onFrame(type, bytes, offset, length);
+    else {
+      this.#events.onFrame(type, bytes, offset, length);
+      if (type === frames.HELLO) this.#greeted = true;
+    }
   };
 
+  /** A peer that does not read must not keep the stream. */
+  #endStream(): void {
+    const timer = setTimeout(() => this.#stream.destroy(), GOODBYE_MS).unref();
+    this.#stream.end(() => {
+      clearTimeout(timer);
+      this.#stream.destroy();
+    });
+  }
+
   #ping(): void {
-    const silence = performance.now() - this.#heardAt;
-    if (silence > SILENCE_LIMIT_MS) this.close(`no word for ${Math.round(silence)} ms`);
-    else this.#begin(frames.PING, 0);
+    const heardAt = this.#heardAt;
+    const silence = performance.now() - heardAt;
+    if (silence <= SILENCE_LIMIT_MS) {
+      this.#begin(frames.PING, 0);
+      return;
+    }
+    setTimeout(() => {
+      if (this.#heardAt === heardAt) this.close(`no word for ${Math.round(silence)} ms`);
+    }, CATCH_UP_MS).unref();
   }
 
   /** Writes a frame's header and returns where its payload goes in the current chunk. */

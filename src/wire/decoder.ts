@@ -15,6 +15,9 @@ export class FrameDecoder {
   #filled = 0;
   readonly #header = Buffer.alloc(FRAME_HEADER_BYTES);
 
+  /** `longest` is the longest payload that a frame of a type may have, 0 for types that are not known. */
+  constructor(private readonly longest: (type: number) => number = longestPayload) {}
+
   /** Throws a ProtocolError for a frame that cannot be; the stream is then of no further use. */
   push(chunk: Buffer, onFrame: OnFrame): void {
     let at = 0;
@@ -24,7 +27,7 @@ export class FrameDecoder {
       } else if (chunk.length - at < FRAME_HEADER_BYTES) {
         at = this.#startHeader(chunk, at);
       } else {
-        const length = payloadLength(chunk, at);
+        const length = this.#payloadLength(chunk, at);
         const end = at + FRAME_HEADER_BYTES + length;
         if (end > chunk.length) {
           at = this.#startFrame(chunk, at, FRAME_HEADER_BYTES + length);
@@ -54,7 +57,7 @@ export class FrameDecoder {
     if (this.#filled < this.#partial.length) return at + copied;
 
     const frame = this.#partial;
-    const length = payloadLength(frame, 0);
+    const length = this.#payloadLength(frame, 0);
     if (frame === this.#header && length > 0) {
       // The header is complete and says how much follows.
       this.#startFrame(frame, 0, FRAME_HEADER_BYTES + length);
@@ -65,14 +68,14 @@ export class FrameDecoder {
     onFrame(frame.readUInt8(4), frame, FRAME_HEADER_BYTES, length);
     return at + copied;
   }
-}
 
-function payloadLength(bytes: Buffer, at: number): number {
-  const length = bytes.readUInt32BE(at);
-  const type = bytes.readUInt8(at + 4);
-  const longest = longestPayload(type);
-  if (longest === 0) throw new ProtocolError(`unknown frame type ${type}`);
-  if (length > longest)
-    throw new ProtocolError(`frame of type ${type} with ${length} bytes, at most ${longest} allowed`);
-  return length;
+  #payloadLength(bytes: Buffer, at: number): number {
+    const length = bytes.readUInt32BE(at);
+    const type = bytes.readUInt8(at + 4);
+    const longest = this.longest(type);
+    if (longest === 0) throw new ProtocolError(`unknown frame type ${type}`);
+    if (length > longest)
+      throw new ProtocolError(`frame of type ${type} with ${length} bytes, at most ${longest} allowed`);
+    return length;
+  }
 }

@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net';
-import type { HandoffId } from '../steer/flow-table';
+import { monotonicNs, type HandoffId } from '../steer/flow-table';
 import { Channel } from './channel';
 import * as frames from './frames';
 import { decodeAgentHello, encodeFrontHello, type AgentHello, type FrontHello } from './hello';
@@ -11,10 +11,15 @@ const LAST_RETRY_MS = 3000;
 const CONNECT_TIMEOUT_MS = 3000;
 
 export interface LinkEvents {
-  /** The agent said hello: offers are welcome. */
-  onUp?(hello: AgentHello): void;
+  /**
+   * The agent said hello: offers are welcome. Its list of live flows, if it sends one, is not older than `askedAt`,
+   * nanoseconds on CLOCK_MONOTONIC.
+   */
+  onUp?(hello: AgentHello, askedAt: number): void;
   /** The channel is gone; every offer on it that was not committed is void. */
   onDown?(cause: string): void;
+  /** An attempt to open the channel failed, for another reason than the last one. */
+  onFailed?(cause: string): void;
   onPrepared?(id: HandoffId): void;
   onRejected?(id: HandoffId, reason: frames.RejectReason): void;
   /** A part of the agent's list of live flows; `last` ends it. */
@@ -32,6 +37,8 @@ export class Link {
   #channel: Channel | undefined;
   #hello: AgentHello | undefined;
   #retryMs = FIRST_RETRY_MS;
+  #askedAt = 0;
+  #helloTimer: NodeJS.Timeout | undefined;
   #retryTimer: NodeJS.Timeout | undefined;
   #stopped = false;
   #lastCause = 'not connected yet';
@@ -90,20 +97,27 @@ export class Link {
 
   #connect(): void {
     const socket: Socket = connect({ host: this.endpoint.host, port: this.endpoint.port, noDelay: true });
-    socket.setTimeout(CONNECT_TIMEOUT_MS, () =>
-      socket.destroy(new Error(`no hello within ${CONNECT_TIMEOUT_MS} ms`)),
-    );
     const channel = new Channel(socket, {
-      onFrame: (type, bytes, offset, length) => this.#receive(socket, type, bytes, offset, length),
+      onFrame: (type, bytes, offset, length) => this.#receive(type, bytes, offset, length),
       onClose: (cause) => this.#lost(channel, cause),
     });
     this.#channel = channel;
-    socket.once('connect', () => channel.sendText(frames.HELLO, encodeFrontHello(this.self)));
+    // Not the socket's idle timeout: the channel's own pings would put that off.
+    this.#helloTimer = setTimeout(
+      () => channel.close(`no hello within ${CONNECT_TIMEOUT_MS} ms`),
+      CONNECT_TIMEOUT_MS,
+    );
+    socket.once('connect', () => {
+      this.#askedAt = monotonicNs();
+      channel.sendText(frames.HELLO, encodeFrontHello(this.self));
+    });
   }
 
   #lost(channel: Channel, cause: string): void {
     if (this.#channel !== channel) return;
     this.#channel = undefined;
+    clearTimeout(this.#helloTimer);
+    const news = cause !== this.#lastCause;
     this.#lastCause = cause;
     this.#settle();
     const wasUp = this.#hello !== undefined;
@@ -113,16 +127,17 @@ export class Link {
       this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS);
     }
     if (wasUp) this.events.onDown?.(cause);
+    else if (news && !this.#stopped) this.events.onFailed?.(cause);
   }
 
-  #receive(socket: Socket, type: number, bytes: Buffer, offset: number, length: number): void {
+  #receive(type: number, bytes: Buffer, offset: number, length: number): void {
     if (this.#hello === undefined) {
       if (type !== frames.HELLO) throw new frames.ProtocolError(`frame of type ${type} before HELLO`);
       this.#hello = decodeAgentHello(bytes.toString('utf8', offset, offset + length));
       this.#retryMs = FIRST_RETRY_MS;
-      socket.setTimeout(0);
+      clearTimeout(this.#helloTimer);
       this.#settle();
-      this.events.onUp?.(this.#hello);
+      this.events.onUp?.(this.#hello, this.#askedAt);
       return;
     }
     switch (type) {

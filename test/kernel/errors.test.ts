@@ -10,19 +10,21 @@ test.each([
 ])('errno %i is %s', (errno, name) => expect(errors.errnoName(errno)).toBe(name));
 
 test('the numbers are those of Linux', () => {
-  const { EPERM, ENOENT, EINTR, E2BIG, EAGAIN, EEXIST, EINVAL, ENFILE, EMFILE } = errors;
-  expect([EPERM, ENOENT, EINTR, E2BIG, EAGAIN, EEXIST, EINVAL, ENFILE, EMFILE]).toEqual([
-    1, 2, 4, 7, 11, 17, 22, 23, 24,
-  ]);
-  expect([errors.EADDRINUSE, errors.EADDRNOTAVAIL, errors.ECONNABORTED]).toEqual([98, 99, 103]);
+  const { EPERM, ENOENT, EINTR, E2BIG, EAGAIN, EEXIST, EINVAL, EADDRINUSE, EADDRNOTAVAIL } = errors;
+  const numbers = [EPERM, ENOENT, EINTR, E2BIG, EAGAIN, EEXIST, EINVAL, EADDRINUSE, EADDRNOTAVAIL];
+  expect(numbers).toEqual([1, 2, 4, 7, 11, 17, 22, 98, 99]);
 });
 
 test('must passes results through and turns -errno into an error that names the step', () => {
   expect(errors.must(0, 'open')).toBe(0);
   expect(errors.must(7, 'open')).toBe(7);
-  const error = new errors.KernelError('open the door', 1);
-  expect(() => errors.must(-1, 'open the door')).toThrow(error);
-  expect(error).toMatchObject({ name: 'KernelError', step: 'open the door', errno: 1, code: 'EPERM' });
+  let caught: unknown;
+  try {
+    errors.must(-1, 'open the door');
+  } catch (error) {
+    caught = error;
+  }
+  expect(caught).toMatchObject({ name: 'KernelError', step: 'open the door', errno: 1, code: 'EPERM' });
 });
 
 test('the message is step, name and hint', () => {

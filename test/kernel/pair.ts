@@ -27,6 +27,8 @@ export interface Pair {
   readonly server: number;
   /** As the server's end sees it. */
   readonly flow: Buffer;
+  /** Hands the accepted end over to somebody who will close it. */
+  giveServer(): number;
   /** Closes the client's end: a FIN, as long as it has read everything. */
   hangUp(): void;
   /** Closes what is left of it. */
@@ -57,9 +59,19 @@ export function openPair(host = '127.0.0.1'): Pair {
   flowClientFromSockaddr(address, flow);
   must(localAddress(server, address), 'getsockname');
   flowVipFromSockaddr(address, flow);
-  const open = [client, server, listener];
-  const hangUp = (): void => open.splice(0, 1).forEach(close);
-  return { listener, client, server, flow, hangUp, close: () => open.splice(0).forEach(close) };
+  const open = new Set([client, server, listener]);
+  const closeNow = (fd: number): void => {
+    if (open.delete(fd)) close(fd);
+  };
+  return {
+    listener,
+    client,
+    server,
+    flow,
+    giveServer: () => (open.delete(server), server),
+    hangUp: () => closeNow(client),
+    close: () => open.forEach(closeNow),
+  };
 }
 
 /** Sends all of it or throws: for amounts that a socket's buffer takes at once. */

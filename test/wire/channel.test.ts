@@ -38,7 +38,7 @@ async function openEnds(): Promise<Ends> {
     causes: [],
     channel: new Channel(socket, {
       onFrame: (type, bytes, offset, length) => {
-        if (type === frames.HELLO) throw new frames.ProtocolError('no hello here');
+        if (type === frames.REJECTED) throw new frames.ProtocolError('not from you');
         ends.frames.push({ type, payload: Buffer.from(bytes.subarray(offset, offset + length)) });
       },
       onClose: (cause) => ends.causes.push(cause),
@@ -151,7 +151,7 @@ describe('receiving', () => {
       'frame of type 3 with 9 bytes, at most 8 allowed',
     ],
     ['HTTP', Buffer.from('GET / HTTP/1.1\r\n\r\n'), 'unknown frame type 47'],
-    ['what the owner refuses', frame(frames.HELLO, '{}'), 'no hello here'],
+    ['what the owner refuses', frame(frames.REJECTED, idPayload(1, 2, 3)), 'not from you'],
   ])('%s ends the channel with a BYE that says why', async (_, bytes, message) => {
     const { channel, peer, causes } = await openEnds();
     peer.send(bytes);
@@ -159,6 +159,19 @@ describe('receiving', () => {
     await peer.end();
     expect(causes).toEqual([`protocol error: ${message}`]);
     expect(channel.closed).toBe(true);
+  });
+
+  test('a peer that has not said hello cannot claim memory for an offer', async () => {
+    const offer = frame(frames.OFFER, Buffer.alloc(frames.MAX_TEXT_BYTES + 1));
+    const { peer } = await openEnds();
+    // The header is enough to be refused by.
+    peer.send(offer.subarray(0, 5));
+    expect((await peer.next())?.type).toBe(frames.BYE);
+
+    const greeted = await openEnds();
+    greeted.peer.send(frame(frames.HELLO, '{}'), offer);
+    await until(() => greeted.frames.length === 2);
+    expect(greeted.frames[1]?.payload).toHaveLength(frames.MAX_TEXT_BYTES + 1);
   });
 
   test('nothing is delivered after the end, not even from the same piece', async () => {

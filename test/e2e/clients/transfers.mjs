@@ -1,7 +1,7 @@
 /**
  * Bulk transfers over raw connections, one each, with a checksum of every byte at both ends.
  *
- * Options: { direction: 'upload' | 'download', address, count, parallel, bytes }.
+ * Options: { direction: 'upload' | 'download', address, port (80), count, parallel, bytes }.
  */
 import { createHash } from 'node:crypto';
 import { connect } from 'node:net';
@@ -11,12 +11,12 @@ import { check, exchange, jsonOf, options, runJobs } from './load.mjs';
 /** Different transfers at the same time carry different bytes, so that mixing two of them up is seen. */
 const SEEDS = 16;
 
-const { direction, address, bytes: length, ...load } = options();
+const { direction, address, port = 80, bytes: length, ...load } = options();
 const expected = Array.from({ length: SEEDS }, (_, seed) => expectedSha256(length, seed));
 
 /** The first write has the head and a megabyte of the body, so the body is under way during the handoff. */
 async function upload(seed) {
-  const socket = connect(80, address);
+  const socket = connect(port, address);
   const answer = [];
   await exchange(socket, withHead(bytes(length, seed)), (piece) => answer.push(piece));
   const sum = jsonOf(answer);
@@ -31,7 +31,7 @@ function* withHead(pieces) {
 }
 
 async function download(seed) {
-  const socket = connect(80, address);
+  const socket = connect(port, address);
   const request = `GET /bytes?n=${length}&seed=${seed} HTTP/1.1\r\nHost: bulk\r\nConnection: close\r\n\r\n`;
   const body = new BodyHash();
   await exchange(socket, [request].values(), (piece) => body.take(piece));

@@ -1,0 +1,173 @@
+import { makeFlow, parseAddress } from '../../src/kernel/flow';
+import { FlowKeeper } from '../../src/front/flow-keeper';
+import { monotonicNs } from '../../src/steer/flow-table';
+import type { FlowRecord } from '../../src/wire/link';
+import { until } from '../kernel/pair';
+import { MemoryFlowTable } from '../steer/memory-flow-table';
+
+const LINGER_MS = 60;
+const IDLE_MS = 60_000;
+const NS_PER_MS = 1e6;
+const HOP = { address: parseAddress('198.18.0.21'), ifindex: 2 };
+/** Numbers of the backends of two agents. */
+const OURS = new Set([1, 2]);
+
+let table: MemoryFlowTable;
+let keeper: FlowKeeper;
+
+beforeEach(() => {
+  table = new MemoryFlowTable();
+  keeper = new FlowKeeper(table, { lingerMs: LINGER_MS, idleMs: IDLE_MS });
+});
+
+afterEach(() => keeper.stop());
+
+/** Enters a flow from the client's port `port` and returns its record. */
+function steer(port: number, sequence = port, backend = 1): FlowRecord {
+  const flow = makeFlow('198.18.1.1', port, '198.19.0.1', 80);
+  table.insert(flow, HOP, backend, 7, sequence);
+  return { flow, id: { epoch: 7, sequence } };
+}
+
+const isSteered = ({ flow, id }: FlowRecord): boolean => table.get(flow)?.id.sequence === id.sequence;
+
+/** Waits for as long as anything that lingers now may stay, and a little more. */
+async function lingered(): Promise<void> {
+  const mark = steer(65_535);
+  keeper.closed([mark]);
+  await until(() => !isSteered(mark));
+}
+
+describe('a closed connection', () => {
+  test('is steered for the linger, and then no more', async () => {
+    const [closed, other] = [steer(1), steer(2)];
+    const began = performance.now();
+    keeper.closed([closed]);
+    expect(keeper.lingering).toBe(1);
+    await until(() => !isSteered(closed));
+    expect(performance.now() - began).toBeGreaterThanOrEqual(LINGER_MS - 1);
+    expect([isSteered(other), keeper.lingering]).toEqual([true, 0]);
+  });
+
+  test('that still gets packets stays until the linger after the last of them', async () => {
+    const closed = steer(1);
+    const lastSeen = monotonicNs() + 3 * LINGER_MS * NS_PER_MS;
+    table.setTimes(closed.flow, { lastSeen });
+    keeper.closed([closed]);
+    await lingered();
+    expect([isSteered(closed), keeper.lingering]).toEqual([true, 1]);
+    await until(() => !isSteered(closed));
+    expect(monotonicNs()).toBeGreaterThanOrEqual(lastSeen + LINGER_MS * NS_PER_MS);
+  });
+
+  test('has a successor on the same port that is not touched', async () => {
+    const closed = steer(1, 10);
+    keeper.closed([closed]);
+    const successor = steer(1, 11);
+    await lingered();
+    expect([isSteered(successor), keeper.lingering]).toEqual([true, 0]);
+    // Nor by a report that comes late.
+    keeper.closed([closed]);
+    await lingered();
+    expect([isSteered(successor), keeper.lingering]).toEqual([true, 0]);
+  });
+
+  test('may be reported twice, or without an entry', async () => {
+    const closed = steer(1);
+    table.remove(closed.flow, closed.id);
+    keeper.closed([closed, closed]);
+    await lingered();
+    expect(keeper.lingering).toBe(0);
+  });
+});
+
+describe("an agent's list", () => {
+  const later = (): number => monotonicNs() + 1;
+
+  test('ends what should be on it and is not', async () => {
+    const [alive, over] = [steer(1), steer(2)];
+    keeper.listed('a', [alive], true, later(), OURS);
+    expect(keeper.lingering).toBe(1);
+    await lingered();
+    expect([isSteered(alive), isSteered(over)]).toEqual([true, false]);
+  });
+
+  test('names handoffs, not flows', async () => {
+    const old: FlowRecord = { flow: steer(1, 10).flow, id: { epoch: 7, sequence: 9 } };
+    keeper.listed('a', [old], true, later(), OURS);
+    await lingered();
+    expect(table.get(old.flow)).toBeUndefined();
+  });
+
+  test('comes in parts, and counts when it is complete', async () => {
+    const flows = [steer(1), steer(2), steer(3)];
+    keeper.listed('a', flows.slice(0, 1), false, later(), OURS);
+    keeper.listed('a', flows.slice(1, 2), false, later(), OURS);
+    expect(keeper.lingering).toBe(0);
+    keeper.listed('a', [], true, later(), OURS);
+    await lingered();
+    expect(flows.map(isSteered)).toEqual([true, true, false]);
+  });
+
+  test('is not mixed with that of another agent, nor with the last one', async () => {
+    const flows = [steer(1), steer(2, 2, 5)];
+    keeper.listed('a', flows.slice(0, 1), false, later(), OURS);
+    keeper.listed('b', flows.slice(1), true, later(), new Set([5]));
+    keeper.listed('a', [], true, later(), OURS);
+    await lingered();
+    expect(flows.map(isSteered)).toEqual([true, true]);
+    keeper.listed('a', [], true, later(), OURS);
+    await lingered();
+    expect(flows.map(isSteered)).toEqual([false, true]);
+  });
+
+  test('says nothing about the flows of other agents', async () => {
+    const flows = [steer(1, 1, 1), steer(2, 2, 2), steer(3, 3, 3)];
+    keeper.listed('a', [], true, later(), OURS);
+    await lingered();
+    expect(flows.map(isSteered)).toEqual([false, false, true]);
+  });
+
+  test('says nothing about flows that are younger than the question', async () => {
+    const askedAt = monotonicNs();
+    const flows = [steer(1), steer(2), steer(3)];
+    [askedAt - 1, askedAt, askedAt + 1].forEach((created, i) => {
+      table.setTimes((flows[i] as FlowRecord).flow, { created });
+    });
+    keeper.listed('a', [], true, askedAt, OURS);
+    await lingered();
+    expect(flows.map(isSteered)).toEqual([false, true, true]);
+  });
+
+  test('that breaks off is void', async () => {
+    const flows = [steer(1), steer(2)];
+    keeper.listed('a', flows.slice(0, 1), false, later(), OURS);
+    keeper.forgetList('a');
+    expect(keeper.lingering).toBe(0);
+    keeper.listed('a', flows.slice(1), true, later(), OURS);
+    await lingered();
+    expect(flows.map(isSteered)).toEqual([false, true]);
+  });
+});
+
+test('what nobody reports goes when it has been silent for long', () => {
+  const flows = [steer(1), steer(2), steer(3)];
+  const now = monotonicNs();
+  [IDLE_MS + 1, IDLE_MS - 1000, 0].forEach((silentMs, i) => {
+    table.setTimes((flows[i] as FlowRecord).flow, { lastSeen: now - silentMs * NS_PER_MS });
+  });
+  keeper.sweepIdle();
+  expect(flows.map(isSteered)).toEqual([false, true, true]);
+});
+
+test('silent flows are looked for by itself, and not after stop', async () => {
+  const brief = new FlowKeeper(table, { lingerMs: LINGER_MS, idleMs: 40 });
+  const idle = steer(1);
+  await until(() => !isSteered(idle));
+  brief.stop();
+  keeper.stop();
+  const later = steer(2);
+  keeper.closed([later]);
+  await new Promise((resolve) => setTimeout(resolve, 2 * LINGER_MS));
+  expect([isSteered(later), keeper.lingering]).toEqual([true, 1]);
+});
