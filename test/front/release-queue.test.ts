@@ -1,6 +1,7 @@
 import { recv } from '../../src/kernel/libc';
 import { MSG_DONTWAIT, MSG_PEEK } from '../../src/kernel/socket';
-import type { Offers } from '../../src/front/offers';
+import { HandoffIds } from '../../src/front/handoff-ids';
+import { Offers } from '../../src/front/offers';
 import { ReleaseQueue } from '../../src/front/release-queue';
 import { openPair, until, type Pair } from '../kernel/pair';
 
@@ -10,9 +11,16 @@ const SWEEP_MS = 50;
 const ECONNRESET = 104;
 const EAGAIN = 11;
 
-// The queue only tells agents apart.
-const AGENT = {} as Offers;
-const OTHER_AGENT = {} as Offers;
+const nobody = { prepared: ignore, rejected: ignore, lost: ignore, channelLost: ignore };
+const makeOffers = (port: number): Offers =>
+  new Offers({ host: '127.0.0.1', port }, 'f1', new HandoffIds(), nobody);
+/** Never started: the queue only tells them apart. */
+const AGENT = makeOffers(7401);
+const OTHER_AGENT = makeOffers(7402);
+
+function ignore(): void {
+  // Nothing is ever offered.
+}
 
 let queue: ReleaseQueue;
 const pairs: Pair[] = [];

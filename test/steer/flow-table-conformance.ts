@@ -96,6 +96,17 @@ export function describeFlowTable(
     expect(table.get(flowOf(1))).toBeUndefined();
   });
 
+  test('leaves a flow that was seen since', () => {
+    openTable(10);
+    table.insert(flowOf(1), HOP, 1, 7, 9);
+    const lastSeen = table.get(flowOf(1))?.lastSeen ?? 0;
+    expect(table.remove(flowOf(1), { epoch: 7, sequence: 9 }, lastSeen - 1000)).toBe(false);
+    expect(table.remove(flowOf(1), { epoch: 7, sequence: 9 }, lastSeen)).toBe(false);
+    expect(table.get(flowOf(1))).toBeDefined();
+    expect(table.remove(flowOf(1), { epoch: 7, sequence: 8 }, lastSeen + 1000)).toBe(false);
+    expect(table.remove(flowOf(1), { epoch: 7, sequence: 9 }, lastSeen + 1000)).toBe(true);
+  });
+
   test('a full table refuses new flows and keeps the old ones', () => {
     openTable(100);
     for (let i = 0; i < 100; i++) expect(table.insert(flowOf(i), HOP, i, 1, i)).toBe(true);

@@ -38,9 +38,10 @@ export class MemoryFlowTable implements FlowTable {
     return this.#entries.get(keyOf(flow));
   }
 
-  remove(flow: Buffer, id: HandoffId): boolean {
+  remove(flow: Buffer, id: HandoffId, silentSince = Infinity): boolean {
     const entry = this.get(flow);
-    return entry !== undefined && sameHandoff(entry.id, id) && this.#entries.delete(keyOf(flow));
+    if (entry === undefined || !sameHandoff(entry.id, id) || entry.lastSeen >= silentSince) return false;
+    return this.#entries.delete(keyOf(flow));
   }
 
   forEach(visit: (entry: FlowEntry) => void): void {

@@ -1,5 +1,8 @@
 // Runs in a network namespace with two ends of a cable: `front`, where packets are steered, and `wire`, where a raw
 // socket plays the network. Usage: node steering.fixture.cjs DIST PIN FAMILY STEP   -> a JSON line
+const { existsSync } = require('node:fs');
+const { tmpdir } = require('node:os');
+const { join } = require('node:path');
 const [dist, pin, familyText, step] = process.argv.slice(2);
 const family = Number(familyText);
 const libc = require(`${dist}/kernel/libc`);
@@ -127,7 +130,9 @@ const STEPS = {
     return {
       destination: pass(60, header(TCP, 1)),
       several: pass(0, header(43, 2), header(60, 1), header(TCP, 3)),
-      fragment: pass(44, header(TCP, 1)),
+      // Offset 0 and more to come; then offset 8 (RFC 8200 section 4.5).
+      firstFragment: pass(44, Buffer.from([TCP, 0, 0, 1, 0, 0, 0, 0])),
+      laterFragment: pass(44, Buffer.from([TCP, 0, 0, 8, 0, 0, 0, 0])),
       endless: pass(60, ...Array.from({ length: 8 }, (_, i) => header(i < 7 ? 60 : TCP, 1))),
     };
   },
@@ -160,6 +165,20 @@ const STEPS = {
     };
   },
 
+  /** A front that could not start takes back what it has installed, and nothing that was there before. */
+  abandon(steering) {
+    steering.abandon();
+    return { pinned: existsSync(pin) };
+  },
+
+  refusals() {
+    const elsewhere = join(tmpdir(), `bt-test-${process.pid}`, 'a');
+    return {
+      elsewhere: messageOf(() => Steering.open({ interface: 'front', pin: elsewhere, maxFlows: 16 })),
+      made: existsSync(join(elsewhere, '..')),
+    };
+  },
+
   nextHops() {
     return {
       onLink: resolveNextHop(HOSTS.backend).ifindex === libc.ifNameToIndex('front'),
@@ -169,10 +188,10 @@ const STEPS = {
   },
 };
 
-const WITHOUT_STEERING = ['between', 'nextHops'];
+const WITHOUT_STEERING = ['between', 'nextHops', 'refusals'];
 const maxFlows = step === 'taken' ? 64 : 16;
 const steering = WITHOUT_STEERING.includes(step)
   ? undefined
   : Steering.open({ interface: 'front', pin, maxFlows });
 console.log(JSON.stringify(STEPS[step](steering)));
-steering?.close();
+if (step !== 'abandon') steering?.close();

@@ -67,7 +67,7 @@ describe.each([4, 6] as const)('steering IPv%i', (family) => {
         afterSyn: false,
         // The ACK, the ICMP error with what it quotes, and the SYN/ACK.
         totals: { packets: 3, bytes: 2 * (headers + 20) + headers + 8 + (headers - ETHERNET_BYTES) + 8 },
-        drops: { ttl: 1, redirect: 0 },
+        drops: { ttl: 1 },
       });
       process.stdout.write(`steering IPv${family}: 8 packets, 3 steered, 1 dropped\n`);
     }, family);
@@ -108,6 +108,32 @@ describe.each([4, 6] as const)('steering IPv%i', (family) => {
 test('IPv6 extension headers are walked over', async () => {
   await withFront(async (step) => {
     const said = await step('extensions');
-    expect(said).toEqual({ destination: true, several: true, fragment: false, endless: false });
+    expect(said).toEqual({
+      destination: true,
+      several: true,
+      firstFragment: true,
+      laterFragment: false,
+      endless: false,
+    });
   }, 6);
+});
+
+test('a front that cannot start leaves a host as it was, flows and all', async () => {
+  await withFront(async (step) => {
+    expect(await step('abandon')).toEqual({ pinned: false });
+    expect(await step('between')).toEqual({});
+    await step('leave');
+    expect(await step('abandon')).toEqual({ pinned: true });
+    expect(await step('between')).toEqual({ ack: FORWARDED });
+  }, 4);
+});
+
+test('a pin directory in another file system is refused, with the remedy, and not made', async () => {
+  await withFront(async (step) => {
+    const { elsewhere, made: wasMade } = await step<{ elsewhere: string; made: boolean }>('refusals');
+    expect(elsewhere).toMatch(
+      /^steering\.pin: .* is not in a bpf file system: mount -t bpf bpf \/sys\/fs\/bpf$/,
+    );
+    expect(wasMade).toBe(false);
+  }, 4);
 });

@@ -1,0 +1,70 @@
+import { Adopter, RejectedOffer } from '../../src/agent/adopter';
+import { LiveConnections } from '../../src/agent/live-connections';
+import { makeFlow, parseAddress } from '../../src/kernel/flow';
+import { makeSnapshot } from '../repair/snapshots';
+
+let adopter: Adopter;
+let restores: number;
+
+function openAdopter(...vips: string[]): void {
+  restores = 0;
+  adopter = new Adopter({
+    vips: vips.map((vip) => parseAddress(vip)),
+    live: new LiveConnections(() => undefined),
+    admit: () => undefined,
+    restored: () => (restores += 1),
+    lost: () => undefined,
+  });
+}
+
+afterEach(() => adopter.close());
+
+/** What is said about an offer that must not be taken. */
+function refusalOf(snapshot: Buffer): unknown {
+  // As it arrives: behind other bytes.
+  const bytes = Buffer.concat([Buffer.alloc(13, 0xee), snapshot]);
+  try {
+    adopter.prepare({ epoch: 1, sequence: 1 }, bytes, 13, snapshot.length);
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+test('a VIP that is not one of ours is refused before anything is restored', () => {
+  openAdopter('198.19.0.1', '2001:2:0:ff::1');
+  for (const [client, vip] of [
+    ['198.18.1.1', '198.19.0.2'],
+    ['198.18.1.1', '198.19.0.11'],
+    ['2001:2::1', '2001:2:0:ff::2'],
+    // The client's address is no VIP, and the last bytes of an IPv6 address are no IPv4 one.
+    ['198.19.0.1', '198.18.1.1'],
+    ['2001:2::1', '2001::ffff:c613:1'],
+  ] as const) {
+    const refusal = refusalOf(makeSnapshot({ flow: makeFlow(client, 40_000, vip, 80) }));
+    expect(refusal).toBeInstanceOf(RejectedOffer);
+    expect(refusal).toMatchObject({ reason: 'vip_not_allowed' });
+  }
+  expect(adopter.results).toEqual({ ok: 0, rejected: 5, aborted: 0, channel_lost: 0, failed: 0 });
+  expect(restores).toBe(0);
+});
+
+test('without VIPs nothing is taken', () => {
+  openAdopter();
+  expect(refusalOf(makeSnapshot())).toMatchObject({ reason: 'vip_not_allowed' });
+});
+
+test('a malformed snapshot is refused, and the log gets to know what is wrong', () => {
+  openAdopter('198.19.0.1');
+  expect(refusalOf(makeSnapshot({ mss: 1 }))).toMatchObject({
+    reason: 'malformed_snapshot',
+    message: 'snapshot: MSS 1 is too small',
+  });
+});
+
+test('a stopping agent refuses before it looks', () => {
+  openAdopter('198.19.0.1');
+  adopter.stopping = true;
+  expect(refusalOf(Buffer.alloc(0))).toMatchObject({ reason: 'stopping', message: 'agent is stopping' });
+  expect(adopter.results.rejected).toBe(1);
+});

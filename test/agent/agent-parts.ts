@@ -1,0 +1,47 @@
+import pino from 'pino';
+import { Adopter, type AdopterOptions } from '../../src/agent/adopter';
+import { ControlServer } from '../../src/agent/control-server';
+import { LiveConnections } from '../../src/agent/live-connections';
+import { parseAddress } from '../../src/kernel/flow';
+
+/** An address of this host that no other process of a test run uses: 127.0.0.0/8 is all loopback. */
+const { pid } = process;
+export const CONTROL = {
+  host: `127.${1 + ((pid >> 16) & 127)}.${(pid >> 8) & 255}.${pid & 255}`,
+  port: 7400,
+  family: 4,
+} as const;
+
+export const VIP = '127.0.0.1';
+
+/** The parts of an agent that talk to fronts, put together without the rest of it. */
+export class AgentParts {
+  readonly live = new LiveConnections((connection) => this.control.reportClosed(connection));
+  readonly adopter: Adopter;
+  readonly control: ControlServer;
+  /** Lines of the log, parsed. */
+  readonly log: { msg: string; reason?: string; front?: string; cause?: string }[] = [];
+  restores = 0;
+  readonly lost: string[] = [];
+
+  constructor(admit: AdopterOptions['admit'] = () => undefined) {
+    const logger = pino(
+      {},
+      { write: (line: string) => this.log.push(JSON.parse(line) as AgentParts['log'][0]) },
+    );
+    this.adopter = new Adopter({
+      vips: [parseAddress(VIP)],
+      live: this.live,
+      admit,
+      restored: () => (this.restores += 1),
+      lost: (_flow, _id, cause) => this.lost.push(cause),
+    });
+    this.control = new ControlServer({ node: 'b1', vips: [VIP] }, this.adopter, logger);
+  }
+
+  close(): void {
+    for (const { socket } of this.live) socket.destroy();
+    this.control.close();
+    this.adopter.close();
+  }
+}

@@ -1,0 +1,262 @@
+import { once } from 'node:events';
+import { connect, Socket } from 'node:net';
+import { silentLogger } from '../../src/observe/log';
+import { ControlServer } from '../../src/agent/control-server';
+import { makeFlow } from '../../src/kernel/flow';
+import * as frames from '../../src/wire/frames';
+import { encodeFrontHello, type FrontHello } from '../../src/wire/hello';
+import { until } from '../kernel/pair';
+import { makeSnapshot } from '../repair/snapshots';
+import { frame, idPayload, RawPeer } from '../wire/raw-peer';
+import { AgentParts, CONTROL, VIP } from './agent-parts';
+
+const HELLO_TIMEOUT_MS = 3000;
+const FLOW_BYTES = 36;
+const RECORD_BYTES = FLOW_BYTES + 8;
+
+let agent: AgentParts;
+let fronts: RawPeer[];
+
+beforeEach(async () => {
+  agent = new AgentParts();
+  fronts = [];
+  await agent.control.listen(CONTROL);
+});
+
+afterEach(() => {
+  for (const { socket } of fronts) socket.destroy();
+  agent.close();
+});
+
+async function dial(): Promise<RawPeer> {
+  const socket = connect({ host: CONTROL.host, port: CONTROL.port });
+  const front = new RawPeer(socket);
+  fronts.push(front);
+  await once(socket, 'connect');
+  return front;
+}
+
+const hello = (role: FrontHello['role'], node = 'f1'): Buffer =>
+  frame(frames.HELLO, encodeFrontHello({ role, node }));
+
+/** A front that has been greeted; a keeper has its empty list behind it too. */
+async function openFront(role: FrontHello['role'] = 'offers', node = 'f1'): Promise<RawPeer> {
+  const front = await dial();
+  front.send(hello(role, node));
+  await front.next();
+  if (role === 'keeper') await front.next();
+  return front;
+}
+
+const offer = (sequence: number, snapshot: Buffer): Buffer =>
+  frame(frames.OFFER, Buffer.concat([idPayload(7, sequence), snapshot]));
+
+const reject = (sequence: number, reason: frames.RejectReason) => ({
+  type: frames.REJECTED,
+  payload: idPayload(7, sequence, frames.REJECT_REASONS.indexOf(reason)),
+});
+
+describe('hello', () => {
+  test('is answered with node, VIPs and how many offers there may be', async () => {
+    const front = await dial();
+    front.send(hello('offers'));
+    const answer = await front.next();
+    expect(answer?.type).toBe(frames.HELLO);
+    expect(JSON.parse(answer?.payload.toString() ?? '')).toEqual({
+      baton: [1],
+      node: 'b1',
+      vips: [VIP],
+      offers: 4096,
+    });
+    expect(agent.control.fronts()).toEqual([{ node: 'f1', role: 'offers', prepared: 0 }]);
+  });
+
+  test('of a keeper is followed by the list of what lives, in parts', async () => {
+    const count = frames.MAX_FLOW_RECORDS + 100;
+    const flow = makeFlow('127.0.0.2', 40_000, VIP, 80);
+    for (let i = 0; i < count; i++) agent.live.add(flow, { epoch: 7, sequence: i }, 'f1', new Socket());
+    const front = await dial();
+    front.send(hello('keeper'));
+    await front.next();
+    const parts = [await front.next(), await front.next()].map((part) => part?.payload ?? Buffer.alloc(0));
+    expect(parts.map((part) => part[0])).toEqual([0, 1]);
+    expect(parts.map((part) => part.length)).toEqual([
+      1 + frames.MAX_FLOW_RECORDS * RECORD_BYTES,
+      1 + 100 * RECORD_BYTES,
+    ]);
+    const records = Buffer.concat(parts.map((part) => part.subarray(1)));
+    const sequences = Array.from({ length: count }, (_, i) =>
+      records.readUInt32BE(i * RECORD_BYTES + FLOW_BYTES + 4),
+    );
+    expect(sequences).toEqual(Array.from({ length: count }, (_, i) => i));
+    expect(records.subarray(0, FLOW_BYTES)).toEqual(flow);
+  });
+
+  test('of a keeper is followed by an empty list where nothing lives', async () => {
+    const front = await dial();
+    front.send(hello('keeper'));
+    await front.next();
+    expect(await front.next()).toEqual({ type: frames.FLOWS, payload: Buffer.from([1]) });
+  });
+});
+
+describe('a front is cut off with the reason', () => {
+  const greeting = hello('offers');
+  test.each<[string, Buffer, string]>([
+    ['HTTP', Buffer.from('GET / HTTP/1.1\r\n\r\n'), 'unknown frame type 47'],
+    ['TLS', Buffer.from('1603010200010001fc0303', 'hex'), 'unknown frame type 0'],
+    ['another frame first', frame(frames.COMMIT, idPayload(1, 1)), 'frame of type 5 before HELLO'],
+    ['another version', frame(frames.HELLO, '{"baton":[2]}'), 'hello: no common version, this side speaks 1'],
+    ['no role', frame(frames.HELLO, '{"baton":[1],"node":"f1"}'), 'hello: role is neither offers nor keeper'],
+    ['hello twice', Buffer.concat([greeting, greeting]), 'a front does not send frames of type 1'],
+    [
+      'an answer',
+      Buffer.concat([greeting, frame(frames.PREPARED, idPayload(1, 1))]),
+      'a front does not send frames of type 3',
+    ],
+    [
+      'an offer without an id',
+      Buffer.concat([greeting, frame(frames.OFFER, 'short')]),
+      'frame without an id',
+    ],
+    ['a commit without an id', Buffer.concat([greeting, frame(frames.COMMIT)]), 'frame without an id'],
+    ['an abort without an id', Buffer.concat([greeting, frame(frames.ABORT, 'x')]), 'frame without an id'],
+    ['an unknown frame', Buffer.concat([greeting, frame(200, 'x')]), 'unknown frame type 200'],
+  ])('%s', async (_, bytes, message) => {
+    const neighbour = await openFront('offers', 'f2');
+    const front = await dial();
+    front.send(bytes);
+    let last = await front.next();
+    if (last?.type === frames.HELLO) last = await front.next();
+    expect({ type: last?.type, text: last?.payload.toString() }).toEqual({
+      type: frames.BYE,
+      text: expect.stringContaining(message) as string,
+    });
+    await front.end();
+    await until(() => agent.control.fronts().length === 1);
+
+    neighbour.send(offer(1, makeSnapshot()));
+    expect(await neighbour.next()).toEqual(reject(1, 'vip_not_allowed'));
+  });
+
+  test('after a while of silence', async () => {
+    const front = await dial();
+    const began = performance.now();
+    const { type, payload } = (await front.next()) ?? { type: 0, payload: '' };
+    expect([type, payload.toString()]).toEqual([frames.BYE, 'no hello in time']);
+    const waited = performance.now() - began;
+    expect(waited).toBeGreaterThanOrEqual(HELLO_TIMEOUT_MS - 50);
+    expect(waited).toBeLessThan(HELLO_TIMEOUT_MS + 1000);
+  });
+});
+
+describe('an offer', () => {
+  const foreign = makeSnapshot({ flow: makeFlow('198.18.1.1', 40_000, '198.19.0.1', 80) });
+  const mixed = makeSnapshot({ flow: makeFlow('198.18.1.1', 40_000, '::1', 80) });
+
+  test.each<[string, Buffer, frames.RejectReason]>([
+    ['of nothing', Buffer.alloc(0), 'malformed_snapshot'],
+    ['of rubbish', Buffer.alloc(500, 0xff), 'malformed_snapshot'],
+    ['that is a byte short', foreign.subarray(0, -1), 'malformed_snapshot'],
+    ['of mixed families', mixed, 'malformed_snapshot'],
+    ['for another VIP', foreign, 'vip_not_allowed'],
+  ])('%s is rejected, and the channel goes on', async (_, snapshot, reason) => {
+    const front = await openFront();
+    front.send(offer(1, snapshot), offer(0xffffffff, snapshot));
+    expect(await front.next()).toEqual(reject(1, reason));
+    expect(await front.next()).toEqual(reject(0xffffffff, reason));
+    expect(agent.adopter.results).toMatchObject({ ok: 0, rejected: 2 });
+    expect([agent.restores, agent.control.prepared]).toEqual([0, 0]);
+    // Two at once are one line.
+    expect(agent.log.filter(({ msg }) => msg === 'offer rejected')).toEqual([
+      expect.objectContaining({ reason }),
+    ]);
+  });
+
+  test('is rejected while the agent is stopping, whatever it is', async () => {
+    const front = await openFront();
+    agent.adopter.stopping = true;
+    front.send(offer(1, foreign));
+    expect(await front.next()).toEqual(reject(1, 'stopping'));
+  });
+
+  test('that nobody knows is aborted for nothing, and a commit of it is a connection that failed', async () => {
+    const front = await openFront();
+    front.send(
+      frame(frames.COMMIT, idPayload(7, 1)),
+      frame(frames.ABORT, idPayload(7, 2)),
+      offer(3, foreign),
+    );
+    expect(await front.next()).toEqual(reject(3, 'vip_not_allowed'));
+    expect(agent.adopter.results).toMatchObject({ ok: 0, aborted: 0, failed: 1 });
+  });
+});
+
+describe('reports', () => {
+  test('of what has closed go to keepers, together', async () => {
+    const [keeper, other, offers] = [
+      await openFront('keeper'),
+      await openFront('keeper', 'f2'),
+      await openFront(),
+    ];
+    const flow = makeFlow('127.0.0.2', 40_000, VIP, 80);
+    const sockets = Array.from({ length: 3 }, (_, sequence) => {
+      const socket = new Socket();
+      agent.live.add(flow, { epoch: 7, sequence }, 'f1', socket);
+      return socket;
+    });
+    sockets.forEach((socket) => socket.destroy());
+    const records = Buffer.concat([0, 1, 2].map((sequence) => Buffer.concat([flow, idPayload(7, sequence)])));
+    for (const each of [keeper, other])
+      expect(await each.next()).toEqual({ type: frames.CLOSED, payload: records });
+    // The next thing that it hears of is this.
+    offers.send(offer(1, Buffer.alloc(0)));
+    expect(await offers.next()).toEqual(reject(1, 'malformed_snapshot'));
+  });
+
+  test('are cut into frames of bounded length', async () => {
+    const keeper = await openFront('keeper');
+    const record = { flow: makeFlow('127.0.0.2', 40_000, VIP, 80), id: { epoch: 1, sequence: 1 } };
+    for (let i = 0; i < 2 * frames.MAX_FLOW_RECORDS + 1; i++) agent.control.reportClosed(record);
+    const lengths = [await keeper.next(), await keeper.next(), await keeper.next()].map(
+      (read) => read?.payload.length,
+    );
+    expect(lengths).toEqual([1024 * RECORD_BYTES, 1024 * RECORD_BYTES, RECORD_BYTES]);
+  });
+});
+
+describe('stopping', () => {
+  test('says good bye to all, after what is still to be reported', async () => {
+    const [keeper, offers] = [await openFront('keeper'), await openFront()];
+    agent.control.reportClosed({ flow: makeFlow('127.0.0.2', 1, VIP, 80), id: { epoch: 1, sequence: 1 } });
+    agent.control.close();
+    expect((await keeper.next())?.type).toBe(frames.CLOSED);
+    for (const front of [keeper, offers]) {
+      expect(await front.next()).toEqual({ type: frames.BYE, payload: Buffer.from('agent is stopping') });
+      await front.end();
+    }
+  });
+
+  test('takes no more channels', async () => {
+    agent.control.close();
+    await expect(dial()).rejects.toThrow('ECONNREFUSED');
+  });
+});
+
+test('an address that is taken is named', async () => {
+  const { host, port } = CONTROL;
+  const second = new ControlServer({ node: 'b2', vips: [] }, agent.adopter, silentLogger());
+  await expect(second.listen(CONTROL)).rejects.toThrow(`control.listen ${host}:${port}: listen EADDRINUSE`);
+  second.close();
+});
+
+test('the log tells who came and why they went', async () => {
+  const front = await openFront();
+  front.send(frame(frames.BYE, 'see you'));
+  await front.end();
+  await until(() => agent.log.length === 2);
+  expect(agent.log).toMatchObject([
+    { msg: 'channel opened', front: 'f1' },
+    { msg: 'channel closed', front: 'f1', cause: 'peer said: see you' },
+  ]);
+});
