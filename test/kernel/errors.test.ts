@@ -5,6 +5,7 @@ test.each([
   [2, 'ENOENT'],
   // Linux has two names for this number; the manual pages and the kernel speak of EAGAIN.
   [11, 'EAGAIN'],
+  [95, 'EOPNOTSUPP'],
   [99, 'EADDRNOTAVAIL'],
   [5000, 'errno 5000'],
 ])('errno %i is %s', (errno, name) => expect(errors.errnoName(errno)).toBe(name));
