@@ -1,7 +1,10 @@
 import { constants } from 'node:os';
 
 const NAMES = new Map<number, string>(
-  Object.entries(constants.errno).map(([name, value]) => [value, name] as const),
+  Object.entries(constants.errno)
+    // Linux has two names for EAGAIN, and its manual pages speak of this one.
+    .filter(([name]) => name !== 'EWOULDBLOCK')
+    .map(([name, value]) => [value, name] as const),
 );
 
 /** Symbolic name of an errno value, as in errno(3): 1 -> 'EPERM'. */

@@ -28,7 +28,7 @@ export function parseAddress(text: string, target: Buffer = Buffer.alloc(16), of
     text.split('.').forEach((part, index) => (target[offset + 12 + index] = Number(part)));
     return target;
   }
-  if (!isIPv6(text)) throw new RangeError(`not an IP address: ${text}`);
+  if (!isIPv6(text) || text.includes('%')) throw new RangeError(`not an IP address: ${text}`);
   // The URL parser normalises the literal: at most one '::', no embedded IPv4.
   const url = new URL(`http://[${text}]/`);
   const [left = '', right] = url.hostname.slice(1, -1).split('::');

@@ -127,7 +127,7 @@ export function listenOn(options: ListenOptions): number {
     must(setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1), 'set SO_REUSEADDR');
     must(setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1), 'set SO_REUSEPORT');
     // Accepted sockets inherit it. Without it an urgent byte leaves the stream, SIOCINQ stops in front of it, and a
-    // dump would not see what follows (net/ipv4/tcp.c, tcp_inq).
+    // dump would take the bytes up to there for the whole queue (net/ipv4/tcp.c, tcp_inq).
     must(setOption(fd, SOL_SOCKET, SO_OOBINLINE, 1), 'set SO_OOBINLINE');
     if (options.deferAccept > 0) {
       must(setOption(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, options.deferAccept), 'set TCP_DEFER_ACCEPT');

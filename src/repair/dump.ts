@@ -182,7 +182,10 @@ function swap(target: Buffer, field: number, length: number): void {
   for (let i = 0; i < length; i += 4) target.writeUInt32BE(scratch.readUInt32LE(i), field + i);
 }
 
-/** Peeks the selected receive queue: one call returns all of it when the buffer is large enough. */
+/**
+ * Peeks the selected receive queue: one call returns all of it, unless an urgent byte is in it (tcp_recvmsg_locked,
+ * net/ipv4/tcp.c). No protocol in use here sends one; such a connection stays where it is.
+ */
 function peekReceiveQueue(fd: number, into: DumpBuffer, length: number): void {
   const got = recv(fd, into.queues, length, MSG_PEEK | MSG_DONTWAIT);
   if (got < 0) throw new RepairError('kernel', 'peek receive queue', -got);

@@ -9,7 +9,10 @@ export const REPAIR_CODES = [
   'not_permitted',
   /** The connection is not ESTABLISHED (a FIN or RST came in between) or is of a kind that has no repair (MPTCP, TLS). */
   'not_established',
-  /** The queues changed while they were read: a packet was under way on another CPU when the flow was frozen. */
+  /**
+   * A queue was not read whole: a packet was under way on another CPU when the flow was frozen, or an urgent byte ended
+   * the peek.
+   */
   'queue_moved',
   /** The tuple is still known to this kernel and could not be freed. */
   'address_in_use',

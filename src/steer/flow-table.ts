@@ -51,7 +51,13 @@ export function monotonicNs(): number {
   return Math.round((performance.now() + MONOTONIC_AT_ORIGIN_MS) * 1e6);
 }
 
-const MONOTONIC_AT_ORIGIN_MS = Number(process.hrtime.bigint()) / 1e6 - performance.now();
+const MONOTONIC_AT_ORIGIN_MS = originOnMonotonicClock();
+
+function originOnMonotonicClock(): number {
+  // Node loads `performance` at its first use, which takes most of a millisecond: not between the two readings.
+  performance.now();
+  return Number(process.hrtime.bigint()) / 1e6 - performance.now();
+}
 
 export function sameHandoff(a: HandoffId, b: HandoffId): boolean {
   return a.sequence === b.sequence && a.epoch === b.epoch;

@@ -95,8 +95,8 @@ test('what is not moved goes on where it is, and nothing is lost', async () => {
   });
 }, 70_000);
 
-test('an urgent byte travels in its place', async () => {
-  await expectScenarios('undo', { urgent: { outcome: 'done', ...WHOLE } });
+test('an urgent byte keeps its connection where it is, with nothing lost', async () => {
+  await expectScenarios('undo', { urgent: { outcome: 'queue_moved', ...WHOLE } });
 }, 70_000);
 
 test('the remains of an old connection give way to the new one', async () => {

@@ -86,8 +86,8 @@ describe('sending', () => {
     });
     const channel = new Channel(stream, { onFrame: () => undefined, onClose: () => undefined });
     for (let i = 0; i < 500; i++) channel.sendId(frames.PREPARED, 1, i);
-    // The answers to other pieces that were read in this turn.
-    await Promise.resolve();
+    // Later in the same turn.
+    await new Promise<void>((resolve) => process.nextTick(resolve));
     for (let i = 0; i < 500; i++) channel.sendId(frames.COMMIT, 1, i);
     await turns(2);
     expect(writes).toEqual([1000 * 13]);
