@@ -62,6 +62,11 @@ export class LabProcess {
     this.exited = this.whenExited();
   }
 
+  /** Writes to standard input, where that is a pipe. */
+  write(text: string): void {
+    this.child.stdin?.write(text);
+  }
+
   /** The end of standard output, at most 1 MiB. */
   get stdoutText(): string {
     return this.stdout.text;
