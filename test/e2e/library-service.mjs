@@ -1,5 +1,5 @@
 /** The application as its own agent, by the library. The agent's configuration is the argument, as JSON. */
-import { attach } from '../../dist/agent/index.js';
+import { attach } from 'baton/agent';
 import server from './echo-server.mjs';
 
 const agent = await attach(server, JSON.parse(process.argv[2]));
