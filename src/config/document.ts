@@ -1,4 +1,4 @@
-import { LineCounter, isMap, isScalar, isSeq, parseDocument, visit } from 'yaml';
+import { isMap, isScalar, isSeq, parseDocument, visit } from 'yaml';
 import type { Document, ErrorCode, Node, ParsedNode } from 'yaml';
 import { failed, quote } from './problems';
 import type { Loaded, Locator, Part, Path, Problem } from './problems';
@@ -32,11 +32,9 @@ export function parseYaml(text: string): Loaded<Source> {
 }
 
 function compose(text: string): Loaded<Source> {
-  const lines = new LineCounter();
   // A %YAML directive or a tag must not bring in the types of YAML 1.1 (dates, sets, octal numbers): `schema` and
   // `resolveKnownTags` pin the core types.
   const document = parseDocument(text, {
-    lineCounter: lines,
     prettyErrors: false,
     schema: 'core',
     resolveKnownTags: false,
@@ -44,16 +42,30 @@ function compose(text: string): Loaded<Source> {
     // The library compares each key with all before it: 20 s for 60,000 keys. See structureProblems().
     uniqueKeys: false,
   });
-  const position: Position = (offset) => {
-    const { line, col } = lines.linePos(offset);
-    return { line: Math.max(1, line), column: Math.max(1, col) };
-  };
+  const position = positionsIn(text);
   const problems = [...syntaxProblems(document, position), ...structureProblems(document, position)];
   if (problems.length > 0) return failed(problems);
 
   const { contents } = document;
   const value: unknown = document.toJS({ maxAliasCount: 0 });
   return { ok: true, config: { value, locate: (path, part) => position(offsetOf(contents, path, part)) } };
+}
+
+/**
+ * Lines and columns by offset. The library's own LineCounter misses the lines behind a `>` or `|` that is out of place.
+ */
+function positionsIn(text: string): Position {
+  const starts = [0];
+  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) starts.push(at + 1);
+  return (offset) => {
+    let [low, high] = [0, starts.length - 1];
+    while (low < high) {
+      const middle = Math.ceil((low + high) / 2);
+      if ((starts[middle] ?? 0) <= offset) low = middle;
+      else high = middle - 1;
+    }
+    return { line: low + 1, column: Math.max(0, Math.min(offset, text.length) - (starts[low] ?? 0)) + 1 };
+  };
 }
 
 /** Errors and warnings alike: a warning is about a tag or directive whose effect would be silently lost. */
