@@ -36,6 +36,11 @@ async function burst(cluster: Cluster): Promise<number> {
   const before = cpuNanoseconds(cluster.front.pid);
   cluster.front.kill('SIGCONT');
   await client.waitForLine('answered', TIMEOUT_MS);
+  // Closing the sockets is a part of it.
+  await cluster.until('all sockets to be closed', async () => {
+    const { releasing_sockets: left } = await cluster.frontApi<{ releasing_sockets: number }>('/v1/status');
+    return left === 0;
+  });
   const spent = cpuNanoseconds(cluster.front.pid) - before;
   client.write('close\n');
   await client.exited;
