@@ -2,11 +2,12 @@ import { createServer, type Server, type Socket } from 'node:net';
 import type { Logger } from 'pino';
 import type { Endpoint } from '../config/model';
 import { FLOW_BYTES, formatFlow } from '../kernel/flow';
+import { LogThrottle } from '../observe/log-throttle';
 import { FLOW } from '../repair/layout';
 import { Channel } from '../wire/channel';
 import * as frames from '../wire/frames';
 import { decodeFrontHello, encodeAgentHello, type FrontHello } from '../wire/hello';
-import { readId, type FlowRecord } from '../wire/link';
+import { readId, type FlowRecord } from '../wire/records';
 import { MOST_PREPARED, PreparedOffers, RejectedOffer, type Adopter } from './adopter';
 
 /** Fronts times their accepting threads, twice over for reconnects: far more than a cluster has. */
@@ -15,7 +16,6 @@ const MOST_CHANNELS = 1024;
 const HELLO_TIMEOUT_MS = 3000;
 /** Closed flows are reported together: nothing depends on hearing of one sooner, since entries linger anyway. */
 const REPORT_MS = 20;
-const LOG_INTERVAL_MS = 1000;
 /** How often offers are looked at that their front has not decided upon. */
 const OVERDUE_SWEEP_MS = 5000;
 
@@ -33,7 +33,7 @@ export class ControlServer {
   readonly #channels = new Set<FrontChannel>();
   #closed: FlowRecord[] = [];
   #reportTimer: NodeJS.Timeout | undefined;
-  readonly #loggedAt = new Map<string, number>();
+  readonly #throttle = new LogThrottle();
   readonly #sweeper: NodeJS.Timeout;
 
   constructor(
@@ -180,9 +180,7 @@ export class ControlServer {
   };
 
   #logRejected(error: RejectedOffer, bytes: Buffer, at: number): void {
-    const now = performance.now();
-    if (now - (this.#loggedAt.get(error.reason) ?? -LOG_INTERVAL_MS) < LOG_INTERVAL_MS) return;
-    this.#loggedAt.set(error.reason, now);
+    if (!this.#throttle.allows(error.reason)) return;
     const flow = bytes.length >= at + FLOW + FLOW_BYTES ? formatFlow(bytes, at + FLOW) : undefined;
     this.logger.warn({ flow, reason: error.reason, detail: error.message }, 'offer rejected');
   }

@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Logger } from 'pino';
 import type { RouteConfig } from '../config/model';
+import { LogThrottle } from '../observe/log-throttle';
 import type { StatsSnapshot } from '../observe/stats';
 import { useFreezeFilter } from '../repair/freeze';
 import { formatFlow } from '../kernel/flow';
@@ -23,8 +24,6 @@ import { RequestHead } from './request-head';
 const CHANNEL_PATIENCE_MS = 500;
 /** How often a stopping thread looks whether its last connection is gone. */
 const STOP_POLL_MS = 20;
-/** At most one line per interval about the same kind of trouble: a log must not fill a disk when a backend fails. */
-const LOG_INTERVAL_MS = 1000;
 
 export class AcceptingThread {
   readonly #ids = new HandoffIds();
@@ -38,7 +37,7 @@ export class AcceptingThread {
   readonly #acceptor: Acceptor;
   readonly #handoffs: Handoffs;
   readonly #fallback: Fallback;
-  readonly #loggedAt = new Map<string, number>();
+  readonly #throttle = new LogThrottle();
   #deadline = Infinity;
 
   constructor(
@@ -213,9 +212,6 @@ export class AcceptingThread {
   }
 
   #logSometimes(kind: string, fields: Record<string, unknown>, message: string): void {
-    const now = performance.now();
-    if (now - (this.#loggedAt.get(kind) ?? -LOG_INTERVAL_MS) < LOG_INTERVAL_MS) return;
-    this.#loggedAt.set(kind, now);
-    this.logger.warn(fields, message);
+    if (this.#throttle.allows(kind)) this.logger.warn(fields, message);
   }
 }

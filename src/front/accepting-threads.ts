@@ -2,14 +2,14 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { mergeStats, type StatsSnapshot } from '../observe/stats';
 import type { OpenListener } from './listeners';
-import type { FromWorker, ToWorker, WorkerData, WorkerStatus } from './messages';
+import { sumStatus, type FromWorker, type ToWorker, type WorkerData, type WorkerStatus } from './messages';
 
 const WORKER_FILE = join(__dirname, 'worker.js');
 /** A thread that does not answer a scrape within this time is left out of it. */
 const STATS_TIMEOUT_MS = 2000;
 
 /** The state of a thread that is gone. */
-const NOTHING: WorkerStatus = { active: 0, releasing: 0, relayedBytes: 0, offers: 0 };
+const NOTHING = sumStatus([]);
 
 type StatsAnswer = Extract<FromWorker, { type: 'stats' }>;
 
@@ -57,16 +57,9 @@ export class AcceptingThreads {
     const answers = (await Promise.all(this.#threads.map((thread) => this.#ask(thread)))).filter(
       (answer) => answer !== undefined,
     );
-    const sum = (field: keyof WorkerStatus): number =>
-      answers.reduce((total, answer) => total + answer.status[field], 0);
     return {
       stats: mergeStats(answers.map((answer) => answer.stats)),
-      status: {
-        active: sum('active'),
-        releasing: sum('releasing'),
-        relayedBytes: sum('relayedBytes'),
-        offers: sum('offers'),
-      },
+      status: sumStatus(answers.map((answer) => answer.status)),
     };
   }
 

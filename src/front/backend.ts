@@ -1,4 +1,5 @@
 import type { Candidate } from '../balance/balancer';
+import { formatEndpoint } from '../config/addresses';
 import type { Endpoint } from '../config/model';
 import type { NextHop } from '../steer/flow-table';
 import type { Offers } from './offers';
@@ -63,7 +64,7 @@ export class ProxyTarget implements Candidate {
     http: Endpoint,
   ) {
     this.weight = backend.weight;
-    this.origin = `http://${http.family === 6 ? `[${http.host}]` : http.host}:${http.port}`;
+    this.origin = `http://${formatEndpoint(http)}`;
   }
 
   get available(): boolean {

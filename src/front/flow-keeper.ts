@@ -7,7 +7,7 @@
  * for the connection: unacknowledged data, the last FIN, TIME_WAIT. Entries that nobody reports go after `idle`.
  */
 import { monotonicNs, sameHandoff, type FlowTable, type HandoffId } from '../steer/flow-table';
-import type { FlowRecord } from '../wire/link';
+import type { FlowRecord } from '../wire/records';
 
 const NS_PER_MS = 1e6;
 /** Lingering entries are looked at this often, or four times per linger if that is shorter. */

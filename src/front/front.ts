@@ -14,7 +14,7 @@ import { Steering } from '../steer/steering';
 import { addFrontRoutes } from './admin-routes';
 import { Generation } from './generation';
 import { Listeners } from './listeners';
-import type { WorkerStatus } from './messages';
+import { sumStatus, type WorkerStatus } from './messages';
 
 /**
  * How long connections in the front's own hands may take to finish when it stops. Handed-off ones need nobody to wait;
@@ -143,12 +143,7 @@ export class Front {
     const all = [current, ...others];
     return {
       stats: mergeStats([this.#counted, ...all.map(({ stats }) => stats)]),
-      status: {
-        active: sum(all.map(({ status }) => status.active)),
-        releasing: sum(all.map(({ status }) => status.releasing)),
-        relayedBytes: sum(all.map(({ status }) => status.relayedBytes)),
-        offers: sum(all.map(({ status }) => status.offers)),
-      },
+      status: sumStatus(all.map(({ status }) => status)),
     };
   }
 
@@ -233,8 +228,4 @@ export class Front {
 function mustNotChange(key: string, before: unknown, after: unknown): void {
   if (JSON.stringify(before) !== JSON.stringify(after))
     throw new Error(`${key} has changed: that needs a restart`);
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }

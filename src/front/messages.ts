@@ -43,6 +43,17 @@ export interface WorkerStatus {
   readonly offers: number;
 }
 
+/** The state of several threads together. */
+export function sumStatus(parts: readonly WorkerStatus[]): WorkerStatus {
+  const sum = (field: keyof WorkerStatus): number => parts.reduce((total, part) => total + part[field], 0);
+  return {
+    active: sum('active'),
+    releasing: sum('releasing'),
+    relayedBytes: sum('relayedBytes'),
+    offers: sum('offers'),
+  };
+}
+
 export type FromWorker =
   | { readonly type: 'listening' }
   | { readonly type: 'failed'; readonly message: string }

@@ -2,6 +2,7 @@ import { connect, type Socket } from 'node:net';
 import { monotonicNs, type HandoffId } from '../steer/flow-table';
 import { Channel } from './channel';
 import * as frames from './frames';
+import { readFlows, readId, type FlowRecord } from './records';
 import { decodeAgentHello, encodeFrontHello, type AgentHello, type FrontHello } from './hello';
 
 /** Waits between attempts to connect: quick at first, because an agent's restart takes a second. */
@@ -25,11 +26,6 @@ export interface LinkEvents {
   /** A part of the agent's list of live flows; `last` ends it. */
   onFlows?(flows: FlowRecord[], last: boolean): void;
   onClosed?(flows: FlowRecord[]): void;
-}
-
-export interface FlowRecord {
-  readonly flow: Buffer;
-  readonly id: HandoffId;
 }
 
 /** A front's end of the control channel to one agent: connects, says hello, and connects again for ever. */
@@ -159,21 +155,4 @@ export class Link {
         throw new frames.ProtocolError(`an agent does not send frames of type ${type}`);
     }
   }
-}
-
-/** Reads the id that begins a payload. */
-export function readId(bytes: Buffer, offset: number, length: number): HandoffId {
-  if (length < frames.ID_BYTES) throw new frames.ProtocolError('frame without an id');
-  return { epoch: bytes.readUInt32BE(offset), sequence: bytes.readUInt32BE(offset + 4) };
-}
-
-function readFlows(bytes: Buffer, offset: number, length: number): FlowRecord[] {
-  if (length < 0 || length % frames.FLOW_RECORD_BYTES !== 0)
-    throw new frames.ProtocolError('flow list of odd length');
-  const records: FlowRecord[] = [];
-  for (let at = offset; at < offset + length; at += frames.FLOW_RECORD_BYTES) {
-    const idAt = at + frames.FLOW_RECORD_BYTES - frames.ID_BYTES;
-    records.push({ flow: Buffer.from(bytes.subarray(at, idAt)), id: readId(bytes, idAt, frames.ID_BYTES) });
-  }
-  return records;
 }

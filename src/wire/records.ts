@@ -1,0 +1,26 @@
+import type { HandoffId } from '../steer/flow-table';
+import * as frames from './frames';
+
+/** One connection as CLOSED and FLOWS name it. */
+export interface FlowRecord {
+  readonly flow: Buffer;
+  readonly id: HandoffId;
+}
+
+/** Reads the id that begins a payload. */
+export function readId(bytes: Buffer, offset: number, length: number): HandoffId {
+  if (length < frames.ID_BYTES) throw new frames.ProtocolError('frame without an id');
+  return { epoch: bytes.readUInt32BE(offset), sequence: bytes.readUInt32BE(offset + 4) };
+}
+
+/** Reads a payload, or the rest of one, that is a list of flows with their ids. */
+export function readFlows(bytes: Buffer, offset: number, length: number): FlowRecord[] {
+  if (length < 0 || length % frames.FLOW_RECORD_BYTES !== 0)
+    throw new frames.ProtocolError('flow list of odd length');
+  const records: FlowRecord[] = [];
+  for (let at = offset; at < offset + length; at += frames.FLOW_RECORD_BYTES) {
+    const idAt = at + frames.FLOW_RECORD_BYTES - frames.ID_BYTES;
+    records.push({ flow: Buffer.from(bytes.subarray(at, idAt)), id: readId(bytes, idAt, frames.ID_BYTES) });
+  }
+  return records;
+}
