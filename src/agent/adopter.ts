@@ -14,6 +14,7 @@ import { checkSnapshot, FLOW } from '../repair/layout';
 import { goLive, Restorer, shouldProbe, unsentPart } from '../repair/restore';
 import type { HandoffId } from '../steer/flow-table';
 import type { RejectReason } from '../wire/frames';
+import type { FlowRecord } from '../wire/records';
 import type { LiveConnections } from './live-connections';
 
 /** Connections that one channel may have prepared at once; more are rejected. */
@@ -43,8 +44,10 @@ export interface AdopterOptions {
   readonly admit: (socket: Socket) => void;
   /** How long a restore took, seconds. */
   readonly restored: (seconds: number) => void;
-  /** A commit that could not be kept: the front believes that the connection lives here. */
-  readonly lost: (flow: Buffer, id: HandoffId, cause: string) => void;
+  /** A commit that could not be kept. */
+  readonly lost: (flow: Buffer, cause: string) => void;
+  /** A prepared copy is gone without the front's say-so: the front may have steered its flow here. */
+  readonly voided: (record: FlowRecord) => void;
 }
 
 /** Shared by all channels of an agent. */
@@ -101,7 +104,8 @@ export class Adopter {
       if (!(error instanceof RepairError)) throw error;
       this.results.failed += 1;
       release(fd);
-      this.options.lost(flow, id, error.message);
+      this.options.lost(flow, error.message);
+      this.options.voided({ flow, id });
       return;
     }
     const socket = new Socket({ fd, allowHalfOpen: true, readable: true, writable: true });
@@ -112,10 +116,17 @@ export class Adopter {
     this.options.admit(socket);
   }
 
-  /** Forgets a prepared connection without a packet. */
-  discard(prepared: Prepared, result: 'aborted' | 'channel_lost'): void {
-    this.results[result] += 1;
+  /** Forgets a prepared connection without a packet, as its front wishes. */
+  discard(prepared: Prepared): void {
+    this.results.aborted += 1;
     release(prepared.fd);
+  }
+
+  /** Forgets a prepared connection whose front cannot be asked, or has not decided for too long. */
+  giveUp(prepared: Prepared): void {
+    this.results.channel_lost += 1;
+    release(prepared.fd);
+    this.options.voided({ flow: prepared.flow, id: prepared.id });
   }
 
   close(): void {
@@ -156,12 +167,12 @@ export class PreparedOffers {
 
   abort(id: HandoffId): void {
     const prepared = this.#take(id);
-    if (prepared !== undefined) this.adopter.discard(prepared, 'aborted');
+    if (prepared !== undefined) this.adopter.discard(prepared);
   }
 
   /** The channel is gone: nobody can commit any more. */
   channelLost(): void {
-    for (const prepared of this.#prepared.values()) this.adopter.discard(prepared, 'channel_lost');
+    for (const prepared of this.#prepared.values()) this.adopter.giveUp(prepared);
     this.#prepared.clear();
   }
 
@@ -177,7 +188,7 @@ export class PreparedOffers {
     for (const [key, prepared] of this.#prepared) {
       if (prepared.since > limit) return;
       this.#prepared.delete(key);
-      this.adopter.discard(prepared, 'aborted');
+      this.adopter.giveUp(prepared);
     }
   }
 }

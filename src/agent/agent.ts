@@ -43,10 +43,9 @@ export class Agent {
       live: this.live,
       admit: (socket) => this.#admit(socket),
       restored: (seconds) => this.#restoreDuration.observe(seconds),
-      lost: (flow, id, cause) => {
-        logger.error({ flow: formatFlow(flow), cause }, 'a committed connection could not go live');
-        this.control.reportClosed({ flow, id });
-      },
+      lost: (flow, cause) =>
+        logger.error({ flow: formatFlow(flow), cause }, 'a committed connection could not go live'),
+      voided: (record) => this.control.reportVoid(record),
     });
     const self = { node: config.node, vips: config.vips.map(({ host }) => host) };
     this.control = new ControlServer(self, this.adopter, logger);

@@ -32,6 +32,7 @@ export class ControlServer {
   readonly #server: Server;
   readonly #channels = new Set<FrontChannel>();
   #closed: FlowRecord[] = [];
+  #void: FlowRecord[] = [];
   #reportTimer: NodeJS.Timeout | undefined;
   readonly #throttle = new LogThrottle();
   readonly #sweeper: NodeJS.Timeout;
@@ -66,7 +67,13 @@ export class ControlServer {
   /** Says that a live connection is over. */
   reportClosed(record: FlowRecord): void {
     this.#closed.push({ flow: record.flow, id: record.id });
-    this.#reportTimer ??= setTimeout(this.#report, REPORT_MS);
+    this.#planReport();
+  }
+
+  /** Says that a prepared copy will never live. */
+  reportVoid(record: FlowRecord): void {
+    this.#void.push(record);
+    this.#planReport();
   }
 
   /** Offers that wait for a decision, over all channels. */
@@ -126,9 +133,19 @@ export class ControlServer {
       case frames.ABORT:
         front.prepared.abort(readId(bytes, offset, length));
         return;
+      case frames.LIST:
+        this.#listAgain(front);
+        return;
       default:
         throw new frames.ProtocolError(`a front does not send frames of type ${type}`);
     }
+  }
+
+  #listAgain(front: FrontChannel): void {
+    if (front.hello?.role !== 'keeper') throw new frames.ProtocolError('only a keeper may ask for a list');
+    if (front.channel.congested)
+      throw new frames.ProtocolError('lists are asked for faster than they are read');
+    this.#listFlows(front);
   }
 
   #greet(front: FrontChannel, hello: FrontHello): void {
@@ -166,18 +183,25 @@ export class ControlServer {
     }
   }
 
-  /** All keepers hear of all flows: one that never had a flow ignores it. */
+  #planReport(): void {
+    this.#reportTimer ??= setTimeout(this.#report, REPORT_MS);
+  }
+
   readonly #report = (): void => {
     this.#reportTimer = undefined;
-    const closed = this.#closed;
-    this.#closed = [];
-    for (let at = 0; at < closed.length; at += frames.MAX_FLOW_RECORDS) {
-      const part = closed.slice(at, at + frames.MAX_FLOW_RECORDS);
+    this.#tellKeepers(frames.CLOSED, this.#closed.splice(0));
+    this.#tellKeepers(frames.VOID, this.#void.splice(0));
+  };
+
+  /** All keepers hear of all flows: one that never had a flow ignores it. */
+  #tellKeepers(type: number, flows: readonly FlowRecord[]): void {
+    for (let at = 0; at < flows.length; at += frames.MAX_FLOW_RECORDS) {
+      const part = flows.slice(at, at + frames.MAX_FLOW_RECORDS);
       for (const { channel, hello } of this.#channels) {
-        if (hello?.role === 'keeper') channel.sendFlows(frames.CLOSED, part);
+        if (hello?.role === 'keeper') channel.sendFlows(type, part);
       }
     }
-  };
+  }
 
   #logRejected(error: RejectedOffer, bytes: Buffer, at: number): void {
     if (!this.#throttle.allows(error.reason)) return;

@@ -32,6 +32,6 @@ export function parseEndpoint(text: string): Endpoint | undefined {
 }
 
 /** The inverse of `parseEndpoint`. */
-export function formatEndpoint({ host, port, family }: Endpoint): string {
-  return family === 6 ? `[${host}]:${port}` : `${host}:${port}`;
+export function formatEndpoint({ host, port }: Pick<Endpoint, 'host' | 'port'>): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -84,6 +84,7 @@ export interface FrontConfig {
   readonly timeouts: {
     readonly head: number;
     readonly prepare: number;
+    readonly backend_gone: number;
     readonly idle_flow: number;
     readonly linger: number;
   };

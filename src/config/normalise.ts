@@ -23,7 +23,7 @@ type HealthInput = NonNullable<PoolInput['health']>;
 
 /** A front's configuration that passed every check -> what the programs work with. */
 export function normaliseFront(input: FrontInput, directory: string): FrontConfig {
-  const { head, prepare, idle_flow, linger } = input.timeouts;
+  const { head, prepare, backend_gone, idle_flow, linger } = input.timeouts;
   return {
     kind: 'front',
     node: input.node,
@@ -36,6 +36,7 @@ export function normaliseFront(input: FrontInput, directory: string): FrontConfi
     timeouts: {
       head: duration(head),
       prepare: duration(prepare),
+      backend_gone: duration(backend_gone),
       idle_flow: duration(idle_flow),
       linger: duration(linger),
     },

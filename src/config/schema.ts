@@ -147,6 +147,10 @@ export const FRONT_SCHEMA = mapping('Configuration of a front.', {
   timeouts: settings('Limits in time.', {
     head: duration('Time for a client to send its head.', '10s'),
     prepare: duration('Time for an agent to answer an offer, before the next backend is tried.', '1s'),
+    backend_gone: duration(
+      "Time without any sign of life from a backend's host after which its connections are given up and reset.",
+      '10s',
+    ),
     idle_flow: duration('Time without packets after which a flow may be forgotten.', '1h'),
     linger: duration(
       'Time without packets after which the flow of a closed connection leaves the table.',

@@ -1,6 +1,7 @@
 /** One accepting thread, assembled: listeners, routing, handoffs and the fallback, sharing nothing with its siblings. */
 import type { IncomingMessage } from 'node:http';
 import type { Logger } from 'pino';
+import { formatEndpoint } from '../config/addresses';
 import type { RouteConfig } from '../config/model';
 import { LogThrottle } from '../observe/log-throttle';
 import type { StatsSnapshot } from '../observe/stats';
@@ -25,6 +26,11 @@ const CHANNEL_PATIENCE_MS = 500;
 /** How often a stopping thread looks whether its last connection is gone. */
 const STOP_POLL_MS = 20;
 
+export interface AcceptingThreadEvents {
+  /** The channel to the agent at this address (formatEndpoint) broke. */
+  channelLost(agent: string): void;
+}
+
 export class AcceptingThread {
   readonly #ids = new HandoffIds();
   readonly #released = new ReleaseQueue();
@@ -44,6 +50,7 @@ export class AcceptingThread {
     private readonly data: WorkerData,
     flows: FlowTable,
     private readonly logger: Logger,
+    private readonly events: AcceptingThreadEvents,
   ) {
     const { config } = data;
     useFreezeFilter(data.freezeFilter);
@@ -64,6 +71,7 @@ export class AcceptingThread {
         this.#acceptor.ended();
         this.#logSometimes('lost', { flow: formatFlow(connection.flow), detail }, 'connection lost');
       },
+      channelLost: ({ endpoint }) => this.events.channelLost(formatEndpoint(endpoint)),
       rejected: (backend, reason) =>
         this.#logSometimes(
           `rejected ${backend.name} ${reason}`,

@@ -20,6 +20,13 @@ interface Thread {
   readonly stopped: Promise<StatsSnapshot | undefined>;
 }
 
+export interface AcceptingThreadsEvents {
+  /** A running thread broke. */
+  failed(message: string): void;
+  /** A thread has lost its channel to the agent at this address (formatEndpoint). */
+  channelLost(agent: string): void;
+}
+
 /** The accepting threads, seen from the main thread. */
 export class AcceptingThreads {
   readonly #threads: Thread[] = [];
@@ -33,13 +40,13 @@ export class AcceptingThreads {
   static async start(
     data: Omit<WorkerData, 'index' | 'listeners'>,
     listeners: readonly (readonly OpenListener[])[],
-    failed: (message: string) => void,
+    events: AcceptingThreadsEvents,
   ): Promise<AcceptingThreads> {
     const threads = new AcceptingThreads();
     try {
       // All at once: their listening sockets are open already, and connections wait for each of them.
       await Promise.all(
-        listeners.map((own, index) => threads.#startOne({ ...data, index, listeners: own }, failed)),
+        listeners.map((own, index) => threads.#startOne({ ...data, index, listeners: own }, events)),
       );
     } catch (error) {
       await threads.#terminate();
@@ -108,13 +115,13 @@ export class AcceptingThreads {
     });
   }
 
-  #startOne(data: WorkerData, failed: (message: string) => void): Promise<void> {
+  #startOne(data: WorkerData, events: AcceptingThreadsEvents): Promise<void> {
     const worker = new Worker(WORKER_FILE, { workerData: data });
     const waiting: Thread['waiting'] = new Map();
     return new Promise((resolve, reject) => {
       let listening = false;
       const broken = (message: string): void => {
-        if (listening) failed(`accepting thread ${data.index}: ${message}`);
+        if (listening) events.failed(`accepting thread ${data.index}: ${message}`);
         else reject(new Error(message));
       };
       const stopped = new Promise<StatsSnapshot | undefined>((done) => {
@@ -129,6 +136,7 @@ export class AcceptingThreads {
       worker.on('error', (error) => broken(error.stack ?? error.message));
       worker.on('message', (message: FromWorker) => {
         if (message.type === 'stats') waiting.get(message.request)?.(message);
+        else if (message.type === 'channel_lost') events.channelLost(message.agent);
         else if (message.type === 'failed') broken(message.message);
         else if (message.type === 'listening') {
           listening = true;

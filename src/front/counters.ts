@@ -2,8 +2,12 @@
 export class Counters {
   readonly #values = new Map<string, number>();
 
-  add(label: string): void {
-    this.#values.set(label, (this.#values.get(label) ?? 0) + 1);
+  add(label: string, count = 1): void {
+    this.#values.set(label, (this.#values.get(label) ?? 0) + count);
+  }
+
+  get(label: string): number {
+    return this.#values.get(label) ?? 0;
   }
 
   entries(): Iterable<[string, number]> {

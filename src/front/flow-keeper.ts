@@ -1,13 +1,23 @@
 /**
- * Removes entries from the flow table when their connections are over.
+ * Removes entries from the flow table when their connections are over, and sees to it that no client waits for nobody.
  *
- * The agents are the store of truth. An agent reports what has closed, and when its channel comes up it lists what
- * lives: entries that it should have listed and did not are over as well (the front was away when they closed, or the
- * agent was restarted). An entry stays for a linger after its last packet, because the backend's kernel still answers
- * for the connection: unacknowledged data, the last FIN, TIME_WAIT. Entries that nobody reports go after `idle`.
+ * The agents are the store of truth. An agent reports what has closed, and when its channel comes up, or it is asked, it
+ * lists what lives: entries that it should have listed and did not are over as well. The front was away when they closed;
+ * or the COMMIT never arrived, or the agent died with the connection. Which of these it is the backend's kernel knows:
+ * the client is made to speak, its packet is steered there, and meets the connection's end, or nothing and so a RST.
+ *
+ * An entry stays for a linger after its last packet, because the backend's kernel still answers for the connection:
+ * unacknowledged data, the last FIN, TIME_WAIT. Entries that nobody reports go after `idle`.
  */
-import { monotonicNs, sameHandoff, type FlowTable, type HandoffId } from '../steer/flow-table';
+import {
+  monotonicNs,
+  sameHandoff,
+  type FlowEntry,
+  type FlowTable,
+  type HandoffId,
+} from '../steer/flow-table';
 import type { FlowRecord } from '../wire/records';
+import type { Farewells } from './farewells';
 
 const NS_PER_MS = 1e6;
 /** Lingering entries are looked at this often, or four times per linger if that is shorter. */
@@ -35,6 +45,7 @@ export class FlowKeeper {
   constructor(
     private readonly flows: FlowTable,
     private readonly options: FlowKeeperOptions,
+    private readonly farewells: Pick<Farewells, 'probe' | 'reset'>,
   ) {
     const every = (ms: number, work: () => void): NodeJS.Timeout => setInterval(work, ms).unref();
     this.#timers = [
@@ -76,12 +87,37 @@ export class FlowKeeper {
       return;
     }
     this.#lists.delete(agent);
-    const over: FlowRecord[] = [];
-    this.flows.forEach((entry) => {
-      if (!backends.has(entry.backend) || entry.created >= askedAt) return;
-      if (!list.has(keyOf(entry.flow, entry.id))) over.push({ flow: Buffer.from(entry.flow), id: entry.id });
-    });
-    this.closed(over);
+    const over = this.#select(
+      (entry) =>
+        backends.has(entry.backend) && entry.created < askedAt && !list.has(keyOf(entry.flow, entry.id)),
+    );
+    for (const entry of over) this.#doubt(entry);
+  }
+
+  /** An agent says that it prepared these connections and will never serve them. */
+  voided(records: readonly FlowRecord[]): void {
+    for (const { flow, id } of records) {
+      const entry = this.flows.get(flow);
+      if (entry !== undefined && sameHandoff(entry.id, id)) this.#doubt({ ...entry, flow });
+    }
+  }
+
+  /**
+   * Nobody listens at an agent's address any more: its process is dead. What lived in it the kernel there has ended, but
+   * not what was still prepared. Entries made since `since` (ns) may be of that kind.
+   */
+  processGone(backends: ReadonlySet<number>, since: number): void {
+    const young = this.#select((entry) => backends.has(entry.backend) && entry.created >= since);
+    for (const entry of young) this.farewells.probe(entry.flow, entry.client);
+  }
+
+  /** A backend's host is gone: its flows end here, and their clients are told. Returns how many there were. */
+  hostGone(backends: ReadonlySet<number>): number {
+    const lost = this.#select((entry) => backends.has(entry.backend));
+    for (const { flow, id, client } of lost) {
+      if (this.flows.remove(flow, id)) this.farewells.reset(flow, client);
+    }
+    return lost.length;
   }
 
   /** The channel went down in the middle of a list: what came of it is void. */
@@ -110,11 +146,22 @@ export class FlowKeeper {
   /** Removes what has been silent for too long. */
   sweepIdle(): void {
     const limit = monotonicNs() - this.options.idleMs * NS_PER_MS;
-    const idle: FlowRecord[] = [];
+    for (const { flow, id } of this.#select(({ lastSeen }) => lastSeen < limit)) this.flows.remove(flow, id);
+  }
+
+  /** Whether the connection is over the backend's kernel decides, by the client's next packet. */
+  #doubt({ flow, id, client }: FlowEntry): void {
+    this.closed([{ flow, id }]);
+    this.farewells.probe(flow, client);
+  }
+
+  /** Copies of the entries that match: the table may be changed while they are worked on. */
+  #select(matches: (entry: FlowEntry) => boolean): FlowEntry[] {
+    const selected: FlowEntry[] = [];
     this.flows.forEach((entry) => {
-      if (entry.lastSeen < limit) idle.push({ flow: Buffer.from(entry.flow), id: entry.id });
+      if (matches(entry)) selected.push({ ...entry, flow: Buffer.from(entry.flow) });
     });
-    for (const { flow, id } of idle) this.flows.remove(flow, id);
+    return selected;
   }
 }
 

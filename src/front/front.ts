@@ -12,6 +12,7 @@ import { mergeStats, type Sample, type StatsSnapshot } from '../observe/stats';
 import { prepareFreeze } from '../repair/freeze';
 import { Steering } from '../steer/steering';
 import { addFrontRoutes } from './admin-routes';
+import { Counters } from './counters';
 import { Generation } from './generation';
 import { Listeners } from './listeners';
 import { sumStatus, type WorkerStatus } from './messages';
@@ -44,6 +45,7 @@ export class Front {
   #counted: StatsSnapshot = { samples: [], histograms: [] };
   #reloads = { ok: 0, failed: 0 };
   #reloading: Promise<void> = Promise.resolve();
+  readonly #flowsReset = new Counters();
   #flowCounts = { at: -Infinity, byNumber: new Map<number, number>() };
 
   private constructor(
@@ -171,6 +173,7 @@ export class Front {
       freezeFilter: prepareFreeze(),
       numbersInUse: new Set([...this.flowCounts().keys(), ...backends.map(({ number }) => number)]),
       listeners: this.#listeners.prepare(config),
+      flowsReset: this.#flowsReset,
       knownHealth: new Map(backends.map((backend) => [backend.healthKey, backend.healthy])),
     };
     return Generation.start(config, inherited, this.logger, this.events.failed);
@@ -217,6 +220,7 @@ export class Front {
       const totals = this.steering.backends.totals(number);
       const labels = { backend: name };
       samples.push({ name: 'flows', labels, value: counts.get(number) ?? 0 });
+      samples.push({ name: 'flows_reset_total', labels, value: this.#flowsReset.get(name) });
       samples.push({ name: 'steered_packets_total', labels, value: totals.packets });
       samples.push({ name: 'steered_bytes_total', labels, value: totals.bytes });
     }

@@ -3,25 +3,21 @@
  * flow keeper. A reload starts a new generation beside the old one and then retires that.
  */
 import type { Logger } from 'pino';
-import type { BackendConfig, Endpoint, FrontConfig } from '../config/model';
+import { formatEndpoint } from '../config/addresses';
+import type { BackendConfig, FrontConfig } from '../config/model';
 import type { StatsSnapshot } from '../observe/stats';
 import type { Steering } from '../steer/steering';
-import { Link } from '../wire/link';
 import { AcceptingThreads } from './accepting-threads';
+import type { Counters } from './counters';
+import { Farewells } from './farewells';
 import { FlowKeeper } from './flow-keeper';
 import type { OpenListener } from './listeners';
 import type { BackendFacts, WorkerStatus } from './messages';
+import { WatchedAgent } from './watched-agent';
 import { WatchedBackend } from './watched-backend';
 
 /** How long a start waits for first health results and channels: what is there answers in milliseconds. */
 const PATIENCE_MS = 1000;
-
-/** One agent's control channel as the keeper sees it. */
-interface WatchedAgent {
-  /** Numbers of its backends in the flow table. */
-  readonly numbers: Set<number>;
-  readonly link: Link;
-}
 
 /** What a generation takes over from the front and from the generation before it. */
 export interface Inheritance {
@@ -33,11 +29,14 @@ export interface Inheritance {
   readonly listeners: readonly (readonly OpenListener[])[];
   /** By WatchedBackend.healthKey. */
   readonly knownHealth: ReadonlyMap<string, boolean>;
+  /** Connections that were ended because their backend's host is gone, by backend; this generation counts on. */
+  readonly flowsReset: Counters;
 }
 
 export class Generation {
   readonly backends: WatchedBackend[] = [];
   readonly keeper: FlowKeeper;
+  readonly #farewells = new Farewells();
   readonly #agents = new Map<string, WatchedAgent>();
   #threads: AcceptingThreads | undefined;
   #retired = false;
@@ -47,10 +46,8 @@ export class Generation {
     private readonly inherited: Inheritance,
     private readonly logger: Logger,
   ) {
-    this.keeper = new FlowKeeper(inherited.steering.flows, {
-      lingerMs: config.timeouts.linger,
-      idleMs: config.timeouts.idle_flow,
-    });
+    const { linger: lingerMs, idle_flow: idleMs } = config.timeouts;
+    this.keeper = new FlowKeeper(inherited.steering.flows, { lingerMs, idleMs }, this.#farewells);
   }
 
   /**
@@ -85,8 +82,9 @@ export class Generation {
   async retire(keep: readonly number[]): Promise<StatsSnapshot> {
     this.#retired = true;
     // The next generation keeps the flow table; health goes on to matter for relayed connections.
-    for (const { link } of this.#agents.values()) link.stop();
+    for (const agent of this.#agents.values()) agent.stop();
     this.keeper.stop();
+    this.#farewells.stop();
     const counted = await this.#threads?.retire(keep);
     for (const { checker } of this.backends) await checker?.stop();
     return counted ?? { samples: [], histograms: [] };
@@ -99,7 +97,7 @@ export class Generation {
 
   async #start(failed: (message: string) => void): Promise<void> {
     this.#watchBackends();
-    for (const { link } of this.#agents.values()) link.start();
+    for (const agent of this.#agents.values()) agent.start();
     for (const { checker } of this.backends) checker?.start();
     const links = [...this.#agents.values()].map(({ link }) => link.settled);
     const results = this.backends.map(({ decided }) => decided);
@@ -112,7 +110,10 @@ export class Generation {
     );
     const { steering, freezeFilter, listeners } = this.inherited;
     const data = { config: this.config, flowsFd: steering.flows.fd, freezeFilter, facts };
-    this.#threads = await AcceptingThreads.start(data, listeners, failed);
+    this.#threads = await AcceptingThreads.start(data, listeners, {
+      failed,
+      channelLost: (agent) => this.#agents.get(agent)?.reconcile(),
+    });
     // What changed while the threads were starting.
     for (const backend of this.backends) this.#tellHealth(backend);
   }
@@ -123,8 +124,8 @@ export class Generation {
     for (const pool of this.config.pools) {
       for (const config of pool.backends) {
         const number = steering.backends.assign(steeredName(config), wanted, numbersInUse);
-        const agent = this.#agentAt(config.agent);
-        agent.numbers.add(number);
+        const agent = this.#agentOf(config);
+        agent.serves(config, number);
         const backend = new WatchedBackend(pool, config, number, agent.link, this.#healthChanged);
         backend.healthy ||= knownHealth.get(backend.healthKey) ?? false;
         this.backends.push(backend);
@@ -144,32 +145,15 @@ export class Generation {
     this.#threads?.setHealth(pool.name, config.name, healthy);
   }
 
-  /** Backends that share an agent share its channel. */
-  #agentAt(endpoint: Endpoint): WatchedAgent {
-    const key = `${endpoint.host}:${endpoint.port}`;
+  /** Backends that share an agent share its channel; all of them have the same name. */
+  #agentOf({ name, agent: endpoint }: BackendConfig): WatchedAgent {
+    const key = formatEndpoint(endpoint);
     const known = this.#agents.get(key);
     if (known !== undefined) return known;
-    // Entries made before this moment are on the agent's list, or over.
-    let askedAt = 0;
-    const numbers = new Set<number>();
-    const link = new Link(
-      endpoint,
-      { role: 'keeper', node: this.config.node },
-      {
-        onUp: (hello, asked) => {
-          askedAt = asked;
-          this.logger.info({ agent: key, agent_node: hello.node, vips: hello.vips }, 'control channel is up');
-        },
-        onDown: (cause) => {
-          this.keeper.forgetList(key);
-          if (!this.#retired) this.logger.warn({ agent: key, cause }, 'control channel is down');
-        },
-        onFailed: (cause) => this.logger.warn({ agent: key, cause }, 'control channel cannot be opened'),
-        onFlows: (flows, last) => this.keeper.listed(key, flows, last, askedAt, numbers),
-        onClosed: (flows) => this.keeper.closed(flows),
-      },
-    );
-    const made: WatchedAgent = { numbers, link };
+    const { node, timeouts } = this.config;
+    const made = new WatchedAgent(name, endpoint, node, timeouts.backend_gone, this.keeper, this.logger, {
+      lost: (backend, flows) => this.inherited.flowsReset.add(backend, flows),
+    });
     this.#agents.set(key, made);
     return made;
   }

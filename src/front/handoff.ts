@@ -13,7 +13,7 @@ import type { FlowTable } from '../steer/flow-table';
 import { dump, DumpBuffer, reset, thaw, unmoved } from '../repair/dump';
 import { RepairError } from '../repair/errors';
 import { freeze } from '../repair/freeze';
-import { RECEIVE_SEQUENCE } from '../repair/layout';
+import { acknowledged, RECEIVE_SEQUENCE } from '../repair/layout';
 import type { RejectReason } from '../wire/frames';
 import type { Backend, HandoffResult } from './backend';
 import type { Connection } from './connection';
@@ -45,6 +45,8 @@ export interface HandoffOutcomes {
   failed(connection: Connection, pool: Pool, reason: FallbackReason, detail: string): void;
   /** The connection could not be thawed and is gone. */
   lost(connection: Connection, detail: string): void;
+  /** What was committed on this channel last may not have arrived: the agent's list of live flows tells. */
+  channelLost(offers: Offers): void;
   /** An agent refused an offer: worth a line in the log, because the next one may be refused for the same reason. */
   rejected(backend: Backend, reason: RejectReason): void;
 }
@@ -57,6 +59,8 @@ export class Handoff implements Expirable {
   tried: readonly Backend[] = NONE;
   /** rcv_nxt in the snapshot that was offered. */
   receiveSequence = 0;
+  /** snd_una in the snapshot that was offered. */
+  acknowledged = 0;
 
   constructor(
     readonly connection: Connection,
@@ -139,11 +143,11 @@ export class Handoffs implements OfferEvents {
   }
 
   channelLost(offers: Offers): void {
-    this.released.resetAll(offers);
+    this.outcomes.channelLost(offers);
   }
 
   #timedOut(handoff: Handoff): void {
-    handoff.backend.offers.withdraw(handoff);
+    handoff.backend.offers.overdue(handoff);
     this.#next(handoff, 'timeout');
   }
 
@@ -152,22 +156,24 @@ export class Handoffs implements OfferEvents {
     const { fd, flow } = handoff.connection;
     const length = dump(fd, flow, this.#dumped);
     handoff.receiveSequence = this.#dumped.bytes.readUInt32BE(RECEIVE_SEQUENCE);
+    handoff.acknowledged = acknowledged(this.#dumped.bytes, 0);
     this.#deadlines.set(handoff);
     handoff.backend.offers.make(handoff, this.#dumped.bytes, length);
   }
 
   /** False when the flow table is full. */
-  #steer({ connection, backend, sequence }: Handoff): boolean {
+  #steer({ connection, backend, sequence, receiveSequence, acknowledged }: Handoff): boolean {
     const hop = flowFamily(connection.flow) === 4 ? backend.hops[4] : backend.hops[6];
     if (hop === undefined)
       throw new RepairError('kernel', `backend ${backend.name} has no next hop of this family`);
-    return this.flows.insert(connection.flow, hop, backend.number, this.epoch, sequence);
+    const client = { sequence: receiveSequence, acknowledged };
+    return this.flows.insert(connection.flow, hop, backend.number, this.epoch, sequence, client);
   }
 
   /** No way back: the agent may go live as soon as it reads this. */
   #commit(handoff: Handoff): void {
     const { connection, backend, pool } = handoff;
-    this.released.add(connection.fd, backend.offers);
+    this.released.add(connection.fd);
     backend.offers.commit(handoff);
     backend.results.ok += 1;
     pool.handoffDuration.observe((performance.now() - handoff.startedAt) / 1000);

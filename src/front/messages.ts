@@ -57,6 +57,8 @@ export function sumStatus(parts: readonly WorkerStatus[]): WorkerStatus {
 export type FromWorker =
   | { readonly type: 'listening' }
   | { readonly type: 'failed'; readonly message: string }
+  /** The channel to the agent at this address (formatEndpoint) broke. */
+  | { readonly type: 'channel_lost'; readonly agent: string }
   | {
       readonly type: 'stats';
       readonly request: number;

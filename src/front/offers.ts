@@ -20,9 +20,11 @@ export interface OfferEvents {
 export class Offers {
   readonly #link: Link;
   readonly #pending = new Map<number, Handoff>();
+  /** When an offer last ran out of time, performance.now(). */
+  #overdueAt = -Infinity;
 
   constructor(
-    endpoint: { readonly host: string; readonly port: number },
+    readonly endpoint: { readonly host: string; readonly port: number },
     node: string,
     private readonly ids: HandoffIds,
     private readonly events: OfferEvents,
@@ -51,9 +53,17 @@ export class Offers {
     this.#link.stop();
   }
 
-  /** Whether an offer can be made now. */
+  /**
+   * Whether an offer can be made now. An agent that let one run out of time gets no other until it has been heard: it may
+   * hang, and every connection offered to it would wait as long, until the channel's silence ends it.
+   */
   get open(): boolean {
-    return this.#link.up && this.#pending.size < this.#link.offerLimit && !this.#link.congested;
+    return (
+      this.#link.up &&
+      this.#pending.size < this.#link.offerLimit &&
+      !this.#link.congested &&
+      this.#link.heardAt > this.#overdueAt
+    );
   }
 
   get up(): boolean {
@@ -80,6 +90,12 @@ export class Offers {
   withdraw(handoff: Handoff): void {
     this.#pending.delete(handoff.sequence);
     this.#link.abort(this.ids.epoch, handoff.sequence);
+  }
+
+  /** The agent did not answer in time: as `withdraw`. */
+  overdue(handoff: Handoff): void {
+    this.#overdueAt = performance.now();
+    this.withdraw(handoff);
   }
 
   #prepared(id: HandoffId): void {

@@ -13,7 +13,9 @@ function say(message: FromWorker): void {
 }
 
 async function run(): Promise<void> {
-  const thread = new AcceptingThread(data, new EbpfFlowTable(data.flowsFd), logger);
+  const thread = new AcceptingThread(data, new EbpfFlowTable(data.flowsFd), logger, {
+    channelLost: (agent) => say({ type: 'channel_lost', agent }),
+  });
   await thread.start();
   parentPort?.on('message', (message: ToWorker) => {
     switch (message.type) {

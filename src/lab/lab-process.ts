@@ -67,6 +67,11 @@ export class LabProcess {
     this.child.stdin?.write(text);
   }
 
+  /** Ends standard input, where that is a pipe. */
+  endInput(): void {
+    this.child.stdin?.end();
+  }
+
   /** The end of standard output, at most 1 MiB. */
   get stdoutText(): string {
     return this.stdout.text;

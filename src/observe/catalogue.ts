@@ -57,6 +57,12 @@ export const CATALOGUE: Readonly<Record<Component, readonly MetricSpec[]>> = {
       labels: [],
     },
     {
+      name: 'flows_reset_total',
+      type: 'counter',
+      help: 'Connections that were ended with a RST because the host of their backend is gone.',
+      labels: ['backend'],
+    },
+    {
       name: 'steered_packets_total',
       type: 'counter',
       help: 'Client packets that the kernel steered to a backend.',

@@ -2,10 +2,14 @@
  * Dump and thaw: the half of the handoff that happens where the connection is.
  *
  *   freeze(fd)                     packets of the flow are dropped from here on
- *   length = dump(fd, flow, into)  repair on; `into` holds the snapshot, the socket is as it was
- *   unmoved(fd, into)              nothing slipped in since: the snapshot is still the truth
+ *   length = dump(fd, flow, into)  `into` holds the snapshot, the socket is as it was
+ *   unmoved(fd, into)              repair on: nothing slipped in since, the snapshot is still the truth
  *   release(fd)                    closes it silently; or
  *   thaw(fd)                       back to life, as if nothing had happened
+ *
+ * A process that dies with a socket in repair takes the connection along without a word, and its client waits for ever.
+ * So a dump leaves repair as soon as it has read what it needs, and only the release goes back in: if the process dies
+ * while its offer is under way, the kernel closes the socket as any other, with a RST to the client.
  *
  * Everything is synchronous and allocates nothing: a dump takes a few microseconds.
  */
@@ -71,14 +75,11 @@ export class DumpBuffer {
 }
 
 /**
- * Puts a frozen connection into repair and writes its snapshot to the beginning of `into`; returns the snapshot's
- * length. `flow` (FLOW_BYTES) is copied into it. Throws a RepairError; the socket may then be in repair, and `thaw`
- * undoes that too.
+ * Writes the snapshot of a frozen connection to the beginning of `into`; returns its length. `flow` (FLOW_BYTES) is
+ * copied into it. Throws a RepairError; the socket may then be in repair, and `thaw` undoes that too.
  */
 export function dump(fd: number, flow: Buffer, into: DumpBuffer): number {
-  const on = setOption(fd, IPPROTO_TCP, TCP_REPAIR, REPAIR_ON);
-  if (on < 0)
-    throw new RepairError(on === -EPERM ? 'not_permitted' : 'not_established', 'set TCP_REPAIR', -on);
+  enterRepair(fd);
   const queued = count(unacknowledgedBytes(fd), 'SIOCOUTQ');
   const unsent = queued === 0 ? 0 : count(unsentBytes(fd), 'SIOCOUTQNSD');
   selectQueue(fd, SEND_QUEUE);
@@ -102,6 +103,8 @@ export function dump(fd: number, flow: Buffer, into: DumpBuffer): number {
   into.bytes.writeUInt32BE(unread, layout.RECEIVE_LENGTH);
   into.bytes.writeUInt32BE(queued - unsent, layout.SENT_LENGTH);
   into.bytes.writeUInt32BE(unsent, layout.UNSENT_LENGTH);
+  // With bytes to send it stays in repair, or its timers would send them again.
+  if (queued === 0) leaveRepair(fd, 'dump');
   return layout.HEADER_BYTES + unread + queued;
 }
 
@@ -125,10 +128,13 @@ function readNegotiated(fd: number, target: Buffer): void {
 }
 
 /**
- * Whether the receive sequence is still `expected`, the one in the snapshot (RECEIVE_SEQUENCE). A packet that had
- * passed the filter on another CPU when it was attached can land after the dump: then the snapshot lacks its bytes.
+ * Puts a dumped connection back into repair, for its release, and tells whether the receive sequence is still `expected`,
+ * the one in the snapshot (RECEIVE_SEQUENCE). A packet that had passed the filter on another CPU when it was attached can
+ * land after the dump: then the snapshot lacks its bytes.
  */
 export function unmoved(fd: number, expected: number): boolean {
+  enterRepair(fd);
+  selectQueue(fd, RECEIVE_QUEUE);
   get(fd, TCP_QUEUE_SEQ, 4, 'get TCP_QUEUE_SEQ');
   return scratch.readUInt32LE(0) === expected;
 }
@@ -138,9 +144,11 @@ export function unmoved(fd: number, expected: number): boolean {
  * in between it sends again.
  */
 export function thaw(fd: number): void {
-  const off = setOption(fd, IPPROTO_TCP, TCP_REPAIR, REPAIR_OFF_SILENT);
-  unfreeze(fd);
-  if (off < 0) throw new RepairError('kernel', 'thaw: leave repair', -off);
+  try {
+    leaveRepair(fd, 'thaw');
+  } finally {
+    unfreeze(fd);
+  }
 }
 
 /** Closes a connection in repair without a packet (tcp_close, net/ipv4/tcp.c): it lives on elsewhere, or nowhere. */
@@ -153,6 +161,17 @@ export function reset(fd: number): void {
   setOption(fd, IPPROTO_TCP, TCP_REPAIR, REPAIR_OFF_SILENT);
   setLinger(fd, 0);
   close(fd);
+}
+
+function enterRepair(fd: number): void {
+  const on = setOption(fd, IPPROTO_TCP, TCP_REPAIR, REPAIR_ON);
+  if (on < 0)
+    throw new RepairError(on === -EPERM ? 'not_permitted' : 'not_established', 'set TCP_REPAIR', -on);
+}
+
+function leaveRepair(fd: number, step: string): void {
+  const off = setOption(fd, IPPROTO_TCP, TCP_REPAIR, REPAIR_OFF_SILENT);
+  if (off < 0) throw new RepairError('kernel', `${step}: leave repair`, -off);
 }
 
 function get(fd: number, option: number, length: number, step: string): void {

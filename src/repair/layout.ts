@@ -105,6 +105,12 @@ export function checkSnapshot(bytes: Buffer, offset: number, length: number): vo
   if (bytes.readUInt16BE(flow + 32) === 0 || bytes.readUInt16BE(flow + 34) === 0) wrong('port 0');
 }
 
+/** What the client has acknowledged: the sequence number of the first byte in the send queue (snd_una). */
+export function acknowledged(bytes: Buffer, offset: number): number {
+  const queued = bytes.readUInt32BE(offset + SENT_LENGTH) + bytes.readUInt32BE(offset + UNSENT_LENGTH);
+  return (bytes.readUInt32BE(offset + SEND_SEQUENCE) - queued) >>> 0;
+}
+
 /** What is left of the window that the client was promised, in bytes: how much more it may send unasked. */
 export function windowLeft(bytes: Buffer, offset: number): number {
   const promised = bytes.readUInt32BE(offset + WINDOW_UPDATE) + bytes.readUInt32BE(offset + OUR_WINDOW);

@@ -4,6 +4,7 @@ import { FLOW_BYTES } from '../kernel/flow';
 import {
   monotonicNs,
   sameHandoff,
+  type ClientNumbers,
   type FlowEntry,
   type FlowTable,
   type HandoffId,
@@ -24,7 +25,14 @@ export class EbpfFlowTable implements FlowTable {
     return this.#info.maxEntries;
   }
 
-  insert(flow: Buffer, hop: NextHop, backend: number, epoch: number, sequence: number): boolean {
+  insert(
+    flow: Buffer,
+    hop: NextHop,
+    backend: number,
+    epoch: number,
+    sequence: number,
+    client: ClientNumbers,
+  ): boolean {
     const value = this.#value;
     const now = monotonicNs();
     hop.address.copy(value, layout.NEXT_HOP, 0, 16);
@@ -34,7 +42,9 @@ export class EbpfFlowTable implements FlowTable {
     value.writeUInt32LE(epoch, layout.HANDOFF + 4);
     layout.writeU64(value, now, layout.CREATED);
     layout.writeU64(value, now, layout.LAST_SEEN);
-    value.fill(0, layout.PACKETS);
+    value.fill(0, layout.PACKETS, layout.CLIENT_SEQUENCE);
+    value.writeUInt32BE(client.sequence, layout.CLIENT_SEQUENCE);
+    value.writeUInt32BE(client.acknowledged, layout.CLIENT_ACKNOWLEDGED);
     const result = mapUpdate(this.fd, flow, value);
     if (result < 0 && result !== -E2BIG) throw new KernelError('insert into flow table', -result);
     return result === 0;
@@ -74,5 +84,9 @@ function entryOf(flow: Buffer, value: Buffer, offset: number): FlowEntry {
     lastSeen: layout.readU64(value, offset + layout.LAST_SEEN),
     packets: layout.readU64(value, offset + layout.PACKETS),
     bytes: layout.readU64(value, offset + layout.BYTES),
+    client: {
+      sequence: value.readUInt32BE(offset + layout.CLIENT_SEQUENCE),
+      acknowledged: value.readUInt32BE(offset + layout.CLIENT_ACKNOWLEDGED),
+    },
   };
 }

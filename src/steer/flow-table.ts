@@ -19,6 +19,15 @@ export interface HandoffId {
   readonly sequence: number;
 }
 
+/**
+ * Where the two directions of a connection stand, as its client's last packet says: the sequence number of the client's
+ * own bytes, and the next one that it expects from the VIP.
+ */
+export interface ClientNumbers {
+  readonly sequence: number;
+  readonly acknowledged: number;
+}
+
 export interface FlowEntry {
   /** FLOW_BYTES, valid during the visit only. */
   readonly flow: Buffer;
@@ -29,12 +38,20 @@ export interface FlowEntry {
   readonly lastSeen: number;
   readonly packets: number;
   readonly bytes: number;
+  readonly client: ClientNumbers;
 }
 
 export interface FlowTable {
   readonly capacity: number;
   /** Steers a flow; an older entry for it is replaced. False when the table is full: nothing is evicted, ever. */
-  insert(flow: Buffer, hop: NextHop, backend: number, epoch: number, sequence: number): boolean;
+  insert(
+    flow: Buffer,
+    hop: NextHop,
+    backend: number,
+    epoch: number,
+    sequence: number,
+    client: ClientNumbers,
+  ): boolean;
   /** The entry for a flow, if there is one. */
   get(flow: Buffer): FlowEntry | undefined;
   /**

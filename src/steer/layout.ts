@@ -10,8 +10,10 @@
  *   40  last seen, likewise
  *   48  packets
  *   56  bytes
+ *   64  sequence number of the client's last packet, network order
+ *   68  its acknowledgement number, network order
  */
-export const FLOW_VALUE_BYTES = 64;
+export const FLOW_VALUE_BYTES = 72;
 export const NEXT_HOP = 0;
 export const IFINDEX = 16;
 export const BACKEND = 20;
@@ -20,6 +22,8 @@ export const CREATED = 32;
 export const LAST_SEEN = 40;
 export const PACKETS = 48;
 export const BYTES = 56;
+export const CLIENT_SEQUENCE = 64;
+export const CLIENT_ACKNOWLEDGED = 68;
 
 /** `struct counters`: packets, bytes. */
 export const COUNTERS_BYTES = 16;

@@ -55,6 +55,10 @@ struct flow {
 	__u64 last_seen_ns;
 	__u64 packets;
 	__u64 bytes;
+	// Sequence and acknowledgement number of the client's last packet: what a packet in the name of a backend that is
+	// gone has to carry for the client to heed it (front/farewells.ts).
+	__be32 client_sequence;
+	__be32 client_acknowledged;
 };
 
 struct counters {
@@ -171,7 +175,6 @@ static __always_inline int forward6(struct __sk_buff *skb, struct flow *flow, co
 static __always_inline struct flow *tcp_flow(struct __sk_buff *skb, __u32 offset, struct flow_key *key)
 {
 	struct tcphdr tcp;
-	// Ports and flags are in the first 14 bytes; options are of no interest.
 	if (bpf_skb_load_bytes(skb, offset, &tcp, sizeof(tcp)) < 0)
 		return 0;
 	key->client_port = tcp.source;
@@ -182,6 +185,10 @@ static __always_inline struct flow *tcp_flow(struct __sk_buff *skb, __u32 offset
 	if (tcp.syn && !tcp.ack) {
 		bpf_map_delete_elem(&flows, key);
 		return 0;
+	}
+	if (tcp.ack) {
+		flow->client_sequence = tcp.seq;
+		flow->client_acknowledged = tcp.ack_seq;
 	}
 	return flow;
 }

@@ -56,6 +56,11 @@ export class Channel {
     this.#pinger.unref();
   }
 
+  /** When the peer was last heard, performance.now(). */
+  get heardAt(): number {
+    return this.#heardAt;
+  }
+
   get closed(): boolean {
     return this.#closed;
   }
@@ -88,7 +93,12 @@ export class Channel {
     snapshot.copy(this.#chunk, at + frames.ID_BYTES, 0, length);
   }
 
-  /** CLOSED, or a part of FLOWS (`last` tells whether more parts follow). */
+  /** LIST. */
+  sendEmpty(type: number): void {
+    this.#begin(type, 0);
+  }
+
+  /** CLOSED, VOID, or a part of FLOWS (`last` tells whether more parts follow). */
   sendFlows(type: number, flows: readonly { flow: Buffer; id: HandoffId }[], last = true): void {
     const lead = type === frames.FLOWS ? 1 : 0;
     let at = this.#begin(type, lead + flows.length * frames.FLOW_RECORD_BYTES);

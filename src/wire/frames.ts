@@ -8,11 +8,14 @@
  *   front                                 agent
  *     HELLO (versions, node, role)  --->
  *                                   <---  HELLO (versions, node, VIPs, limits)
- *                                   <---  FLOWS ...          only to a `keeper`: every live flow, once
+ *                                   <---  FLOWS ...          only to a `keeper`: every live flow
  *     OFFER id snapshot             --->
  *                                   <---  PREPARED id        or REJECTED id reason
  *     COMMIT id                     --->                     or ABORT id: the front keeps the connection
  *                                   <---  CLOSED (flow id)*  only to a `keeper`
+ *                                   <---  VOID (flow id)*    only to a `keeper`: a copy that was prepared and never
+ *                                                            lived, because its channel broke or it could not
+ *     LIST                          --->                     only from a `keeper`: FLOWS once more
  *     PING / PONG                   <-->
  *     BYE text                      <-->                     last words before closing
  *
@@ -39,6 +42,8 @@ export const FLOWS = 8;
 export const PING = 9;
 export const PONG = 10;
 export const BYE = 11;
+export const VOID = 12;
+export const LIST = 13;
 
 /** Why an agent refuses an offer; the order is the wire's, new ones are appended. */
 export const REJECT_REASONS = [
@@ -56,7 +61,7 @@ export type RejectReason = (typeof REJECT_REASONS)[number];
 
 /** The longest HELLO or BYE: names, versions and a list of VIPs. */
 export const MAX_TEXT_BYTES = 64 * 1024;
-/** Flow records in one CLOSED or FLOWS frame: 45 KB, so that an offer never waits long behind them. */
+/** Flow records in one CLOSED, VOID or FLOWS frame: 45 KB, so that an offer never waits long behind them. */
 export const MAX_FLOW_RECORDS = 1024;
 /** The longest offer: all three queues at their limit. */
 export const MAX_OFFER_BYTES = ID_BYTES + SNAPSHOT_HEADER_BYTES + 3 * MAX_QUEUE_BYTES;
@@ -70,6 +75,7 @@ export function longestPayload(type: number): number {
     case BYE:
       return MAX_TEXT_BYTES;
     case CLOSED:
+    case VOID:
       return MAX_FLOW_RECORDS * FLOW_RECORD_BYTES;
     case FLOWS:
       return 1 + MAX_FLOW_RECORDS * FLOW_RECORD_BYTES;
@@ -81,6 +87,7 @@ export function longestPayload(type: number): number {
       return ID_BYTES + 1;
     case PING:
     case PONG:
+    case LIST:
       return 4;
     default:
       return 0;

@@ -12,20 +12,24 @@ const LAST_RETRY_MS = 3000;
 const CONNECT_TIMEOUT_MS = 3000;
 
 export interface LinkEvents {
-  /**
-   * The agent said hello: offers are welcome. Its list of live flows, if it sends one, is not older than `askedAt`,
-   * nanoseconds on CLOCK_MONOTONIC.
-   */
-  onUp?(hello: AgentHello, askedAt: number): void;
+  /** The agent said hello: offers are welcome. */
+  onUp?(hello: AgentHello): void;
   /** The channel is gone; every offer on it that was not committed is void. */
   onDown?(cause: string): void;
   /** An attempt to open the channel failed, for another reason than the last one. */
   onFailed?(cause: string): void;
+  /** An attempt failed, but the agent's host answered it: it lives. `refused` when nobody listens there. */
+  onAnswered?(refused: boolean): void;
   onPrepared?(id: HandoffId): void;
   onRejected?(id: HandoffId, reason: frames.RejectReason): void;
-  /** A part of the agent's list of live flows; `last` ends it. */
-  onFlows?(flows: FlowRecord[], last: boolean): void;
+  /**
+   * A part of the agent's list of live flows; `last` ends it. It is not older than `askedAt`, nanoseconds on
+   * CLOCK_MONOTONIC.
+   */
+  onFlows?(flows: FlowRecord[], last: boolean, askedAt: number): void;
   onClosed?(flows: FlowRecord[]): void;
+  /** Copies that were prepared and never lived: if the front has steered their flows, nobody serves them. */
+  onVoid?(flows: FlowRecord[]): void;
 }
 
 /** A front's end of the control channel to one agent: connects, says hello, and connects again for ever. */
@@ -33,7 +37,8 @@ export class Link {
   #channel: Channel | undefined;
   #hello: AgentHello | undefined;
   #retryMs = FIRST_RETRY_MS;
-  #askedAt = 0;
+  /** When the lists that are under way were asked for, the next to come first. */
+  #askedAt: number[] = [];
   #helloTimer: NodeJS.Timeout | undefined;
   #retryTimer: NodeJS.Timeout | undefined;
   #stopped = false;
@@ -75,6 +80,18 @@ export class Link {
     return this.#hello?.offers ?? 0;
   }
 
+  /** When the agent was last heard, performance.now(). */
+  get heardAt(): number {
+    return this.#channel?.heardAt ?? -Infinity;
+  }
+
+  /** Asks a keeper's agent for its list of live flows once more. */
+  list(): void {
+    if (this.#hello === undefined) return;
+    this.#askedAt.push(monotonicNs());
+    this.#channel?.sendEmpty(frames.LIST);
+  }
+
   get congested(): boolean {
     return this.#channel?.congested ?? true;
   }
@@ -93,6 +110,10 @@ export class Link {
 
   #connect(): void {
     const socket: Socket = connect({ host: this.endpoint.host, port: this.endpoint.port, noDelay: true });
+    // Before the channel's own listener, which ends the attempt.
+    socket.once('error', ({ code }: NodeJS.ErrnoException) => {
+      if (code === 'ECONNREFUSED') this.events.onAnswered?.(true);
+    });
     const channel = new Channel(socket, {
       onFrame: (type, bytes, offset, length) => this.#receive(type, bytes, offset, length),
       onClose: (cause) => this.#lost(channel, cause),
@@ -104,7 +125,8 @@ export class Link {
       CONNECT_TIMEOUT_MS,
     );
     socket.once('connect', () => {
-      this.#askedAt = monotonicNs();
+      this.events.onAnswered?.(false);
+      this.#askedAt = [monotonicNs()];
       channel.sendText(frames.HELLO, encodeFrontHello(this.self));
     });
   }
@@ -133,7 +155,7 @@ export class Link {
       this.#retryMs = FIRST_RETRY_MS;
       clearTimeout(this.#helloTimer);
       this.#settle();
-      this.events.onUp?.(this.#hello, this.#askedAt);
+      this.events.onUp?.(this.#hello);
       return;
     }
     switch (type) {
@@ -148,11 +170,21 @@ export class Link {
       case frames.CLOSED:
         this.events.onClosed?.(readFlows(bytes, offset, length));
         return;
+      case frames.VOID:
+        this.events.onVoid?.(readFlows(bytes, offset, length));
+        return;
       case frames.FLOWS:
-        this.events.onFlows?.(readFlows(bytes, offset + 1, length - 1), bytes[offset] === 1);
+        this.#flows(readFlows(bytes, offset + 1, length - 1), bytes[offset] === 1);
         return;
       default:
         throw new frames.ProtocolError(`an agent does not send frames of type ${type}`);
     }
+  }
+
+  #flows(flows: FlowRecord[], last: boolean): void {
+    const [askedAt] = this.#askedAt;
+    if (askedAt === undefined) throw new frames.ProtocolError('a list of flows that nobody has asked for');
+    if (last) this.#askedAt.shift();
+    this.events.onFlows?.(flows, last, askedAt);
   }
 }

@@ -14,6 +14,7 @@ function openAdopter(...vips: string[]): void {
     admit: () => undefined,
     restored: () => (restores += 1),
     lost: () => undefined,
+    voided: () => undefined,
   });
 }
 

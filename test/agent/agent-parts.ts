@@ -34,7 +34,10 @@ export class AgentParts {
       live: this.live,
       admit,
       restored: () => (this.restores += 1),
-      lost: (_flow, _id, cause) => this.lost.push(cause),
+      lost: (_flow, cause) => {
+        this.lost.push(cause);
+      },
+      voided: (record) => this.control.reportVoid(record),
     });
     this.control = new ControlServer({ node: 'b1', vips: [VIP] }, this.adopter, logger);
   }

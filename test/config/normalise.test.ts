@@ -29,7 +29,7 @@ test('a front with nothing but the necessary gets the documented defaults', () =
     steering: { interface: 'eth0', pin: '/sys/fs/bpf/baton', max_flows: 1_048_576 },
     control: { insecure: true },
     admin: { listen: { host: '127.0.0.1', port: 9180, family: 4 } },
-    timeouts: { head: 10_000, prepare: 1000, idle_flow: 3_600_000, linger: 30_000 },
+    timeouts: { head: 10_000, prepare: 1000, backend_gone: 10_000, idle_flow: 3_600_000, linger: 30_000 },
     limits: { head_bytes: 16_384, connections: 100_000 },
     workers: 1,
   });

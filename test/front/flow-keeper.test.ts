@@ -14,10 +14,21 @@ const OURS = new Set([1, 2]);
 
 let table: MemoryFlowTable;
 let keeper: FlowKeeper;
+/** What clients were told: the word and the client's port. */
+let farewells: string[];
+
+const CLIENT_PORT = 32;
+
+/** Takes down who would be spoken to. */
+const saying = {
+  probe: (flow: Buffer) => farewells.push(`probe ${flow.readUInt16BE(CLIENT_PORT)}`),
+  reset: (flow: Buffer) => farewells.push(`reset ${flow.readUInt16BE(CLIENT_PORT)}`),
+};
 
 beforeEach(() => {
   table = new MemoryFlowTable();
-  keeper = new FlowKeeper(table, { lingerMs: LINGER_MS, idleMs: IDLE_MS });
+  farewells = [];
+  keeper = new FlowKeeper(table, { lingerMs: LINGER_MS, idleMs: IDLE_MS }, saying);
 });
 
 afterEach(() => keeper.stop());
@@ -25,7 +36,7 @@ afterEach(() => keeper.stop());
 /** Enters a flow from the client's port `port` and returns its record. */
 function steer(port: number, sequence = port, backend = 1): FlowRecord {
   const flow = makeFlow('198.18.1.1', port, '198.19.0.1', 80);
-  table.insert(flow, HOP, backend, 7, sequence);
+  table.insert(flow, HOP, backend, 7, sequence, { sequence: 1, acknowledged: 2 });
   return { flow, id: { epoch: 7, sequence } };
 }
 
@@ -161,7 +172,7 @@ test('what nobody reports goes when it has been silent for long', () => {
 });
 
 test('silent flows are looked for by itself, and not after stop', async () => {
-  const brief = new FlowKeeper(table, { lingerMs: LINGER_MS, idleMs: 40 });
+  const brief = new FlowKeeper(table, { lingerMs: LINGER_MS, idleMs: 40 }, saying);
   const idle = steer(1);
   await until(() => !isSteered(idle));
   brief.stop();
@@ -170,4 +181,43 @@ test('silent flows are looked for by itself, and not after stop', async () => {
   keeper.closed([later]);
   await new Promise((resolve) => setTimeout(resolve, 2 * LINGER_MS));
   expect([isSteered(later), keeper.lingering]).toEqual([true, 1]);
+});
+
+describe('a client that nobody may serve', () => {
+  test('is made to speak when the list lacks its connection, and the others are left alone', () => {
+    const [live, missing, young, foreign] = [steer(1), steer(2), steer(3), steer(4, 4, 9)];
+    const askedAt = monotonicNs() + NS_PER_MS;
+    table.setTimes(young.flow, { created: askedAt + 1 });
+    keeper.listed('a', [live], true, askedAt, OURS);
+    expect(farewells).toEqual(['probe 2']);
+    expect([live, missing, young, foreign].map(isSteered)).toEqual([true, true, true, true]);
+    expect(keeper.lingering).toBe(1);
+  });
+
+  test('is made to speak when its copy is void, unless the port is in use again or was never steered', () => {
+    const [copy, old] = [steer(1), steer(2, 10)];
+    steer(2, 11);
+    const unknown = { flow: makeFlow('198.18.1.1', 3, '198.19.0.1', 80), id: { epoch: 7, sequence: 3 } };
+    keeper.voided([copy, old, unknown]);
+    expect(farewells).toEqual(['probe 1']);
+    expect(keeper.lingering).toBe(1);
+  });
+
+  test('is made to speak when the process is gone that was to serve it, if that is not long ago', () => {
+    const [old, young, foreign] = [steer(1), steer(2), steer(3, 3, 9)];
+    const since = monotonicNs() - NS_PER_MS;
+    table.setTimes(old.flow, { created: since - 1 });
+    for (const { flow } of [young, foreign]) table.setTimes(flow, { created: since });
+    keeper.processGone(OURS, since);
+    expect(farewells).toEqual(['probe 2']);
+    expect([keeper.lingering, isSteered(young)]).toEqual([0, true]);
+  });
+
+  test('is reset, and steered no more, when the host is gone', () => {
+    const [one, two, foreign] = [steer(1), steer(2, 2, 2), steer(3, 3, 9)];
+    expect(keeper.hostGone(OURS)).toBe(2);
+    expect(farewells).toEqual(['reset 1', 'reset 2']);
+    expect([one, two, foreign].map(isSteered)).toEqual([false, false, true]);
+    expect(keeper.hostGone(OURS)).toBe(0);
+  });
 });

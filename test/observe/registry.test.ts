@@ -30,6 +30,7 @@ describe('the catalogue', () => {
       'counter baton_heads_refused_total{reason}',
       'gauge baton_flows{backend}',
       'gauge baton_flow_capacity{}',
+      'counter baton_flows_reset_total{backend}',
       'counter baton_steered_packets_total{backend}',
       'counter baton_steered_bytes_total{backend}',
       'gauge baton_backend_up{pool,backend}',

@@ -22,6 +22,9 @@ function lineOf(flow: string, backend: number, { epoch, sequence }: HandoffId): 
   return `${flow} ${backend} ${epoch}.${sequence}`;
 }
 
+/** Where the client stood at the handoff. */
+const CLIENT = { sequence: 0xfffffff0, acknowledged: 0x80000001 };
+
 /** `open` gives an empty table with room for `capacity` flows; `close` takes it back. */
 export function describeFlowTable(
   open: (capacity: number) => FlowTable,
@@ -43,13 +46,14 @@ export function describeFlowTable(
     openTable(10);
     const flow = makeFlow('2001:2::1', 65535, '2001:2:0:ff::1', 443);
     const before = monotonicNs();
-    expect(table.insert(flow, HOP, 4095, 0xffffffff, 0xfffffffe)).toBe(true);
+    expect(table.insert(flow, HOP, 4095, 0xffffffff, 0xfffffffe, CLIENT)).toBe(true);
     const entry = table.get(flow);
     expect(entry).toMatchObject({
       backend: 4095,
       id: { epoch: 0xffffffff, sequence: 0xfffffffe },
       packets: 0,
       bytes: 0,
+      client: CLIENT,
     });
     expect(entry?.flow).toEqual(flow);
     expect(entry?.created).toBe(entry?.lastSeen);
@@ -60,7 +64,7 @@ export function describeFlowTable(
   test('keeps its own copy of the flow', () => {
     openTable(10);
     const flow = flowOf(1);
-    table.insert(flow, HOP, 1, 1, 1);
+    table.insert(flow, HOP, 1, 1, 1, CLIENT);
     flowOf(2).copy(flow);
     expect(table.get(flow)).toBeUndefined();
     expect(table.get(flowOf(1))).toBeDefined();
@@ -69,7 +73,7 @@ export function describeFlowTable(
   test('does not know what was not inserted, not even a neighbour', () => {
     openTable(10);
     expect(contents(table)).toEqual([]);
-    table.insert(makeFlow('198.18.1.1', 40000, '198.19.0.1', 80), HOP, 1, 1, 1);
+    table.insert(makeFlow('198.18.1.1', 40000, '198.19.0.1', 80), HOP, 1, 1, 1, CLIENT);
     expect(table.get(makeFlow('198.18.1.1', 40001, '198.19.0.1', 80))).toBeUndefined();
     expect(table.get(makeFlow('198.18.1.1', 40000, '198.19.0.1', 81))).toBeUndefined();
     expect(table.get(makeFlow('198.18.1.1', 40000, '198.19.0.2', 80))).toBeUndefined();
@@ -78,14 +82,14 @@ export function describeFlowTable(
 
   test('a later handoff of a flow takes the place of the earlier one', () => {
     openTable(10);
-    table.insert(flowOf(1), HOP, 1, 1, 1);
-    expect(table.insert(flowOf(1), HOP, 2, 1, 2)).toBe(true);
+    table.insert(flowOf(1), HOP, 1, 1, 1, CLIENT);
+    expect(table.insert(flowOf(1), HOP, 2, 1, 2, CLIENT)).toBe(true);
     expect(contents(table)).toEqual([lineOf(formatFlow(flowOf(1)), 2, { epoch: 1, sequence: 2 })]);
   });
 
   test('removes a flow for its own handoff only', () => {
     openTable(10);
-    table.insert(flowOf(1), HOP, 1, 7, 9);
+    table.insert(flowOf(1), HOP, 1, 7, 9, CLIENT);
     expect(table.remove(flowOf(1), { epoch: 7, sequence: 8 })).toBe(false);
     expect(table.remove(flowOf(1), { epoch: 6, sequence: 9 })).toBe(false);
     expect(table.remove(flowOf(1), { epoch: 9, sequence: 7 })).toBe(false);
@@ -98,7 +102,7 @@ export function describeFlowTable(
 
   test('leaves a flow that was seen since', () => {
     openTable(10);
-    table.insert(flowOf(1), HOP, 1, 7, 9);
+    table.insert(flowOf(1), HOP, 1, 7, 9, CLIENT);
     const lastSeen = table.get(flowOf(1))?.lastSeen ?? 0;
     expect(table.remove(flowOf(1), { epoch: 7, sequence: 9 }, lastSeen - 1000)).toBe(false);
     expect(table.remove(flowOf(1), { epoch: 7, sequence: 9 }, lastSeen)).toBe(false);
@@ -109,24 +113,24 @@ export function describeFlowTable(
 
   test('a full table refuses new flows and keeps the old ones', () => {
     openTable(100);
-    for (let i = 0; i < 100; i++) expect(table.insert(flowOf(i), HOP, i, 1, i)).toBe(true);
+    for (let i = 0; i < 100; i++) expect(table.insert(flowOf(i), HOP, i, 1, i, CLIENT)).toBe(true);
     const before = contents(table);
-    for (let i = 100; i < 200; i++) expect(table.insert(flowOf(i), HOP, i, 1, i)).toBe(false);
+    for (let i = 100; i < 200; i++) expect(table.insert(flowOf(i), HOP, i, 1, i, CLIENT)).toBe(false);
     expect(contents(table)).toEqual(before);
     expect(before).toHaveLength(100);
 
     // A flow that is in it may be handed off again, and one that leaves makes room for one.
-    expect(table.insert(flowOf(5), HOP, 5, 2, 5)).toBe(true);
+    expect(table.insert(flowOf(5), HOP, 5, 2, 5, CLIENT)).toBe(true);
     expect(table.remove(flowOf(6), { epoch: 1, sequence: 6 })).toBe(true);
-    expect(table.insert(flowOf(100), HOP, 1, 1, 1)).toBe(true);
-    expect(table.insert(flowOf(101), HOP, 1, 1, 1)).toBe(false);
+    expect(table.insert(flowOf(100), HOP, 1, 1, 1, CLIENT)).toBe(true);
+    expect(table.insert(flowOf(101), HOP, 1, 1, 1, CLIENT)).toBe(false);
   });
 
   test('visits every flow once', () => {
     openTable(MANY);
     const wanted: string[] = [];
     for (let i = 0; i < MANY; i++) {
-      table.insert(flowOf(i), HOP, i % 7, 3, i);
+      table.insert(flowOf(i), HOP, i % 7, 3, i, CLIENT);
       wanted.push(lineOf(formatFlow(flowOf(i)), i % 7, { epoch: 3, sequence: i }));
     }
     expect(contents(table)).toEqual(wanted.sort());
@@ -134,7 +138,7 @@ export function describeFlowTable(
 
   test('may be changed while it is visited', () => {
     openTable(MANY);
-    for (let i = 0; i < MANY; i++) table.insert(flowOf(i), HOP, 1, 3, i);
+    for (let i = 0; i < MANY; i++) table.insert(flowOf(i), HOP, 1, 3, i, CLIENT);
     table.forEach(({ flow, id }) => table.remove(Buffer.from(flow), id));
     table.forEach(({ flow, id }) => table.remove(Buffer.from(flow), id));
     expect(contents(table)).toEqual([]);
@@ -157,7 +161,7 @@ export function describeFlowTable(
           const known = model.get(flow);
           if (kind === 'insert') {
             const fits = known !== undefined || model.size < 3;
-            expect(table.insert(flowOf(flow), HOP, backend, 1, sequence)).toBe(fits);
+            expect(table.insert(flowOf(flow), HOP, backend, 1, sequence, CLIENT)).toBe(fits);
             if (fits) model.set(flow, { backend, sequence });
             else refused += 1;
           } else if (kind === 'remove') {

@@ -1,6 +1,7 @@
 import {
   monotonicNs,
   sameHandoff,
+  type ClientNumbers,
   type FlowEntry,
   type FlowTable,
   type HandoffId,
@@ -17,7 +18,14 @@ export class MemoryFlowTable implements FlowTable {
     return this.#entries.size;
   }
 
-  insert(flow: Buffer, hop: NextHop, backend: number, epoch: number, sequence: number): boolean {
+  insert(
+    flow: Buffer,
+    hop: NextHop,
+    backend: number,
+    epoch: number,
+    sequence: number,
+    client: ClientNumbers,
+  ): boolean {
     const key = keyOf(flow);
     if (!this.#entries.has(key) && this.#entries.size >= this.capacity) return false;
     const now = monotonicNs();
@@ -30,6 +38,7 @@ export class MemoryFlowTable implements FlowTable {
       lastSeen: now,
       packets: 0,
       bytes: 0,
+      client,
     });
     return true;
   }

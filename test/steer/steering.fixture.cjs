@@ -18,6 +18,8 @@ const ETH_P_ALL = 3;
 const MSG_DONTWAIT = 0x40;
 /** By how much two readings of one clock may disagree: user space adds up a start and a difference. */
 const APART_NS = 100_000;
+/** Where the client stood at the handoff. */
+const CLIENT = { sequence: 1, acknowledged: 2 };
 const SYN = 2;
 const ACK = 16;
 
@@ -87,7 +89,7 @@ const STEPS = {
     const wire = openWire();
     const unknown = wire.pass(segment(family, flow, ACK));
     const number = steering.backends.assign('b1', new Set(['b1']), new Set());
-    steering.flows.insert(flow, resolveNextHop(HOSTS.backend), number, 7, 9);
+    steering.flows.insert(flow, resolveNextHop(HOSTS.backend), number, 7, 9, CLIENT);
 
     const before = monotonicNs();
     const ack = wire.pass(segment(family, flow, ACK));
@@ -121,7 +123,7 @@ const STEPS = {
   /** IPv6 only: what lies between the header and TCP is walked over, as far as it makes sense. */
   extensions(steering) {
     const wire = openWire();
-    steering.flows.insert(flow, resolveNextHop(HOSTS.backend), 1, 7, 9);
+    steering.flows.insert(flow, resolveNextHop(HOSTS.backend), 1, 7, 9, CLIENT);
     const TCP = 6;
     const header = (next, eights) =>
       Buffer.concat([Buffer.from([next, eights - 1]), Buffer.alloc(eights * 8 - 2)]);
@@ -140,7 +142,7 @@ const STEPS = {
   /** A front leaves a flow behind and is gone; `taken` is its successor, with another size in mind. */
   leave(steering) {
     const number = steering.backends.assign('b2', new Set(['b1', 'b2']), new Set());
-    steering.flows.insert(flow, resolveNextHop(HOSTS.backend), number, 7, 9);
+    steering.flows.insert(flow, resolveNextHop(HOSTS.backend), number, 7, 9, CLIENT);
     return { number, kept: steering.keptCapacity };
   },
 

@@ -33,19 +33,18 @@ beforeEach(async () => {
     { host: '127.0.0.1', port: server.port },
     { role: 'keeper', node: 'f1' },
     {
-      onUp: (hello, asked) => {
-        askedAt = asked;
-        note('up')(hello);
-      },
+      onUp: note('up'),
       onDown: note('down'),
       onFailed: note('failed'),
       onPrepared: note('prepared'),
       onRejected: note('rejected'),
-      onFlows: (flows, last) =>
+      onFlows: (flows, last, asked) => {
+        askedAt = asked;
         note('flows')(
           flows.map(({ id }) => id),
           last,
-        ),
+        );
+      },
       onClosed: (flows) => note('closed')(flows.map(({ flow, id }) => [flow.equals(FLOW), id])),
     },
   );
@@ -90,6 +89,8 @@ test('says hello first, and is up when the agent has answered', async () => {
   expect([link.up, link.offerLimit, link.congested]).toEqual([true, 64, false]);
   expect(events).toEqual(['up {"node":"b1","vips":["198.19.0.1"],"offers":64}']);
   // Whatever began to live after the agent was asked may be missing from its list.
+  agent.send(frame(frames.FLOWS, Buffer.from([1])));
+  await until(() => events.length === 2);
   expect(askedAt).toBeGreaterThanOrEqual(startedAt);
   expect(askedAt).toBeLessThanOrEqual(heardAt);
 });

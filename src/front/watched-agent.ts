@@ -1,0 +1,105 @@
+/** An agent as the front's main thread sees it: the keeper's control channel, and what is done when it is down. */
+import type { Logger } from 'pino';
+import { formatEndpoint } from '../config/addresses';
+import type { BackendConfig, Endpoint } from '../config/model';
+import { monotonicNs } from '../steer/flow-table';
+import { Link } from '../wire/link';
+import type { FlowKeeper } from './flow-keeper';
+import { HostWatch } from './host-watch';
+
+/** Channels of several accepting threads break together: one list answers for all. */
+const LIST_DELAY_MS = 50;
+/** A commit that an agent's process did not live to read is not older than this when its port refuses connections. */
+const UNREAD_COMMIT_NS = 10e9;
+
+export interface WatchedAgentEvents {
+  /** The host is gone, and with it so many connections. */
+  lost(backend: string, flows: number): void;
+}
+
+export class WatchedAgent {
+  readonly link: Link;
+  /** Numbers of its backends in the flow table. */
+  readonly #numbers = new Set<number>();
+  readonly #endpoints: Endpoint[] = [];
+  readonly #neighbours: string[] = [];
+  readonly #watch: HostWatch;
+  #listTimer: NodeJS.Timeout | undefined;
+  #stopped = false;
+
+  constructor(
+    readonly backend: string,
+    readonly endpoint: Endpoint,
+    node: string,
+    goneMs: number,
+    private readonly keeper: FlowKeeper,
+    private readonly logger: Logger,
+    private readonly events: WatchedAgentEvents,
+  ) {
+    const options = { goneMs, endpoints: this.#endpoints, neighbours: this.#neighbours };
+    this.#watch = new HostWatch(options, () => this.#hostGone());
+    this.link = this.#makeLink(node);
+  }
+
+  /** Takes in a backend of a pool that this agent serves. */
+  serves(config: BackendConfig, number: number): void {
+    this.#numbers.add(number);
+    if (config.http !== undefined) this.#endpoints.push(config.http);
+    for (const { host } of config.via) if (host === this.endpoint.host) this.#neighbours.push(host);
+  }
+
+  start(): void {
+    this.#watch.begin();
+    this.link.start();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#listTimer);
+    this.#watch.end();
+    this.link.stop();
+  }
+
+  /** An accepting thread has lost its channel to this agent: what it committed last may not have arrived. */
+  reconcile(): void {
+    this.#listTimer ??= setTimeout(() => {
+      this.#listTimer = undefined;
+      this.link.list();
+    }, LIST_DELAY_MS);
+  }
+
+  #makeLink(node: string): Link {
+    const agent = formatEndpoint(this.endpoint);
+    return new Link(
+      this.endpoint,
+      { role: 'keeper', node },
+      {
+        onUp: (hello) => {
+          this.#watch.end();
+          this.logger.info({ agent, agent_node: hello.node, vips: hello.vips }, 'control channel is up');
+        },
+        onDown: (cause) => {
+          this.keeper.forgetList(agent);
+          if (this.#stopped) return;
+          this.#watch.begin();
+          this.logger.warn({ agent, cause }, 'control channel is down');
+        },
+        onFailed: (cause) => this.logger.warn({ agent, cause }, 'control channel cannot be opened'),
+        onAnswered: (refused) => {
+          this.#watch.alive();
+          if (refused) this.keeper.processGone(this.#numbers, monotonicNs() - UNREAD_COMMIT_NS);
+        },
+        onFlows: (flows, last, askedAt) => this.keeper.listed(agent, flows, last, askedAt, this.#numbers),
+        onClosed: (flows) => this.keeper.closed(flows),
+        onVoid: (flows) => this.keeper.voided(flows),
+      },
+    );
+  }
+
+  #hostGone(): void {
+    const flows = this.keeper.hostGone(this.#numbers);
+    const fields = { agent: formatEndpoint(this.endpoint), backend: this.backend, flows };
+    this.logger.error(fields, 'backend host is gone: nothing of it answers, its clients are reset');
+    this.events.lost(this.backend, flows);
+  }
+}
