@@ -61,6 +61,8 @@ export class Handoff implements Expirable {
   receiveSequence = 0;
   /** snd_una in the snapshot that was offered. */
   acknowledged = 0;
+  /** Sequence number of the client's SYN. */
+  initialSequence = 0;
 
   constructor(
     readonly connection: Connection,
@@ -157,16 +159,22 @@ export class Handoffs implements OfferEvents {
     const length = dump(fd, flow, this.#dumped);
     handoff.receiveSequence = this.#dumped.bytes.readUInt32BE(RECEIVE_SEQUENCE);
     handoff.acknowledged = acknowledged(this.#dumped.bytes, 0);
+    handoff.initialSequence = this.#dumped.initialSequence;
     this.#deadlines.set(handoff);
     handoff.backend.offers.make(handoff, this.#dumped.bytes, length);
   }
 
   /** False when the flow table is full. */
-  #steer({ connection, backend, sequence, receiveSequence, acknowledged }: Handoff): boolean {
+  #steer(handoff: Handoff): boolean {
+    const { connection, backend, sequence } = handoff;
     const hop = flowFamily(connection.flow) === 4 ? backend.hops[4] : backend.hops[6];
     if (hop === undefined)
       throw new RepairError('kernel', `backend ${backend.name} has no next hop of this family`);
-    const client = { sequence: receiveSequence, acknowledged };
+    const client = {
+      sequence: handoff.receiveSequence,
+      acknowledged: handoff.acknowledged,
+      initial: handoff.initialSequence,
+    };
     return this.flows.insert(connection.flow, hop, backend.number, this.epoch, sequence, client);
   }
 

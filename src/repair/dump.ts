@@ -45,24 +45,28 @@ export const RECEIVE_QUEUE = 1;
 export const SEND_QUEUE = 2;
 
 const TCP_ESTABLISHED = 1;
-// struct tcp_info (include/uapi/linux/tcp.h): state, five bytes, options, both window scales in one byte.
+// struct tcp_info (include/uapi/linux/tcp.h): state, five bytes, options, both window scales in one byte, and further
+// down the bytes received so far, of which the lower half is enough.
 const INFO_STATE = 0;
 const INFO_OPTIONS = 5;
 const INFO_WINDOW_SCALES = 6;
-const INFO_BYTES = 8;
+const INFO_RECEIVED = 128;
+const INFO_BYTES = 136;
 const INFO_OPTION_MASK = layout.OPTION_TIMESTAMPS | layout.OPTION_SACK | layout.OPTION_WINDOW_SCALE;
 
 /** Acknowledged bytes that may precede the send queue: a GSO segment's worth (64 KiB without BIG TCP). */
 const ACKNOWLEDGED_HEAD = 64 * 1024;
 
 const NOTHING = Buffer.alloc(0);
-const scratch = Buffer.alloc(32);
+const scratch = Buffer.alloc(INFO_BYTES);
 
 /** Memory that dumps are written to; it grows with the largest queue seen. One per thread is enough. */
 export class DumpBuffer {
   bytes = Buffer.allocUnsafeSlow(layout.HEADER_BYTES + 64 * 1024);
   /** The same memory behind the snapshot's header. */
   queues = this.bytes.subarray(layout.HEADER_BYTES);
+  /** Sequence number of the SYN of the connection that was dumped last; not a part of the snapshot. */
+  initialSequence = 0;
 
   /** Makes room for `length` bytes; what was there is kept. */
   reserve(length: number): void {
@@ -94,7 +98,7 @@ export function dump(fd: number, flow: Buffer, into: DumpBuffer): number {
   into.reserve(layout.HEADER_BYTES + unread + queued);
   if (unread > 0) peekReceiveQueue(fd, into, unread);
   sendQueue.copy(into.bytes, layout.HEADER_BYTES + unread);
-  readNegotiated(fd, into.bytes);
+  readNegotiated(fd, into);
   get(fd, TCP_REPAIR_WINDOW, layout.WINDOW_BYTES, 'get TCP_REPAIR_WINDOW');
   swap(into.bytes, layout.WINDOW, layout.WINDOW_BYTES);
 
@@ -109,7 +113,8 @@ export function dump(fd: number, flow: Buffer, into: DumpBuffer): number {
 }
 
 /** State, options, window scales, MSS and timestamp clock. */
-function readNegotiated(fd: number, target: Buffer): void {
+function readNegotiated(fd: number, into: DumpBuffer): void {
+  const target = into.bytes;
   get(fd, TCP_INFO, INFO_BYTES, 'get TCP_INFO');
   if (scratch[INFO_STATE] !== TCP_ESTABLISHED)
     throw new RepairError('not_established', 'connection is closing');
@@ -118,6 +123,9 @@ function readNegotiated(fd: number, target: Buffer): void {
   target[layout.OPTIONS] = options;
   target[layout.CLIENT_WINDOW_SCALE] = scales & 15;
   target[layout.OUR_WINDOW_SCALE] = scales >> 4;
+  // A SYN counts as one.
+  const received = scratch.readUInt32LE(INFO_RECEIVED);
+  into.initialSequence = (target.readUInt32BE(layout.RECEIVE_SEQUENCE) - received - 1) >>> 0;
 
   get(fd, TCP_MAXSEG, 4, 'get TCP_MAXSEG');
   // The field and the two bytes of padding behind it at once.

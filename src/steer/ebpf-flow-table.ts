@@ -45,6 +45,7 @@ export class EbpfFlowTable implements FlowTable {
     value.fill(0, layout.PACKETS, layout.CLIENT_SEQUENCE);
     value.writeUInt32BE(client.sequence, layout.CLIENT_SEQUENCE);
     value.writeUInt32BE(client.acknowledged, layout.CLIENT_ACKNOWLEDGED);
+    value.writeUInt32BE(client.initial, layout.CLIENT_INITIAL);
     const result = mapUpdate(this.fd, flow, value);
     if (result < 0 && result !== -E2BIG) throw new KernelError('insert into flow table', -result);
     return result === 0;
@@ -87,6 +88,7 @@ function entryOf(flow: Buffer, value: Buffer, offset: number): FlowEntry {
     client: {
       sequence: value.readUInt32BE(offset + layout.CLIENT_SEQUENCE),
       acknowledged: value.readUInt32BE(offset + layout.CLIENT_ACKNOWLEDGED),
+      initial: value.readUInt32BE(offset + layout.CLIENT_INITIAL),
     },
   };
 }

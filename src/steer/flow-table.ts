@@ -21,11 +21,13 @@ export interface HandoffId {
 
 /**
  * Where the two directions of a connection stand, as its client's last packet says: the sequence number of the client's
- * own bytes, and the next one that it expects from the VIP.
+ * own bytes, and the next one that it expects from the VIP; and where the client began.
  */
 export interface ClientNumbers {
   readonly sequence: number;
   readonly acknowledged: number;
+  /** Sequence number of the client's SYN: a SYN with it is a late copy and no new connection. */
+  readonly initial: number;
 }
 
 export interface FlowEntry {

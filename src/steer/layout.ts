@@ -12,8 +12,10 @@
  *   56  bytes
  *   64  sequence number of the client's last packet, network order
  *   68  its acknowledgement number, network order
+ *   72  sequence number of its SYN, network order
+ *   76  4 bytes of padding
  */
-export const FLOW_VALUE_BYTES = 72;
+export const FLOW_VALUE_BYTES = 80;
 export const NEXT_HOP = 0;
 export const IFINDEX = 16;
 export const BACKEND = 20;
@@ -24,6 +26,7 @@ export const PACKETS = 48;
 export const BYTES = 56;
 export const CLIENT_SEQUENCE = 64;
 export const CLIENT_ACKNOWLEDGED = 68;
+export const CLIENT_INITIAL = 72;
 
 /** `struct counters`: packets, bytes. */
 export const COUNTERS_BYTES = 16;

@@ -59,6 +59,9 @@ struct flow {
 	// gone has to carry for the client to heed it (front/farewells.ts).
 	__be32 client_sequence;
 	__be32 client_acknowledged;
+	// Sequence number of the SYN that began the connection, by which a late copy of it is known.
+	__be32 client_initial;
+	__u32 padding;
 };
 
 struct counters {
@@ -171,7 +174,9 @@ static __always_inline int forward6(struct __sk_buff *skb, struct flow *flow, co
 }
 
 // Finds the flow of a TCP packet whose addresses are in `key` already. A SYN begins a new connection, so it ends a
-// known flow: otherwise it would reach the front while the handshake's last packet went to the old backend.
+// known flow: otherwise it would reach the front while the handshake's last packet went to the old backend. The very SYN
+// that began the flow's connection is a copy that the network made or held back; the backend knows what it is worth
+// (RFC 9293 section 3.10.7.4, RFC 5961 section 4).
 static __always_inline struct flow *tcp_flow(struct __sk_buff *skb, __u32 offset, struct flow_key *key)
 {
 	struct tcphdr tcp;
@@ -182,7 +187,7 @@ static __always_inline struct flow *tcp_flow(struct __sk_buff *skb, __u32 offset
 	struct flow *flow = bpf_map_lookup_elem(&flows, key);
 	if (!flow)
 		return 0;
-	if (tcp.syn && !tcp.ack) {
+	if (tcp.syn && !tcp.ack && tcp.seq != flow->client_initial) {
 		bpf_map_delete_elem(&flows, key);
 		return 0;
 	}

@@ -36,7 +36,7 @@ afterEach(() => keeper.stop());
 /** Enters a flow from the client's port `port` and returns its record. */
 function steer(port: number, sequence = port, backend = 1): FlowRecord {
   const flow = makeFlow('198.18.1.1', port, '198.19.0.1', 80);
-  table.insert(flow, HOP, backend, 7, sequence, { sequence: 1, acknowledged: 2 });
+  table.insert(flow, HOP, backend, 7, sequence, { sequence: 1, acknowledged: 2, initial: 0 });
   return { flow, id: { epoch: 7, sequence } };
 }
 

@@ -23,7 +23,7 @@ function lineOf(flow: string, backend: number, { epoch, sequence }: HandoffId): 
 }
 
 /** Where the client stood at the handoff. */
-const CLIENT = { sequence: 0xfffffff0, acknowledged: 0x80000001 };
+const CLIENT = { sequence: 0xfffffff0, acknowledged: 0x80000001, initial: 0xffffffff };
 
 /** `open` gives an empty table with room for `capacity` flows; `close` takes it back. */
 export function describeFlowTable(

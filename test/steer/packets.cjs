@@ -43,6 +43,7 @@ function ipPacket({ family, source, target, ttl = 64, protocol, payload }) {
 function segment(family, flow, flags, options = {}) {
   const tcp = Buffer.alloc(20);
   flow.copy(tcp, 0, 32, 36);
+  tcp.writeUInt32BE(options.sequence ?? 0, 4);
   tcp[12] = 0x50;
   tcp[13] = flags;
   const payload = options.extension === undefined ? tcp : Buffer.concat([options.extension, tcp]);
@@ -92,4 +93,4 @@ function describe(family, frame) {
   };
 }
 
-module.exports = { describe, ethernet, segment, tooBig };
+module.exports = { checksum, describe, ethernet, ipPacket, segment, tooBig };

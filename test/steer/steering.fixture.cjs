@@ -19,7 +19,7 @@ const MSG_DONTWAIT = 0x40;
 /** By how much two readings of one clock may disagree: user space adds up a start and a difference. */
 const APART_NS = 100_000;
 /** Where the client stood at the handoff. */
-const CLIENT = { sequence: 1, acknowledged: 2 };
+const CLIENT = { sequence: 1, acknowledged: 2, initial: 3 };
 const SYN = 2;
 const ACK = 16;
 
@@ -103,7 +103,10 @@ const STEPS = {
     wire.pass(segment(family, flow, SYN | ACK));
     const kept = steering.flows.get(flow) !== undefined;
     const totals = steering.backends.totals(number);
-    const syn = wire.pass(segment(family, flow, SYN));
+    // The connection's own SYN, late: its backend knows what to do with it. Any other begins a new connection.
+    const copy = wire.pass(segment(family, flow, SYN, { sequence: CLIENT.initial }));
+    const keptByCopy = steering.flows.get(flow) !== undefined;
+    const syn = wire.pass(segment(family, flow, SYN, { sequence: CLIENT.initial + 1 }));
     return {
       unknown,
       ack,
@@ -114,6 +117,8 @@ const STEPS = {
       other,
       kept,
       totals,
+      copy,
+      keptByCopy,
       syn,
       afterSyn: steering.flows.get(flow) !== undefined,
       drops: steering.drops(),

@@ -64,12 +64,14 @@ describe.each([4, 6] as const)('steering IPv%i', (family) => {
         counted: { packets: 1, bytes: headers + 20, onOurClock: true },
         error: FORWARDED,
         kept: true,
+        copy: FORWARDED,
+        keptByCopy: true,
         afterSyn: false,
         // The ACK, the ICMP error with what it quotes, and the SYN/ACK.
         totals: { packets: 3, bytes: 2 * (headers + 20) + headers + 8 + (headers - ETHERNET_BYTES) + 8 },
         drops: { ttl: 1 },
       });
-      process.stdout.write(`steering IPv${family}: 8 packets, 3 steered, 1 dropped\n`);
+      process.stdout.write(`steering IPv${family}: 9 packets, 4 steered, 1 dropped\n`);
     }, family);
   });
 
