@@ -9,7 +9,8 @@ import { createAdmin, listenAdmin } from '../observe/admin';
 import { DurationHistogram } from '../observe/duration-histogram';
 import { createRegistry } from '../observe/registry';
 import type { StatsSnapshot } from '../observe/stats';
-import { prepareFreeze } from '../repair/freeze';
+import { prepareAnyFreeze } from '../repair/freeze';
+import { rehearse } from '../repair/rehearsal';
 import { addAgentRoutes } from './admin-routes';
 import { Adopter, ADOPTION_RESULTS } from './adopter';
 import { ControlServer } from './control-server';
@@ -57,7 +58,17 @@ export class Agent {
   /** Starts an agent for a server; throws an Error whose message names the step and the cause. */
   static async start(config: AgentConfig, server: Server, logger: Logger): Promise<Agent> {
     raiseFileLimit();
-    prepareFreeze();
+    const classicBecause = prepareAnyFreeze();
+    const { lowPorts, destroying } = rehearse();
+    if (lowPorts !== undefined) {
+      logger.error({ cause: lowPorts }, 'offers for VIP ports below 1024 will be rejected');
+    }
+    if (destroying !== undefined) {
+      logger.error(
+        { cause: destroying },
+        'offers of clients that use a port again too soon will be rejected',
+      );
+    }
     if (config.manage_vips) {
       for (const done of manageVips(config.vips)) logger.info({ done }, 'manage_vips');
     }
@@ -76,7 +87,13 @@ export class Agent {
       throw error;
     }
     logger.info(
-      { control: config.control.listen, vips: config.vips.map(({ host }) => host) },
+      {
+        control: config.control.listen,
+        vips: config.vips.map(({ host }) => host),
+        ...(classicBecause === undefined
+          ? { freeze_filter: 'ebpf' }
+          : { freeze_filter: 'classic, 10 µs slower at every adoption', because: classicBecause }),
+      },
       'agent is serving',
     );
     return agent;

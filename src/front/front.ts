@@ -156,6 +156,7 @@ export class Front {
         'the pinned flow table keeps its size: remove the pin directory while no flow is live to change it',
       );
     }
+    for (const repaired of this.steering.repaired) this.logger.warn({ repaired }, 'steering.pin');
     // First, because a port that is taken shows at once; until the generation serves, /readyz says so.
     const registry = createRegistry('front', () => this.#collect());
     this.#admin = createAdmin({ registry, ready: () => this.serving, logger: this.logger });

@@ -7,7 +7,8 @@
  */
 import { isMainThread } from 'node:worker_threads';
 import koffi, { type LibraryHandle } from 'koffi';
-import { EEXIST, ENOENT, KernelError } from './errors';
+import { adviceOnCapabilities, type Capability } from './capabilities';
+import { EACCES, EEXIST, ENOENT, EPERM, KernelError } from './errors';
 import { close } from './libc';
 
 type Handle = unknown;
@@ -130,7 +131,10 @@ function mustBpf(result: number, step: string, hint = ''): number {
   return result;
 }
 
-const NEEDS = 'needs CAP_BPF and CAP_NET_ADMIN';
+/** The same for a step that the kernel refuses to whoever lacks a capability. */
+function mustBeAllowed(result: number, step: string, ...needed: readonly Capability[]): number {
+  return mustBpf(result, step, result === -EPERM ? adviceOnCapabilities(...needed) : '');
+}
 
 export interface MapInfo {
   readonly keyBytes: number;
@@ -153,11 +157,14 @@ export function mapInfo(fd: number): MapInfo {
   };
 }
 
+/** Pins belong to the user that made them and are closed to all others. */
+const PRIVATE = 'another user has pinned it: run as that user, or chown the directory and what is in it';
+
 /** Opens a pinned map or program; undefined when nothing is pinned there. */
 export function openPinned(path: string): number | undefined {
   const fd = libbpf().objGet(path);
   if (fd === -ENOENT) return undefined;
-  return mustBpf(fd, `open pinned ${path}`, NEEDS);
+  return mustBpf(fd, `open pinned ${path}`, fd === -EACCES ? PRIVATE : '');
 }
 
 /** A loaded eBPF object file. Descriptors belong to it and are valid until `close`. */
@@ -186,7 +193,8 @@ export class BpfObject {
   }
 
   load(): void {
-    mustBpf(libbpf().objectLoad(this.#object), 'load eBPF object', NEEDS);
+    // CAP_PERFMON would only let the program do what it does not do: compare pointers, skip the checks against Spectre.
+    mustBeAllowed(libbpf().objectLoad(this.#object), 'load eBPF object', 'CAP_BPF', 'CAP_NET_ADMIN');
   }
 
   mapFd(name: string): number {
@@ -253,15 +261,11 @@ function tcSlot(programFd: number, flags: number): Buffer {
 export function attachIngress(ifindex: number, programFd: number): void {
   const hook = tcHook(ifindex);
   const created = libbpf().tcHookCreate(hook);
-  if (created !== -EEXIST)
-    mustBpf(created, 'create clsact qdisc', 'needs CAP_NET_ADMIN and CONFIG_NET_SCH_INGRESS');
+  if (created === -EPERM) mustBeAllowed(created, 'create clsact qdisc', 'CAP_NET_ADMIN');
+  if (created !== -EEXIST) mustBpf(created, 'create clsact qdisc', 'needs CONFIG_NET_SCH_INGRESS');
   explanations.length = 0;
   const attached = libbpf().tcAttach(hook, tcSlot(programFd, BPF_TC_F_REPLACE));
-  mustBpf(
-    attached,
-    'attach the steering program at tc ingress',
-    'needs CAP_NET_ADMIN and CONFIG_NET_CLS_BPF',
-  );
+  mustBpf(attached, 'attach the steering program at tc ingress', 'needs CONFIG_NET_CLS_BPF');
 }
 
 /** Takes our program off tc ingress. The clsact qdisc stays: others may use it. */
@@ -333,7 +337,7 @@ export function loadDropFilter(): number {
     2,
     null,
   );
-  return mustBpf(loaded, 'load the freeze filter', NEEDS);
+  return mustBeAllowed(loaded, 'load the freeze filter', 'CAP_BPF');
 }
 
 /** Closes a descriptor that `openPinned` gave out. */

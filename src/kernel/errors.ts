@@ -15,6 +15,7 @@ export function errnoName(errno: number): string {
 export const EPERM = constants.errno.EPERM;
 export const ENOENT = constants.errno.ENOENT;
 export const EINTR = constants.errno.EINTR;
+export const EACCES = constants.errno.EACCES;
 export const EAGAIN = constants.errno.EAGAIN;
 export const EEXIST = constants.errno.EEXIST;
 export const EINVAL = constants.errno.EINVAL;

@@ -5,7 +5,10 @@ import { errnoName } from '../kernel/errors';
  * labels, and ARCHITECTURE.md lists them.
  */
 export const REPAIR_CODES = [
-  /** The process lacks CAP_NET_ADMIN in the socket's network namespace. */
+  /**
+   * The process lacks CAP_NET_ADMIN in the socket's network namespace, or CAP_NET_BIND_SERVICE for a VIP's port below
+   * 1024.
+   */
   'not_permitted',
   /** The connection is not ESTABLISHED (a FIN or RST came in between) or is of a kind that has no repair (MPTCP, TLS). */
   'not_established',

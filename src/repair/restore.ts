@@ -8,7 +8,7 @@
  * A prepared socket drops what arrives: until the other side has committed, it may still come back to life there, and
  * a byte acknowledged here would be lost to it.
  */
-import { EADDRNOTAVAIL, EPERM, KernelError } from '../kernel/errors';
+import { EACCES, EADDRNOTAVAIL, EPERM, KernelError } from '../kernel/errors';
 import { flowFamily, SOCKADDR_BYTES, sockaddrFromFlowClient, sockaddrFromFlowVip } from '../kernel/flow';
 import { bind, close, connect, send, setsockopt, socket } from '../kernel/libc';
 import { SockDiag } from '../kernel/sock-diag';
@@ -103,7 +103,10 @@ export class Restorer {
   #connect(fd: number, bytes: Buffer, offset: number): void {
     const flow = offset + layout.FLOW;
     let length = sockaddrFromFlowVip(bytes, flow, sockaddr);
-    must(bind(fd, sockaddr, length), 'bind to the VIP', EADDRNOTAVAIL, 'vip_not_local');
+    const bound = bind(fd, sockaddr, length);
+    // In repair, too, a port below 1024 takes CAP_NET_BIND_SERVICE (ip_unprivileged_port_start, net/ipv4/af_inet.c).
+    if (bound === -EACCES) throw new RepairError('not_permitted', 'bind to the VIP', EACCES);
+    must(bound, 'bind to the VIP', EADDRNOTAVAIL, 'vip_not_local');
     length = sockaddrFromFlowClient(bytes, flow, sockaddr);
     const connected = connect(fd, sockaddr, length);
     if (connected === 0) return;

@@ -7,8 +7,8 @@
  * Nothing of this is undone when the front stops: handed-off connections go on being steered.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, rmdirSync, rmSync, statfsSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { rmdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import {
   attachIngress,
   BpfObject,
@@ -25,11 +25,12 @@ import { ifNameToIndex } from '../kernel/libc';
 import { BackendNumbers } from './backend-numbers';
 import { EbpfFlowTable } from './ebpf-flow-table';
 import * as layout from './layout';
+import { preparePinDirectory } from './pin-directory';
 
 export interface SteeringOptions {
   /** The client-facing interface. */
   readonly interface: string;
-  /** Directory in a bpf file system; made when missing. */
+  /** Directory in a bpf file system, of this user alone; made when missing (pin-directory.ts). */
   readonly pin: string;
   readonly maxFlows: number;
 }
@@ -45,8 +46,6 @@ const MAPS = {
 } as const;
 type MapName = keyof typeof MAPS;
 const MAP_NAMES = Object.keys(MAPS) as MapName[];
-/** BPF_FS_MAGIC, include/uapi/linux/magic.h. */
-const BPF_FS_MAGIC = 0xcafe4a11;
 
 interface Installation {
   readonly ifindex: number;
@@ -65,6 +64,8 @@ export class Steering {
   private constructor(
     object: BpfObject,
     maxFlows: number,
+    /** What was open to others in the pin directory and no longer is, for the log. */
+    readonly repaired: readonly string[],
     private readonly installed: Installation,
   ) {
     this.#object = object;
@@ -76,7 +77,7 @@ export class Steering {
   /** Throws an Error whose message names the step, the cause and the remedy. */
   static open(options: SteeringOptions): Steering {
     const ifindex = ethernetInterface(options.interface);
-    preparePinDirectory(options.pin);
+    const repaired = preparePinDirectory(options.pin);
 
     const installed: Installation = { ifindex, pin: options.pin, fresh: false };
     const object = BpfObject.open(OBJECT_FILE);
@@ -90,7 +91,7 @@ export class Steering {
       attachIngress(ifindex, object.programFd(PROGRAM));
       rmSync(join(options.pin, 'program'), { force: true });
       pin(object.programFd(PROGRAM), join(options.pin, 'program'));
-      return new Steering(object, options.maxFlows, installed);
+      return new Steering(object, options.maxFlows, repaired, installed);
     } catch (error) {
       object.close();
       if (installed.fresh) removePins(options.pin);
@@ -144,23 +145,14 @@ function ethernetInterface(name: string): number {
   return ifindex;
 }
 
-function preparePinDirectory(directory: string): void {
-  let existing = resolve(directory);
-  while (!existsSync(existing)) existing = dirname(existing);
-  if (statfsSync(existing).type !== BPF_FS_MAGIC) {
-    throw new Error(`steering.pin: ${directory} is not in a bpf file system: mount -t bpf bpf /sys/fs/bpf`);
-  }
-  try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-  } catch (cause) {
-    throw new Error(`steering.pin: make ${directory}: ${(cause as Error).message}`, { cause });
-  }
-}
-
 /** Removes our pins and their directory, which holds nothing else. */
 function removePins(directory: string): void {
   for (const name of [...MAP_NAMES, 'program']) rmSync(join(directory, name), { force: true });
-  rmdirSync(directory);
+  try {
+    rmdirSync(directory);
+  } catch {
+    // A mount point, or in a directory of root: whoever made it for the front removes it.
+  }
 }
 
 /** Uses a pinned map in place of a new one; false when there is none. */

@@ -1,5 +1,6 @@
 import { accessSync, constants, readFileSync, statfsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { holds, type Capability } from '../../kernel/capabilities';
 
 /** BPF_FS_MAGIC, include/uapi/linux/magic.h. */
 const BPF_FS_MAGIC = 0xcafe4a11;
@@ -13,8 +14,8 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   sha256sum: 'coreutils',
 };
 
-/** Bits of a capability set, include/uapi/linux/capability.h: namespaces and bpffs take one, TCP_REPAIR and tc the other. */
-const CAPABILITIES: Readonly<Record<string, bigint>> = { CAP_NET_ADMIN: 1n << 12n, CAP_SYS_ADMIN: 1n << 21n };
+/** Namespaces and bpffs take one, TCP_REPAIR and tc the other. */
+const CAPABILITIES: readonly Capability[] = ['CAP_NET_ADMIN', 'CAP_SYS_ADMIN'];
 
 /** What this machine or process lacks for the demo, and what to do about it: one line; undefined when all is there. */
 export function missingRequirement(): string | undefined {
@@ -22,7 +23,7 @@ export function missingRequirement(): string | undefined {
   if (process.getuid?.() !== 0) return 'needs root, for network namespaces and eBPF: run it with sudo';
   if (inUserNamespace())
     return 'needs the root of this machine, not that of a user namespace or rootless container';
-  const capability = missingCapability();
+  const capability = CAPABILITIES.find((name) => !holds(name));
   if (capability !== undefined) {
     return `needs ${capability}, which this root does not have: in a container, start that one with --privileged`;
   }
@@ -39,12 +40,6 @@ export function missingRequirement(): string | undefined {
 function inUserNamespace(): boolean {
   const [inside, outside, count] = readFileSync('/proc/self/uid_map', 'latin1').trim().split(/\s+/);
   return inside !== '0' || outside !== '0' || count !== '4294967295';
-}
-
-function missingCapability(): string | undefined {
-  const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '0';
-  const set = BigInt(`0x${effective}`);
-  return Object.keys(CAPABILITIES).find((name) => (set & (CAPABILITIES[name] ?? 0n)) === 0n);
 }
 
 function isInstalled(program: string): boolean {
