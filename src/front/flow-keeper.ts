@@ -91,22 +91,19 @@ export class FlowKeeper {
       (entry) =>
         backends.has(entry.backend) && entry.created < askedAt && !list.has(keyOf(entry.flow, entry.id)),
     );
-    for (const entry of over) this.#doubt(entry);
+    for (const entry of over) this.#presumeOver(entry);
   }
 
   /** An agent says that it prepared these connections and will never serve them. */
   voided(records: readonly FlowRecord[]): void {
     for (const { flow, id } of records) {
       const entry = this.flows.get(flow);
-      if (entry !== undefined && sameHandoff(entry.id, id)) this.#doubt({ ...entry, flow });
+      if (entry !== undefined && sameHandoff(entry.id, id)) this.#presumeOver({ ...entry, flow });
     }
   }
 
-  /**
-   * Nobody listens at an agent's address any more: its process is dead. What lived in it the kernel there has ended, but
-   * not what was still prepared. Entries made since `since` (ns) may be of that kind.
-   */
-  processGone(backends: ReadonlySet<number>, since: number): void {
+  /** The channel to an agent broke: whether COMMITs for entries made since `since` (ns) have arrived is not known. */
+  doubt(backends: ReadonlySet<number>, since: number): void {
     const young = this.#select((entry) => backends.has(entry.backend) && entry.created >= since);
     for (const entry of young) this.farewells.probe(entry.flow, entry.client);
   }
@@ -150,7 +147,7 @@ export class FlowKeeper {
   }
 
   /** Whether the connection is over the backend's kernel decides, by the client's next packet. */
-  #doubt({ flow, id, client }: FlowEntry): void {
+  #presumeOver({ flow, id, client }: FlowEntry): void {
     this.closed([{ flow, id }]);
     this.farewells.probe(flow, client);
   }

@@ -3,14 +3,20 @@ import type { Logger } from 'pino';
 import { formatEndpoint } from '../config/addresses';
 import type { BackendConfig, Endpoint } from '../config/model';
 import { monotonicNs } from '../steer/flow-table';
+import { PING_INTERVAL_MS, SILENCE_LIMIT_MS } from '../wire/channel';
 import { Link } from '../wire/link';
 import type { FlowKeeper } from './flow-keeper';
 import { HostWatch } from './host-watch';
 
 /** Channels of several accepting threads break together: one list answers for all. */
 const LIST_DELAY_MS = 50;
-/** A commit that an agent's process did not live to read is not older than this when its port refuses connections. */
-const UNREAD_COMMIT_NS = 10e9;
+/** A COMMIT that was lost with its channel is not older than this when the loss is noticed: silence, and a margin. */
+const LOST_COMMIT_NS = (2 * SILENCE_LIMIT_MS * 1e9) / 1000;
+/**
+ * When clients of such COMMITs are made to speak, after the loss: soon, and once more when the agent must have noticed it
+ * too. Until then what it has prepared drops the client's answer.
+ */
+const DOUBT_AFTER_MS = [500, SILENCE_LIMIT_MS + 2 * PING_INTERVAL_MS];
 
 export interface WatchedAgentEvents {
   /** The host is gone, and with it so many connections. */
@@ -25,6 +31,7 @@ export class WatchedAgent {
   readonly #neighbours: string[] = [];
   readonly #watch: HostWatch;
   #listTimer: NodeJS.Timeout | undefined;
+  #doubtTimers: NodeJS.Timeout[] = [];
   #stopped = false;
 
   constructor(
@@ -56,6 +63,7 @@ export class WatchedAgent {
   stop(): void {
     this.#stopped = true;
     clearTimeout(this.#listTimer);
+    this.#doubtTimers.forEach(clearTimeout);
     this.#watch.end();
     this.link.stop();
   }
@@ -82,17 +90,28 @@ export class WatchedAgent {
           this.keeper.forgetList(agent);
           if (this.#stopped) return;
           this.#watch.begin();
+          this.#doubtLatest();
           this.logger.warn({ agent, cause }, 'control channel is down');
         },
         onFailed: (cause) => this.logger.warn({ agent, cause }, 'control channel cannot be opened'),
         onAnswered: (refused) => {
           this.#watch.alive();
-          if (refused) this.keeper.processGone(this.#numbers, monotonicNs() - UNREAD_COMMIT_NS);
+          // Its process is dead, and its kernel is there to say so to clients whose connections were only prepared.
+          if (refused) this.keeper.doubt(this.#numbers, monotonicNs() - LOST_COMMIT_NS);
         },
         onFlows: (flows, last, askedAt) => this.keeper.listed(agent, flows, last, askedAt, this.#numbers),
         onClosed: (flows) => this.keeper.closed(flows),
         onVoid: (flows) => this.keeper.voided(flows),
       },
+    );
+  }
+
+  /** No list of live flows can be had, maybe for long: what was committed last is asked about without one. */
+  #doubtLatest(): void {
+    const since = monotonicNs() - LOST_COMMIT_NS;
+    this.#doubtTimers.forEach(clearTimeout);
+    this.#doubtTimers = DOUBT_AFTER_MS.map((ms) =>
+      setTimeout(() => this.keeper.doubt(this.#numbers, since), ms).unref(),
     );
   }
 

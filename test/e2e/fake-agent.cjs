@@ -6,6 +6,8 @@
  *   late-garbage  says hello properly, and sends garbage instead of an answer to an offer
  *   silent        accepts and says nothing
  *   version       says hello in a version of the protocol that nobody speaks
+ *   die           says of offers that they are prepared, a dozen at a time, and its process ends with the first COMMIT
+ *   forget        likewise, but only the channel ends; its list of live flows stays empty
  */
 const net = require('node:net');
 const { Channel } = require('../../dist/wire/channel');
@@ -14,18 +16,32 @@ const { decodeFrontHello, encodeAgentHello } = require('../../dist/wire/hello');
 
 const [address, port, mode] = process.argv.slice(2);
 const HELLO = { node: 'fake', vips: ['198.19.0.1'], offers: 64 };
+const TOGETHER = 12;
+const waiting = [];
 const GARBAGE = 'HTTP/1.1 400 Bad Request\r\n\r\n';
 
 function greet(channel, text) {
-  console.log(`hello from ${decodeFrontHello(text).role}`);
+  const { role } = decodeFrontHello(text);
+  console.log(`hello from ${role}`);
   const hello = encodeAgentHello(HELLO);
   channel.sendText(frames.HELLO, mode === 'version' ? hello.replace('[1]', '[99]') : hello);
+  if (role === 'keeper') channel.sendFlows(frames.FLOWS, [], true);
 }
 
 function answer(channel, socket, id) {
   console.log('offer');
   if (mode === 'late-garbage') socket.write(GARBAGE);
+  else if (mode === 'die' || mode === 'forget') prepareTogether(channel, Buffer.from(id));
   else channel.sendRejected(id.readUInt32BE(0), id.readUInt32BE(4), 'kernel');
+}
+
+/** Answers when there are some, so that their COMMITs come together. */
+function prepareTogether(channel, id) {
+  waiting.push(id);
+  if (waiting.length < TOGETHER) return;
+  for (const each of waiting.splice(0)) {
+    channel.sendId(frames.PREPARED, each.readUInt32BE(0), each.readUInt32BE(4));
+  }
 }
 
 function talk(socket) {
@@ -33,6 +49,9 @@ function talk(socket) {
     onFrame: (type, bytes, offset, length) => {
       if (type === frames.HELLO) greet(channel, bytes.toString('utf8', offset, offset + length));
       if (type === frames.OFFER) answer(channel, socket, bytes.subarray(offset, offset + frames.ID_BYTES));
+      if (type === frames.COMMIT && mode === 'die') process.exit(1);
+      if (type === frames.COMMIT && mode === 'forget') socket.destroy();
+      if (type === frames.LIST) channel.sendFlows(frames.FLOWS, [], true);
     },
     onClose: (cause) => console.log(`closed: ${cause}`),
   });

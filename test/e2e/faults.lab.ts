@@ -208,6 +208,40 @@ describe('an agent that does not keep to the protocol', () => {
     await untilNothingLeft(cluster, descriptors, [2]);
   }, 30_000);
 
+  test.each(['die', 'forget'])(
+    'takes connections and does not read their COMMIT (%s): nobody is left waiting',
+    async (mode) => {
+      const vanishing = await startFake(mode);
+      await Promise.all([
+        vanishing.waitForLine('hello from offers', 10_000),
+        vanishing.waitForLine('hello from keeper', 10_000),
+      ]);
+      await cluster.until('b1 is up', async () => (await stateOf('b1')).state === 'up');
+      const before = await results('b1', 'ok');
+      const connections = await ask(CLIENTS);
+      const ends = await Promise.all(
+        connections.map((connection) => nodeOf(connection).catch(() => connection.ended())),
+      );
+      const count = (end: string): number => ends.filter((each) => each === end).length;
+      const committed = (await results('b1', 'ok')) - before;
+      process.stdout.write(
+        `  COMMIT unread (${mode}): of ${CLIENTS} connections ${committed} were committed, ` +
+          `${count('b2')} served by the other backend, ${count('RST')} reset, 0 left waiting\n`,
+      );
+      expect(committed).toBeGreaterThanOrEqual(CLIENTS / 5);
+      expect(count('b2') + count('RST')).toBe(CLIENTS);
+      expect(count('RST')).toBe(committed);
+      closeAll(connections);
+      // An agent that is there again says what lives: nothing of this.
+      vanishing.kill('SIGKILL');
+      await vanishing.exited;
+      await cluster.startAgent(1);
+      await untilNothingLeft(cluster, descriptors, [2]);
+      await agent(1).stop();
+    },
+    30_000,
+  );
+
   test('answers an offer with garbage: the offer goes to the other', async () => {
     const babbling = await startFake('late-garbage');
     await Promise.all([

@@ -203,12 +203,12 @@ describe('a client that nobody may serve', () => {
     expect(keeper.lingering).toBe(1);
   });
 
-  test('is made to speak when the process is gone that was to serve it, if that is not long ago', () => {
+  test('is made to speak when the channel broke on which it was committed, if that is not long ago', () => {
     const [old, young, foreign] = [steer(1), steer(2), steer(3, 3, 9)];
     const since = monotonicNs() - NS_PER_MS;
     table.setTimes(old.flow, { created: since - 1 });
     for (const { flow } of [young, foreign]) table.setTimes(flow, { created: since });
-    keeper.processGone(OURS, since);
+    keeper.doubt(OURS, since);
     expect(farewells).toEqual(['probe 2']);
     expect([keeper.lingering, isSteered(young)]).toEqual([0, true]);
   });

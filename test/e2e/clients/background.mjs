@@ -70,7 +70,11 @@ async function upload(seed) {
     localAddress: source,
   });
   outgoing.flushHeaders();
-  await once(outgoing, 'continue');
+  const early = once(outgoing, 'response').then(() => {
+    throw new Error('refused');
+  });
+  early.catch(() => undefined);
+  await Promise.race([once(outgoing, 'continue'), early]);
   begun();
   try {
     const answered = once(outgoing, 'response');
