@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
 import { ADOPTION_RESULTS } from '../src/agent/adopter';
 import { HANDOFF_RESULTS } from '../src/front/backend';
+import { RESOURCES } from '../src/front/exhaustion';
 import { FALLBACK_REASONS } from '../src/front/handoff';
 import { REPAIR_CODES } from '../src/repair/errors';
 import { REJECT_REASONS } from '../src/wire/frames';
@@ -85,6 +86,7 @@ describe('ARCHITECTURE.md', () => {
     ['reasons of REJECTED', REJECT_REASONS],
     ['results of handoffs_total', HANDOFF_RESULTS],
     ['reasons of fallbacks_total', FALLBACK_REASONS],
+    ['resources of exhausted_total', RESOURCES],
     ['results of agent_adoptions_total', ADOPTION_RESULTS],
   ])('lists all %s', (_what, codes: readonly string[]) => {
     expect(codes.filter((code) => !DOCUMENT.includes(`\`${code}\``))).toEqual([]);

@@ -7,6 +7,7 @@
  * An agent never goes live without COMMIT, so there is at most one live copy of a connection at any time.
  */
 import { Socket } from 'node:net';
+import { EXHAUSTED, OUT_OF_FILES } from '../kernel/errors';
 import { FLOW_BYTES } from '../kernel/flow';
 import { release } from '../repair/dump';
 import { RepairError } from '../repair/errors';
@@ -21,6 +22,9 @@ import type { LiveConnections } from './live-connections';
 export const MOST_PREPARED = 4096;
 /** A front decides within its prepare timeout; one that takes longer than this has lost the connection. */
 const DECISION_MS = 30_000;
+
+const MORE_FILES = 'raise the limit of open files of this agent (LimitNOFILE, ulimit -n) or add backends';
+const MORE_MEMORY = 'this host has no memory for another connection';
 
 /** Counts for metrics: values of the label `result` of agent_adoptions_total. */
 export const ADOPTION_RESULTS = ['ok', 'rejected', 'aborted', 'channel_lost', 'failed'] as const;
@@ -40,6 +44,8 @@ export interface AdopterOptions {
   /** Addresses that connections may be restored on, 16 bytes each as in a flow. */
   readonly vips: readonly Buffer[];
   readonly live: LiveConnections;
+  /** The first descriptor that is not for connections: the application, the channels and the admin API need some. */
+  readonly reservedFrom: number;
   /** The one place through which every adopted connection passes to its server. */
   readonly admit: (socket: Socket) => void;
   /** How long a restore took, seconds. */
@@ -76,7 +82,7 @@ export class Adopter {
       checkSnapshot(bytes, offset, length);
       const vip = bytes.toString('latin1', offset + FLOW + 16, offset + FLOW + 32);
       if (!this.#vips.has(vip)) throw new RejectedOffer('vip_not_allowed', 'not one of vips');
-      const fd = this.#restorer.restore(bytes, offset);
+      const fd = this.#restore(bytes, offset);
       const flow = Buffer.from(bytes.subarray(offset + FLOW, offset + FLOW + FLOW_BYTES));
       const now = performance.now();
       this.options.restored((now - began) / 1000);
@@ -92,6 +98,15 @@ export class Adopter {
       this.results.rejected += 1;
       throw rejection(error);
     }
+  }
+
+  #restore(bytes: Buffer, offset: number): number {
+    const fd = this.#restorer.restore(bytes, offset);
+    const { reservedFrom } = this.options;
+    // Descriptors are given out lowest first: this one's number says how many are in use, whoever opened them.
+    if (fd < reservedFrom) return fd;
+    release(fd);
+    throw new RejectedOffer('exhausted', `${reservedFrom} files are open: ${MORE_FILES}`);
   }
 
   /** The commit point: from here on the connection is this host's. */
@@ -212,7 +227,12 @@ function keyOf(id: HandoffId): string {
 function rejection(error: unknown): RejectedOffer {
   if (error instanceof RejectedOffer) return error;
   if (!(error instanceof RepairError)) return new RejectedOffer('kernel', String(error));
-  const { code } = error;
+  const { code, errno } = error;
+  if (EXHAUSTED.has(errno))
+    return new RejectedOffer(
+      'exhausted',
+      `${error.message}: ${OUT_OF_FILES.has(errno) ? MORE_FILES : MORE_MEMORY}`,
+    );
   const known =
     code === 'not_permitted' ||
     code === 'vip_not_local' ||

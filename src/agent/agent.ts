@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { AgentConfig } from '../config/model';
+import { firstReserved } from '../kernel/descriptors';
 import { formatFlow, parseAddress } from '../kernel/flow';
 import { raiseFileLimit } from '../kernel/libc';
 import { createAdmin, listenAdmin } from '../observe/admin';
@@ -42,6 +43,7 @@ export class Agent {
     this.adopter = new Adopter({
       vips: config.vips.map(({ host }) => parseAddress(host)),
       live: this.live,
+      reservedFrom: firstReserved(raiseFileLimit()),
       admit: (socket) => this.#admit(socket),
       restored: (seconds) => this.#restoreDuration.observe(seconds),
       lost: (flow, cause) =>
@@ -57,7 +59,6 @@ export class Agent {
 
   /** Starts an agent for a server; throws an Error whose message names the step and the cause. */
   static async start(config: AgentConfig, server: Server, logger: Logger): Promise<Agent> {
-    raiseFileLimit();
     const classicBecause = prepareAnyFreeze();
     const { lowPorts, destroying } = rehearse();
     if (lowPorts !== undefined) {

@@ -10,8 +10,10 @@ import { formatFlow } from '../kernel/flow';
 import { Router } from '../route/router';
 import type { FlowTable, NextHop } from '../steer/flow-table';
 import { Acceptor } from './acceptor';
+import type { Capacity } from './capacity';
 import { Backend, HANDOFF_RESULTS } from './backend';
 import { Counters } from './counters';
+import { Exhaustion, RESOURCES, type Resource } from './exhaustion';
 import { Fallback } from './fallback';
 import { Handoffs } from './handoff';
 import { HandoffIds } from './handoff-ids';
@@ -44,6 +46,7 @@ export class AcceptingThread {
   readonly #handoffs: Handoffs;
   readonly #fallback: Fallback;
   readonly #throttle = new LogThrottle();
+  readonly #exhaustion: Exhaustion;
   #deadline = Infinity;
 
   constructor(
@@ -54,6 +57,7 @@ export class AcceptingThread {
   ) {
     const { config } = data;
     useFreezeFilter(data.freezeFilter);
+    this.#exhaustion = new Exhaustion(logger);
     this.#router = new Router(config.routes);
     this.#fallback = new Fallback(
       (request) => this.#poolFor(request),
@@ -64,7 +68,10 @@ export class AcceptingThread {
       failed: (connection, pool, reason, detail) => {
         this.#fallbacks.add(reason);
         const flow = formatFlow(connection.flow);
-        this.#logSometimes(reason, { flow, pool: pool.name, reason, detail }, 'no handoff, falling back');
+        if (reason === 'flow_table_full') this.#exhausted('flows', detail);
+        else if (pool.saturated) this.#exhausted('offers', detail);
+        else
+          this.#logSometimes(reason, { flow, pool: pool.name, reason, detail }, 'no handoff, falling back');
         this.#fallback.serve(connection, pool);
       },
       lost: (connection, detail) => {
@@ -120,6 +127,11 @@ export class AcceptingThread {
         ...counted('connections_accepted_total', 'listener', this.#accepted),
         ...counted('heads_refused_total', 'reason', this.#refusals),
         ...counted('fallbacks_total', 'reason', this.#fallbacks),
+        ...RESOURCES.map((resource) => ({
+          name: 'exhausted_total',
+          labels: { resource },
+          value: this.#exhaustion.counts[resource],
+        })),
         ...pools.flatMap((pool) =>
           pool.backends.flatMap((backend) =>
             HANDOFF_RESULTS.map((result) => ({
@@ -149,6 +161,7 @@ export class AcceptingThread {
     this.#acceptor.stop();
     this.#handoffs.stop();
     this.#released.stop();
+    this.#exhaustion.stop();
     for (const offers of this.#offers.values()) offers.stop();
     await this.#fallback.destroy();
   }
@@ -159,12 +172,8 @@ export class AcceptingThread {
   }
 
   #makeAcceptor(): Acceptor {
-    const { limits, timeouts, workers } = this.data.config;
-    const options = {
-      headBytes: limits.head_bytes,
-      headMs: timeouts.head,
-      connections: Math.max(1, Math.floor(limits.connections / workers)),
-    };
+    const { limits, timeouts } = this.data.config;
+    const options = { headBytes: limits.head_bytes, headMs: timeouts.head, ...this.#share };
     return new Acceptor(options, {
       accepted: (listener) => this.#accepted.add(listener),
       head: (connection, head, now) => {
@@ -182,13 +191,25 @@ export class AcceptingThread {
         this.#fallback.refuse(connection, status);
       },
       silent: () => this.#refusals.add('timeout'),
-      exhausted: (cause) =>
-        this.#logSometimes(
-          'exhausted',
-          { cause },
-          'accepting pauses: raise the limit of open files (ulimit -n) or add memory',
-        ),
+      exhausted: (resource, cause) => this.#exhausted(resource, cause),
+      evicted: () => this.#refusals.add('evicted'),
+      crowded: () => this.#fallback.closeIdleSometimes(),
     });
+  }
+
+  /** This thread's part of what the front has room for. */
+  get #share(): Capacity {
+    const { config, capacity } = this.data;
+    return { ...capacity, connections: Math.max(1, Math.floor(capacity.connections / config.workers)) };
+  }
+
+  #exhausted(resource: Resource, cause: string): void {
+    this.#exhaustion.met(resource, () => ({
+      cause,
+      connections: this.#acceptor.active,
+      connection_limit: this.#share.connections,
+      waiting_for_head: this.#acceptor.waiting,
+    }));
   }
 
   #makeBackend(

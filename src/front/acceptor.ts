@@ -4,21 +4,27 @@
  * The head is peeked: the bytes stay in the receive queue and travel with the connection. Nearly every client's head
  * is there when its connection is accepted (TCP_DEFER_ACCEPT); the others are watched edge-triggered.
  */
-import { EAGAIN, EINTR, errnoName, EXHAUSTED } from '../kernel/errors';
+import { EAGAIN, EINTR, errnoName, EXHAUSTED, KernelError, OUT_OF_FILES } from '../kernel/errors';
 import { flowClientFromSockaddr, FLOW_BYTES, flowVipFromSockaddr, SOCKADDR_BYTES } from '../kernel/flow';
 import { close, recv } from '../kernel/libc';
 import { Epoll, EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLRDHUP, type Unwatch } from '../kernel/poll';
-import { accept, localAddress, MSG_DONTWAIT, MSG_PEEK } from '../kernel/socket';
+import { accept, localAddress, MSG_DONTWAIT, MSG_PEEK, setLinger } from '../kernel/socket';
 import { Http1Peek } from '../peek/http1';
 import { Connection } from './connection';
 import { Deadlines } from './deadlines';
+import type { Resource } from './exhaustion';
 import { deferSeconds, type OpenListener } from './listeners';
 
 /** Connections accepted per listener and turn: the answers of agents to the last burst are not kept waiting longer. */
 const BURST = 64;
-/** How long to wait before accepting again when descriptors or memory have run out. */
+/** How long to wait before accepting again when descriptors or memory have run out and nothing here can make room. */
 const EXHAUSTED_PAUSE_MS = 100;
+/** Tags are 32 bits wide; by the time that one comes again its last event is long past. */
+const MOST_TAGS = 0xffffffff;
 const CLOSING = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+const LF = 0x0a;
+/** A head in pieces is read again when it has grown by this share, or a line has come to its end. */
+const GROWTH = 1 / 16;
 
 export interface AcceptorEvents {
   accepted(listener: string): void;
@@ -28,8 +34,12 @@ export interface AcceptorEvents {
   refused(connection: Connection, status: number, reason: string): void;
   /** The client said nothing in time: the connection is closed already. */
   silent(): void;
-  /** Descriptors or memory ran out: accepting pauses for a moment. */
-  exhausted(cause: string): void;
+  /** A connection came, or waits to be accepted, for which there is no room. */
+  exhausted(resource: Resource, cause: string): void;
+  /** A connection that waited for its head was closed to make room. */
+  evicted(): void;
+  /** There is no room and nobody waits for a head: whoever has idle connections closes them. */
+  crowded(): void;
 }
 
 interface Listener {
@@ -44,6 +54,8 @@ export interface AcceptorOptions {
   readonly headMs: number;
   /** Connections that may be here at once. */
   readonly connections: number;
+  /** The first descriptor that is not for clients' connections. */
+  readonly reservedFrom: number;
 }
 
 export class Acceptor {
@@ -57,6 +69,7 @@ export class Acceptor {
   readonly #deadlines: Deadlines<Connection>;
   #unwatch: Unwatch | undefined;
   #paused = false;
+  #lastTag = 0;
   #resumeTimer: NodeJS.Timeout | undefined;
   /** Connections that somebody in this thread owns. */
   #active = 0;
@@ -87,6 +100,11 @@ export class Acceptor {
   /** Connections in this thread's hands: waiting for a head, in a handoff, proxied or being refused. */
   get active(): number {
     return this.#active;
+  }
+
+  /** Connections that wait for their head. */
+  get waiting(): number {
+    return this.#waiting.size;
   }
 
   /** Whoever took a connection over says here that it is no longer in this thread. */
@@ -120,30 +138,28 @@ export class Acceptor {
     this.#epoll.close();
   }
 
-  readonly #ready = (fd: number, events: number): void => {
+  readonly #ready = (fd: number, events: number, tag: number): void => {
     const listener = this.#listeners.get(fd);
     if (listener !== undefined) {
       this.#acceptBurst(listener);
       return;
     }
     const connection = this.#waiting.get(fd);
-    if (connection !== undefined) this.#inspect(connection, (events & CLOSING) !== 0);
+    // An event that was collected before its connection made room for another one, which now has its descriptor.
+    if (connection?.watched !== tag) return;
+    this.#inspect(connection, (events & CLOSING) !== 0);
   };
 
   /** Returns how many were accepted. */
   #acceptBurst(listener: Listener): number {
     for (let count = 0; count < BURST; count++) {
-      if (this.#active >= this.options.connections) {
-        this.#pause();
-        return count;
-      }
       const fd = accept(listener.fd, this.#peer);
       if (fd >= 0) {
         this.#accepted(listener, fd);
+        if (!this.#roomLeft(fd)) return count + 1;
       } else if (fd === -EAGAIN) {
         return count;
-      } else if (EXHAUSTED.has(-fd)) {
-        this.#exhausted(errnoName(-fd));
+      } else if (EXHAUSTED.has(-fd) && !this.#exhausted(-fd)) {
         return count;
       }
       // Any other error is that of one connection, which accept(2) passes on; the next one may be fine.
@@ -165,46 +181,92 @@ export class Acceptor {
     this.#inspect(new Connection(fd, flow), false);
   }
 
+  /** Whether another connection may come after the one at `fd`; where there was no room for this one, it has been made. */
+  #roomLeft(fd: number): boolean {
+    if (this.#active > this.options.connections) {
+      if (this.#makeRoom('connections', 'limit')) return true;
+      this.#pause();
+      return false;
+    }
+    if (fd < this.options.reservedFrom || this.#makeRoom('files', 'limit')) return true;
+    this.#pause(EXHAUSTED_PAUSE_MS);
+    return false;
+  }
+
+  /**
+   * Closes the connection that has waited longest for its head; false when none does. With a RST: a client that says
+   * nothing may well not answer a FIN either, and its half-closed connection would cost the kernel memory for a minute.
+   */
+  #makeRoom(resource: Resource, cause: string): boolean {
+    this.events.exhausted(resource, cause);
+    const oldest = this.#deadlines.takeOldest();
+    if (oldest === undefined) {
+      this.events.crowded();
+      return false;
+    }
+    setLinger(oldest.fd, 0);
+    this.#drop(oldest);
+    this.events.evicted();
+    return true;
+  }
+
   #inspect(connection: Connection, closing: boolean): void {
-    const length = recv(connection.fd, this.#bytes, this.options.headBytes, MSG_PEEK | MSG_DONTWAIT);
-    if (length > 0) {
-      connection.spoke = true;
-      const outcome = this.#reader.read(this.#bytes, length);
-      if (outcome === 'head') {
-        this.#forget(connection);
-        this.events.head(connection, this.#reader, performance.now());
-        return;
-      }
-      if (outcome === 'malformed') {
-        this.#forget(connection);
-        this.events.refused(connection, this.#reader.status, this.#reader.reason);
-        return;
-      }
+    const length = this.#peek(connection);
+    if (length > 0 && (closing || this.#worthReading(connection.read, length))) {
+      if (this.#decided(connection, length)) return;
     }
     if (closing || length === 0 || (length < 0 && length !== -EAGAIN && length !== -EINTR)) {
       this.#drop(connection);
-    } else if (!connection.watched) {
+    } else if (connection.watched === 0) {
       this.#waitFor(connection);
     }
   }
 
+  /** Bytes that have arrived, at most as many as a head may have; 0 at their end, or `-errno`. */
+  #peek(connection: Connection): number {
+    return recv(connection.fd, this.#bytes, this.options.headBytes, MSG_PEEK | MSG_DONTWAIT);
+  }
+
+  /** Reads the peeked bytes; true when the head is complete or malformed, and the connection somebody else's. */
+  #decided(connection: Connection, length: number): boolean {
+    connection.read = length;
+    const outcome = this.#reader.read(this.#bytes, length);
+    if (outcome === 'more') return false;
+    this.#forget(connection);
+    if (outcome === 'head') this.events.head(connection, this.#reader, performance.now());
+    else this.events.refused(connection, this.#reader.status, this.#reader.reason);
+    return true;
+  }
+
+  /**
+   * A head is read from its beginning each time. A client that sends it octet by octet would make that cost the square of
+   * its length, 0.2 s for 16 KiB, so pieces that decide nothing are passed over: only the end of a line can complete a head,
+   * and what is wrong with a line is as wrong a little later.
+   */
+  #worthReading(read: number, length: number): boolean {
+    if (length - read > read * GROWTH || length === this.options.headBytes) return true;
+    const lineEnd = this.#bytes.indexOf(LF, read);
+    return lineEnd >= 0 && lineEnd < length;
+  }
+
   #waitFor(connection: Connection): void {
+    this.#lastTag = (this.#lastTag % MOST_TAGS) + 1;
     try {
-      this.#epoll.add(connection.fd, EPOLLIN | EPOLLRDHUP | EPOLLET);
+      this.#epoll.add(connection.fd, EPOLLIN | EPOLLRDHUP | EPOLLET, this.#lastTag);
     } catch (error) {
       this.#drop(connection);
-      this.#exhausted(String(error));
+      this.#exhausted(errnoOf(error));
       return;
     }
-    connection.watched = true;
+    connection.watched = this.#lastTag;
     this.#waiting.set(connection.fd, connection);
     this.#deadlines.set(connection);
   }
 
   /** The connection goes to somebody else. */
   #forget(connection: Connection): void {
-    if (!connection.watched) return;
-    connection.watched = false;
+    if (connection.watched === 0) return;
+    connection.watched = 0;
     this.#deadlines.clear(connection);
     this.#waiting.delete(connection.fd);
     this.#epoll.remove(connection.fd);
@@ -217,11 +279,13 @@ export class Acceptor {
   }
 
   #headLate(connection: Connection): void {
-    if (!connection.spoke) {
+    if (connection.read === 0) {
       this.#drop(connection);
       this.events.silent();
       return;
     }
+    const length = this.#peek(connection);
+    if (length > 0 && this.#decided(connection, length)) return;
     this.#forget(connection);
     this.events.refused(connection, 408, 'timeout');
   }
@@ -234,9 +298,12 @@ export class Acceptor {
     for (const fd of this.#listeners.keys()) this.#epoll.remove(fd);
   }
 
-  #exhausted(cause: string): void {
-    this.events.exhausted(cause);
+  /** The kernel refused: `errno` says what it has run out of. True when room was made. */
+  #exhausted(errno: number): boolean {
+    const resource = OUT_OF_FILES.has(errno) ? 'files' : 'memory';
+    if (this.#makeRoom(resource, errnoName(errno))) return true;
     this.#pause(EXHAUSTED_PAUSE_MS);
+    return false;
   }
 
   #resume(): void {
@@ -245,9 +312,16 @@ export class Acceptor {
     try {
       for (const fd of this.#listeners.keys()) this.#epoll.add(fd, EPOLLIN);
     } catch (error) {
-      this.#exhausted(String(error));
+      this.#exhausted(errnoOf(error));
+      this.#pause(EXHAUSTED_PAUSE_MS);
     }
   }
+}
+
+/** Of a failed system call; anything else is a defect and goes on. */
+function errnoOf(error: unknown): number {
+  if (error instanceof KernelError) return error.errno;
+  throw error;
 }
 
 /** A flow with the VIP's half filled in from a listening socket's address. */

@@ -3,10 +3,10 @@ import type { Expirable } from './deadlines';
 /** An accepted connection that the front still owns: its descriptor and what is known of it. */
 export class Connection implements Expirable {
   expiresAt = 0;
-  /** Whether its descriptor is watched for more bytes of the head. */
-  watched = false;
-  /** Whether any byte has arrived. */
-  spoke = false;
+  /** Not 0 while its descriptor is watched for more bytes of the head: the tag of its events. */
+  watched = 0;
+  /** Bytes of its head when it was last read; 0 until any have arrived. */
+  read = 0;
 
   constructor(
     readonly fd: number,

@@ -10,9 +10,13 @@ import type { Connection } from './connection';
 import type { Pool } from './pool';
 import { refuse } from './refusal';
 
+/** Between two times that idle connections are looked for because there is no room: it means looking at all of them. */
+const MAKE_ROOM_MS = 1000;
+
 export class Fallback {
   readonly #relay = new Relay();
   readonly #server: Server;
+  #madeRoomAt = -Infinity;
 
   /**
    * @param route the pool for a request's head; later requests of a relayed connection are routed like first ones.
@@ -49,6 +53,14 @@ export class Fallback {
   /** Closes connections that wait for their next request. */
   closeIdle(): void {
     this.#server.closeIdleConnections();
+  }
+
+  /** The same, but not more often than it can help. */
+  closeIdleSometimes(): void {
+    const now = performance.now();
+    if (now - this.#madeRoomAt < MAKE_ROOM_MS) return;
+    this.#madeRoomAt = now;
+    this.closeIdle();
   }
 
   async destroy(): Promise<void> {

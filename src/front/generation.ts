@@ -5,9 +5,11 @@
 import type { Logger } from 'pino';
 import { formatEndpoint } from '../config/addresses';
 import type { BackendConfig, FrontConfig } from '../config/model';
+import { raiseFileLimit } from '../kernel/libc';
 import type { StatsSnapshot } from '../observe/stats';
 import type { Steering } from '../steer/steering';
 import { AcceptingThreads } from './accepting-threads';
+import { capacityOf, type Capacity } from './capacity';
 import type { Counters } from './counters';
 import { Farewells } from './farewells';
 import { FlowKeeper } from './flow-keeper';
@@ -109,13 +111,27 @@ export class Generation {
         .map(({ number, hops, healthy }) => ({ number, hops, healthy })),
     );
     const { steering, freezeFilter, listeners } = this.inherited;
-    const data = { config: this.config, flowsFd: steering.flows.fd, freezeFilter, facts };
+    const capacity = this.#capacity();
+    const data = { config: this.config, capacity, flowsFd: steering.flows.fd, freezeFilter, facts };
     this.#threads = await AcceptingThreads.start(data, listeners, {
       failed,
       channelLost: (agent) => this.#agents.get(agent)?.reconcile(),
     });
     // What changed while the threads were starting.
     for (const backend of this.backends) this.#tellHealth(backend);
+  }
+
+  #capacity(): Capacity {
+    const { connections: wanted } = this.config.limits;
+    const files = raiseFileLimit();
+    const capacity = capacityOf(files, wanted);
+    if (capacity.connections < wanted) {
+      this.logger.warn(
+        { files, connections: capacity.connections, wanted },
+        'limits.connections is capped by the limit of open files: raise that (LimitNOFILE, ulimit -n) or lower it',
+      );
+    }
+    return capacity;
   }
 
   #watchBackends(): void {

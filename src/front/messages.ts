@@ -1,6 +1,7 @@
 /** What the front's main thread and its accepting threads say to each other; structured-cloneable. */
 import type { FrontConfig } from '../config/model';
 import type { StatsSnapshot } from '../observe/stats';
+import type { Capacity } from './capacity';
 import type { OpenListener } from './listeners';
 
 /** What a backend of a pool needs beside its configuration, worked out by the main thread. */
@@ -14,6 +15,8 @@ export interface BackendFacts {
 export interface WorkerData {
   readonly config: FrontConfig;
   readonly index: number;
+  /** Of the whole front. */
+  readonly capacity: Capacity;
   /** Threads of a process share descriptors. */
   readonly listeners: readonly OpenListener[];
   /** Descriptor of the filter that freezes connections. */

@@ -66,6 +66,11 @@ export class Offers {
     );
   }
 
+  /** Whether as many offers are unanswered, or not even read, as the agent takes at once. */
+  get saturated(): boolean {
+    return this.#link.up && (this.#pending.size >= this.#link.offerLimit || this.#link.congested);
+  }
+
   get up(): boolean {
     return this.#link.up;
   }

@@ -27,6 +27,11 @@ export class Pool {
     );
   }
 
+  /** Whether a healthy backend's agent is there and takes no offers only because too many are unanswered. */
+  get saturated(): boolean {
+    return this.backends.some(({ healthy, offers }) => healthy && offers.saturated);
+  }
+
   /** Where the fallback relays a request to: an origin such as `http://198.18.0.21:8080`. */
   pickOrigin(key: string): string | undefined {
     return this.fallback === 'proxy' ? this.#targets.pick(key, [])?.origin : undefined;

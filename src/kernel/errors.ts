@@ -23,10 +23,12 @@ export const E2BIG = constants.errno.E2BIG;
 export const EADDRNOTAVAIL = constants.errno.EADDRNOTAVAIL;
 export const EADDRINUSE = constants.errno.EADDRINUSE;
 
+/** Out of descriptors: this process, or this host. */
+export const OUT_OF_FILES: ReadonlySet<number> = new Set([constants.errno.EMFILE, constants.errno.ENFILE]);
+
 /** What says that this host, not one connection, has run short: descriptors, memory. */
 export const EXHAUSTED: ReadonlySet<number> = new Set([
-  constants.errno.EMFILE,
-  constants.errno.ENFILE,
+  ...OUT_OF_FILES,
   constants.errno.ENOMEM,
   constants.errno.ENOBUFS,
 ]);

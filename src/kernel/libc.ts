@@ -8,6 +8,7 @@
  * preallocated Buffer costs no copy, and no address outlives the call that it is passed to.
  */
 import koffi from 'koffi';
+import { must } from './errors';
 
 const libc = koffi.load('libc.so.6');
 
@@ -128,7 +129,7 @@ const RLIMIT_NOFILE = 7;
 /** Raises the soft limit of open files to the hard limit and returns it (getrlimit(2)). */
 export function raiseFileLimit(): number {
   const limit = Buffer.alloc(16);
-  if (raw.getrlimit(RLIMIT_NOFILE, limit) < 0) return 0;
+  must(answer(raw.getrlimit(RLIMIT_NOFILE, limit)), 'getrlimit');
   limit.writeBigUInt64LE(limit.readBigUInt64LE(8), 0);
   raw.setrlimit(RLIMIT_NOFILE, limit);
   raw.getrlimit(RLIMIT_NOFILE, limit);

@@ -50,10 +50,14 @@ export class Epoll {
   readonly #events = Buffer.alloc(EVENT_BYTES * EVENTS_PER_WAIT);
   readonly #event = Buffer.alloc(EVENT_BYTES);
 
-  /** Adds `fd` for `events` (EPOLLIN and so on); an fd that is there already is left as it is. */
-  add(fd: number, events: number): void {
+  /**
+   * Adds `fd` for `events` (EPOLLIN and so on); an fd that is there already is left as it is. `tag` comes back with every
+   * event: it tells an event from one of another file that had the same number when it was collected.
+   */
+  add(fd: number, events: number, tag = 0): void {
     this.#event.writeUInt32LE(events >>> 0, 0);
     this.#event.writeInt32LE(fd, DATA_OFFSET);
+    this.#event.writeUInt32LE(tag, DATA_OFFSET + 4);
     const result = libc.epollCtl(this.#fd, EPOLL_CTL_ADD, fd, this.#event);
     if (result < 0 && result !== -EEXIST) throw new KernelError('epoll_ctl add', -result);
   }
@@ -63,13 +67,17 @@ export class Epoll {
   }
 
   /** Calls `ready` for each descriptor that is ready now, without waiting; returns how many there were. */
-  drain(ready: (fd: number, events: number) => void): number {
+  drain(ready: (fd: number, events: number, tag: number) => void): number {
     const count = libc.epollWait(this.#fd, this.#events, EVENTS_PER_WAIT, 0);
     if (count === -EINTR) return 0;
     if (count < 0) throw new KernelError('epoll_wait', -count);
     for (let i = 0; i < count; i++) {
       const at = i * EVENT_BYTES;
-      ready(this.#events.readInt32LE(at + DATA_OFFSET), this.#events.readUInt32LE(at));
+      ready(
+        this.#events.readInt32LE(at + DATA_OFFSET),
+        this.#events.readUInt32LE(at),
+        this.#events.readUInt32LE(at + DATA_OFFSET + 4),
+      );
     }
     return count;
   }

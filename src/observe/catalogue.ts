@@ -45,6 +45,12 @@ export const CATALOGUE: Readonly<Record<Component, readonly MetricSpec[]>> = {
       labels: ['reason'],
     },
     {
+      name: 'exhausted_total',
+      type: 'counter',
+      help: 'Connections that met a shortage at the front: connections, files, memory, flows, offers.',
+      labels: ['resource'],
+    },
+    {
       name: 'flows',
       type: 'gauge',
       help: 'Flows in the flow table, by backend.',

@@ -9,6 +9,8 @@ const CHUNK_BYTES = 64 * 1024;
 const SPARE_CHUNKS = 4;
 /** Unwritten bytes beyond which a channel takes no offers: the peer does not keep up. */
 const CONGESTED_BYTES = 16 * 1024 * 1024;
+/** A peer that leaves more than this unread is not worth the memory. A list of a million flows (45 MB) stays below. */
+const MOST_UNWRITTEN_BYTES = 64 * 1024 * 1024;
 /** A ping goes out this often, and a channel that has been silent for much longer is dead. */
 export const PING_INTERVAL_MS = 1000;
 export const SILENCE_LIMIT_MS = 5000;
@@ -116,6 +118,8 @@ export class Channel {
     if (lastWords !== undefined && !this.#stream.destroyed) {
       this.sendText(frames.BYE, lastWords.slice(0, 1000));
       this.#flush();
+      // That may have been too much for a peer that does not read.
+      if (this.closed) return;
     }
     this.#closed = true;
     clearInterval(this.#pinger);
@@ -198,6 +202,16 @@ export class Channel {
     const data = chunk.subarray(0, this.#used);
     this.#used = 0;
     if (this.#stream.destroyed || this.#closed) return;
+    const waiting = this.#stream.writableLength;
+    if (waiting > MOST_UNWRITTEN_BYTES) {
+      this.close(`the peer does not read: ${waiting} bytes wait for it`);
+      return;
+    }
+    // What a slow peer lets wait must not hold a whole chunk for a few bytes each.
+    if (waiting > 0 && data.length < CHUNK_BYTES / 2) {
+      this.#stream.write(Buffer.from(data));
+      return;
+    }
     this.#chunk = this.#spare.pop() ?? Buffer.allocUnsafeSlow(CHUNK_BYTES);
     // The stream reads the memory until it says that it has written it.
     this.#stream.write(data, () => {

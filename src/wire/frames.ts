@@ -56,6 +56,7 @@ export const REJECT_REASONS = [
   'too_many_offers',
   'stopping',
   'kernel',
+  'exhausted',
 ] as const;
 export type RejectReason = (typeof REJECT_REASONS)[number];
 

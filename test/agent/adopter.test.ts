@@ -11,6 +11,7 @@ function openAdopter(...vips: string[]): void {
   adopter = new Adopter({
     vips: vips.map((vip) => parseAddress(vip)),
     live: new LiveConnections(() => undefined),
+    reservedFrom: Infinity,
     admit: () => undefined,
     restored: () => (restores += 1),
     lost: () => undefined,

@@ -24,7 +24,7 @@ export class AgentParts {
   restores = 0;
   readonly lost: string[] = [];
 
-  constructor(admit: AdopterOptions['admit'] = () => undefined) {
+  constructor(admit: AdopterOptions['admit'] = () => undefined, reservedFrom = Infinity) {
     const logger = pino(
       {},
       { write: (line: string) => this.log.push(JSON.parse(line) as AgentParts['log'][0]) },
@@ -32,6 +32,7 @@ export class AgentParts {
     this.adopter = new Adopter({
       vips: [parseAddress(VIP)],
       live: this.live,
+      reservedFrom,
       admit,
       restored: () => (this.restores += 1),
       lost: (_flow, cause) => {

@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { closeSync, openSync, readdirSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { MOST_PREPARED, PreparedOffers, RejectedOffer } from '../../src/agent/adopter';
 import { raiseFileLimit } from '../../src/kernel/libc';
@@ -111,3 +111,25 @@ test('a commit makes a connection live, and only once', async () => {
   admitted[0]?.resume();
   await until(() => agent.live.size === 0);
 });
+
+test('descriptors of the reserve are left to others: offers are rejected until connections end', () => {
+  const before = descriptors();
+  const room = 20;
+  agent.close();
+  agent = new AgentParts(undefined, lowestFree(room));
+  offers = new PreparedOffers(agent.adopter);
+  for (let i = 0; i < room; i++) offer(i);
+  expect(() => offer(room)).toThrow(/files are open: raise the limit of open files/);
+  expect([offers.size, agent.adopter.results.rejected]).toEqual([room, 1]);
+  offers.abort(idOf(3));
+  expect(() => offer(room)).not.toThrow();
+  offers.channelLost();
+  expect(descriptors()).toBeLessThanOrEqual(before);
+});
+
+/** The descriptor that comes after the `count` lowest ones that are free. */
+function lowestFree(count: number): number {
+  const lowest = Array.from({ length: count + 1 }, () => openSync('/dev/null', 'r'));
+  lowest.forEach((fd) => closeSync(fd));
+  return lowest[count] ?? NaN;
+}

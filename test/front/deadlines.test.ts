@@ -97,6 +97,37 @@ test('many cost one timer', async () => {
   );
 });
 
+test('the oldest that is pending can be taken, in order, and then does not expire', async () => {
+  const items = Array.from({ length: 6 }, (_, i) => new Item(String(i)));
+  items.forEach(set);
+  deadlines.clear(items[0] as Item);
+  // Set anew, so it is the youngest now.
+  set(items[1] as Item);
+  deadlines.clear(items[3] as Item);
+  expect(deadlines.pending).toBe(4);
+  expect([deadlines.takeOldest()?.name, deadlines.takeOldest()?.name]).toEqual(['2', '4']);
+  expect(deadlines.pending).toBe(2);
+  await passed();
+  expect(expired.map(({ name }) => name)).toEqual(['5', '1', 'last']);
+  expect([deadlines.takeOldest(), deadlines.pending]).toEqual([undefined, 0]);
+});
+
+test('what is cleared gives its memory back before its time', () => {
+  // Long enough that nothing expires here.
+  const slow = new Deadlines<Item>(3_600_000, () => undefined);
+  const pending = Array.from({ length: 10 }, (_, i) => new Item(`pending ${i}`));
+  pending.forEach((item) => slow.set(item));
+  for (let i = 0; i < 100_000; i++) {
+    const item = new Item(String(i));
+    slow.set(item);
+    slow.clear(item);
+  }
+  expect(slow.pending).toBe(10);
+  expect(slow.size).toBeLessThan(2_000);
+  expect(pending.map(() => slow.takeOldest()?.name)).toEqual(pending.map(({ name }) => name));
+  slow.stop();
+});
+
 test('nothing expires after stop', async () => {
   const item = new Item('stopped');
   set(item);

@@ -100,6 +100,22 @@ describe('Epoll', () => {
     expect(epoll.drain(() => undefined)).toBe(0);
   });
 
+  test('a tag tells the file that is watched from a later one of the same number', () => {
+    const drained: unknown[] = [];
+    const drain = (): number =>
+      epoll.drain((fd, events, tag) => drained.push([fd === pair.server, events, tag]));
+    sendAll(pair.client, 'x');
+    epoll.add(pair.server, EPOLLIN | EPOLLET, 0xffffffff);
+    drain();
+    epoll.remove(pair.server);
+    epoll.add(pair.server, EPOLLIN | EPOLLET, 7);
+    drain();
+    expect(drained).toEqual([
+      [true, EPOLLIN, 0xffffffff],
+      [true, EPOLLIN, 7],
+    ]);
+  });
+
   test('a descriptor that is not open is an error with its step', () => {
     expect(() => epoll.add(1_000_000, EPOLLIN)).toThrow('epoll_ctl add: EBADF');
   });

@@ -28,6 +28,7 @@ describe('the catalogue', () => {
       'histogram baton_handoff_duration_seconds{pool}',
       'counter baton_fallbacks_total{reason}',
       'counter baton_heads_refused_total{reason}',
+      'counter baton_exhausted_total{resource}',
       'gauge baton_flows{backend}',
       'gauge baton_flow_capacity{}',
       'counter baton_flows_reset_total{backend}',

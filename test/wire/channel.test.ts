@@ -142,6 +142,63 @@ describe('sending', () => {
   });
 });
 
+describe('a peer that does not read', () => {
+  /** A stream whose reader never takes anything: what it was given, and how large the memory behind that is. */
+  function openStuck(): { channel: Channel; held: ArrayBufferLike[]; causes: string[] } {
+    const held: ArrayBufferLike[] = [];
+    const causes: string[] = [];
+    const stream = new Duplex({ read: () => undefined, write: () => undefined });
+    const write = stream.write.bind(stream) as (chunk: Buffer, done?: () => void) => boolean;
+    stream.write = ((chunk: Buffer, done?: () => void) => {
+      held.push(chunk.buffer);
+      return write(chunk, done);
+    }) as typeof stream.write;
+    const channel = new Channel(stream, { onFrame: () => undefined, onClose: (cause) => causes.push(cause) });
+    return { channel, held, causes };
+  }
+
+  test('holds about as much memory as bytes', async () => {
+    const { channel, held } = openStuck();
+    const snapshot = Buffer.alloc(1000);
+    for (let i = 0; i < 2000; i++) {
+      channel.sendOffer(1, i, snapshot, snapshot.length);
+      await turns(1);
+    }
+    // Small pieces share Node's pool; each piece of memory counts once.
+    const bytes = [...new Set(held)].reduce((sum, { byteLength }) => sum + byteLength, 0);
+    process.stdout.write(
+      `  2 MB in 2000 turns that nobody reads: ${(bytes / 1e6).toFixed(1)} MB of memory\n`,
+    );
+    expect(bytes).toBeLessThan(8e6);
+    channel.close('done');
+  });
+
+  test('is given up in the end', async () => {
+    const { channel, causes } = openStuck();
+    const snapshot = Buffer.alloc(1024 * 1024);
+    for (let i = 0; i < 70 && !channel.closed; i++) {
+      channel.sendOffer(1, i, snapshot, snapshot.length);
+      await turns(1);
+    }
+    expect(channel.closed).toBe(true);
+    expect(causes).toEqual([expect.stringMatching(/^the peer does not read: 6\d{7} bytes wait for it$/)]);
+    channel.close('again', 'good bye');
+    expect(causes).toHaveLength(1);
+  });
+
+  test('and is told good bye ends once', async () => {
+    const { channel, causes } = openStuck();
+    const snapshot = Buffer.alloc(1024 * 1024);
+    for (let i = 0; i < 65; i++) {
+      channel.sendOffer(1, i, snapshot, snapshot.length);
+      if (i < 64) await turns(1);
+    }
+    expect(causes).toEqual([]);
+    channel.close('stopping', 'good bye');
+    expect(causes).toHaveLength(1);
+  });
+});
+
 describe('receiving', () => {
   test('frames reach the owner, in order', async () => {
     const { peer, frames: read } = await openEnds();

@@ -1,0 +1,206 @@
+import { connect, type Socket } from 'node:net';
+import { Acceptor, type AcceptorOptions } from '../../src/front/acceptor';
+import type { Connection } from '../../src/front/connection';
+import { close } from '../../src/kernel/libc';
+import { IPPROTO_TCP, listenOn, setOption } from '../../src/kernel/socket';
+import { Http1Peek } from '../../src/peek/http1';
+import { dial as dialBare, portOf, sendAll, until } from '../kernel/pair';
+
+const TCP_NODELAY = 1;
+const HEAD = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
+const DEFAULTS: AcceptorOptions = {
+  headBytes: 16_384,
+  headMs: 60_000,
+  connections: 100,
+  reservedFrom: Infinity,
+};
+
+interface Client {
+  readonly socket: Socket;
+  /** Error code, or `end`. */
+  ended: string | undefined;
+}
+
+let acceptor: Acceptor;
+let port: number;
+let clients: Client[];
+/** What the acceptor gave away: descriptors that are the test's. */
+let heads: Connection[];
+let refused: { status: number; reason: string }[];
+let events: string[];
+
+function open(options: Partial<AcceptorOptions>): void {
+  // A client counts when its first bytes are there.
+  const fd = listenOn({ host: '127.0.0.1', port: 0, backlog: 4096, deferAccept: 1 });
+  port = portOf(fd);
+  [clients, heads, refused, events] = [[], [], [], []];
+  acceptor = new Acceptor(
+    { ...DEFAULTS, ...options },
+    {
+      accepted: () => undefined,
+      head: (connection) => heads.push(connection),
+      refused: (connection, status, reason) => {
+        refused.push({ status, reason });
+        end(connection);
+      },
+      silent: () => events.push('silent'),
+      exhausted: (resource) => events.push(resource),
+      evicted: () => events.push('evicted'),
+      crowded: () => events.push('crowded'),
+    },
+  );
+  acceptor.start([{ name: 'web', host: '127.0.0.1', fd }]);
+}
+
+/** Ends a connection that the acceptor has given away. */
+function end({ fd }: Connection): void {
+  close(fd);
+  acceptor.ended();
+}
+
+async function dial(text: string): Promise<Client> {
+  const client: Client = { socket: connect({ port, host: '127.0.0.1', noDelay: true }), ended: undefined };
+  clients.push(client);
+  client.socket.on('error', (error: NodeJS.ErrnoException) => (client.ended ??= error.code));
+  client.socket.on('end', () => (client.ended ??= 'end'));
+  client.socket.resume();
+  client.socket.write(text);
+  // One after the other, so that the oldest is the first.
+  const before = progress();
+  await until(() => progress() > before, 200).catch(() => undefined);
+  return client;
+}
+
+/** Grows with everything that happens to a client. */
+function progress(): number {
+  return acceptor.waiting + heads.length + refused.length + events.length;
+}
+
+/** So many clients that begin their head and leave it at that. */
+async function dialSlow(count: number): Promise<void> {
+  for (let i = 0; i < count; i++) await dial('G');
+}
+
+afterEach(() => {
+  for (const { socket } of clients) socket.destroy();
+  for (const { fd } of heads) close(fd);
+  acceptor.stopListening(new Set());
+  acceptor.stop();
+});
+
+describe('at the limit of connections', () => {
+  test('the oldest that waits for its head makes room for each new one', async () => {
+    open({ connections: 10 });
+    await dialSlow(10);
+    expect([acceptor.active, acceptor.waiting, events]).toEqual([10, 10, []]);
+    for (let i = 0; i < 15; i++) await dial(HEAD);
+    // The limit is noticed when it is exceeded.
+    expect(heads).toHaveLength(11);
+    await until(() => clients.filter(({ ended }) => ended).length === 10);
+    expect(clients.slice(0, 10).map(({ ended }) => ended)).toEqual(
+      Array.from({ length: 10 }, () => 'ECONNRESET'),
+    );
+    // The ten are in somebody's hands now, so that the others have to wait.
+    expect(acceptor.waiting).toBe(0);
+    expect(events.filter((event) => event === 'evicted')).toHaveLength(10);
+    expect(events.at(-1)).toBe('crowded');
+  });
+
+  test('with nobody to evict new ones wait in the queue until one ends', async () => {
+    open({ connections: 5 });
+    for (let i = 0; i < 12; i++) await dial(HEAD);
+    expect(heads).toHaveLength(6);
+    expect(events).toEqual(['connections', 'crowded']);
+    for (let served = 0; served < 12; served++) {
+      await until(() => heads.length > 0);
+      end(heads.shift() as Connection);
+    }
+    expect(acceptor.active).toBe(0);
+    await until(() => clients.every(({ ended }) => ended !== undefined));
+  });
+});
+
+test('descriptors of the reserve are not kept', async () => {
+  // Lower than any that is free here.
+  open({ reservedFrom: 0 });
+  await dialSlow(1);
+  await until(() => events.includes('evicted'));
+  expect(acceptor.active).toBe(0);
+  expect(events).toEqual(['files', 'evicted']);
+  // What has its head already is served, and the next one waits a moment.
+  await dial(HEAD);
+  await until(() => events.includes('crowded'));
+  expect(heads).toHaveLength(1);
+  const began = performance.now();
+  await dial(HEAD);
+  await until(() => heads.length === 2);
+  expect(performance.now() - began).toBeGreaterThan(20);
+});
+
+describe('a head in pieces', () => {
+  /** The reader is the acceptor's own: it is seen through its class. */
+  let reads: jest.SpyInstance;
+
+  beforeEach(() => {
+    reads = jest.spyOn(Http1Peek.prototype, 'read');
+  });
+
+  afterEach(() => jest.restoreAllMocks());
+
+  /** Sends octet by octet over a bare descriptor, so that the acceptor sees each by itself; returns the descriptor. */
+  async function drip(text: string): Promise<number> {
+    const fd = dialBare('127.0.0.1', port);
+    setOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    for (const octet of text) {
+      if (refused.length > 0) break;
+      sendAll(fd, octet);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    return fd;
+  }
+
+  test('is read about as often as it has lines, however small the pieces are', async () => {
+    open({});
+    const lines = Array.from({ length: 4 }, (_, i) => `X-${i}: ${'x'.repeat(300)}\r\n`).join('');
+    close(await drip(`GET / HTTP/1.1\r\nHost: a\r\n${lines}\r\n`));
+    await until(() => heads.length === 1);
+    process.stdout.write(`  head of 1.2 KB octet by octet: read ${reads.mock.calls.length} times\n`);
+    // Each octet by itself would be 1,260.
+    expect(reads.mock.calls.length).toBeLessThan(150);
+  });
+
+  test.each([
+    ['of one line without an end', 'GET /' + 'x'.repeat(600), { status: 431, reason: 'head_too_large' }],
+    [
+      'with an octet that is none',
+      'GET / HTTP/1.1\r\nHost: a\r\nX: \0\r\n',
+      { status: 400, reason: 'field_value' },
+    ],
+  ])('%s is refused', async (_what, text, answer) => {
+    open({ headBytes: 512 });
+    close(await drip(text));
+    await until(() => refused.length === 1);
+    expect(refused).toEqual([answer]);
+  });
+
+  test.each([
+    ['when its time is up', { headMs: 300 }, false],
+    ['when its client goes', {}, true],
+  ])('is judged as a whole %s', async (_when, options, goes) => {
+    open(options);
+    const client = await dial(`GET / HTTP/1.1\r\nX: ${'x'.repeat(1000)}`);
+    await until(() => reads.mock.calls.length === 1);
+    // So little more that it is not looked at, and it is malformed.
+    client.socket.write('\0');
+    if (goes) client.socket.end();
+    await until(() => refused.length === 1);
+    expect(refused).toEqual([{ status: 400, reason: 'field_value' }]);
+  });
+
+  test('that is merely late is refused with 408', async () => {
+    open({ headMs: 300 });
+    await dial('GET / HTTP/1.1\r\n');
+    await until(() => refused.length === 1);
+    expect(refused).toEqual([{ status: 408, reason: 'timeout' }]);
+  });
+});
