@@ -3,10 +3,12 @@ import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { AgentConfig } from '../config/model';
+import { mustNotChange } from '../config/unchanged';
 import { firstReserved } from '../kernel/descriptors';
 import { formatFlow, parseAddress } from '../kernel/flow';
 import { raiseFileLimit } from '../kernel/libc';
 import { createAdmin, listenAdmin } from '../observe/admin';
+import { AdminAccess, readToken } from '../observe/admin-access';
 import { DurationHistogram } from '../observe/duration-histogram';
 import { createRegistry } from '../observe/registry';
 import type { StatsSnapshot } from '../observe/stats';
@@ -21,6 +23,8 @@ import { manageVips, missingVips } from './vips';
 /** How long a stopping agent lets running requests finish. */
 const GRACE_MS = 10_000;
 const STOP_POLL_MS = 20;
+/** Keys that need a restart. */
+const UNCHANGEABLE = ['node', 'control', 'vips', 'manage_vips', 'serve'] as const;
 
 /** An agent: takes connections over from fronts and gives them to an http.Server as ordinary ones. */
 export class Agent {
@@ -32,6 +36,7 @@ export class Agent {
   /** Sockets that came from a front: the server may have others. */
   readonly #adopted = new WeakSet<Socket>();
   #admin: FastifyInstance | undefined;
+  #access: AdminAccess | undefined;
   #serving = false;
 
   private constructor(
@@ -105,6 +110,16 @@ export class Agent {
   }
 
   /**
+   * Takes over what may change in a running agent: the admin API's token. Throws an Error with the reason, and everything
+   * stays as it was.
+   */
+  reload(config: AgentConfig): void {
+    for (const key of UNCHANGEABLE) mustNotChange(key, this.config[key], config[key]);
+    mustNotChange('admin.listen', this.config.admin?.listen, config.admin?.listen);
+    this.#access?.useToken(config.admin && readToken(config.admin));
+  }
+
+  /**
    * Takes no more connections and lets running requests finish for a while. Connections that are still there then are
    * closed: their clients may have to ask again.
    */
@@ -132,7 +147,9 @@ export class Agent {
     this.#serving = true;
     if (this.config.admin === undefined) return;
     const registry = createRegistry('agent', () => Promise.resolve(this.#collect()));
-    this.#admin = createAdmin({ registry, ready: () => this.#serving, logger: this.logger });
+    const access = new AdminAccess(this.config.admin, this.logger);
+    this.#access = access;
+    this.#admin = createAdmin({ registry, ready: () => this.#serving, access, logger: this.logger });
     addAgentRoutes(this.#admin, this);
     const address = await listenAdmin(this.#admin, this.config.admin.listen);
     this.logger.info(address, 'admin API is listening');

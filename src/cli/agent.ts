@@ -1,6 +1,8 @@
+import type { Logger } from 'pino';
 import { openAdapter } from '../agent/adapters';
 import { Agent } from '../agent/agent';
 import { loadAgentConfig } from '../config/load';
+import { formatProblems } from '../config/problems';
 import { createLogger } from '../observe/log';
 import type { Command } from './command';
 import { runService } from './service';
@@ -12,7 +14,7 @@ export const agent: Command = (args, output) =>
       name: 'agent',
       load: loadAgentConfig,
       logger: (config) => createLogger({ node: config.node, component: 'agent' }),
-      start: async (config, _file, logger) => {
+      start: async (config, file, logger) => {
         if (config.serve === undefined) throw new Error('serve: is missing');
         const adapter = await openAdapter(config.serve);
         const running = await Agent.start(config, adapter.server, logger);
@@ -22,7 +24,7 @@ export const agent: Command = (args, output) =>
             await adapter.close();
           },
           reload: () => {
-            logger.warn('an agent reloads nothing yet: restart it to apply changes');
+            reload(running, file, logger);
             return Promise.resolve();
           },
         };
@@ -31,3 +33,14 @@ export const agent: Command = (args, output) =>
     args,
     output,
   );
+
+function reload(agent: Agent, file: string, logger: Logger): void {
+  try {
+    const loaded = loadAgentConfig(file);
+    if (!loaded.ok) throw new Error(formatProblems(file, loaded.problems).join('; '));
+    agent.reload(loaded.config);
+    logger.info('configuration reloaded');
+  } catch (error) {
+    logger.error({ cause: String(error) }, 'reload failed, the old configuration stays');
+  }
+}

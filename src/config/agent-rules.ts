@@ -1,7 +1,8 @@
-import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseAddress } from './addresses';
+import { checkAdmin } from './admin';
 import { checkControl } from './control';
+import { isFile } from './files';
 import type { ProblemReport } from './problems';
 import type { AgentInput } from './schema';
 
@@ -11,6 +12,7 @@ export type AgentUse = 'standalone' | 'attached';
 /** What must hold between the parts of an agent's configuration, once each part is well-formed by itself. */
 export function checkAgent(input: AgentInput, use: AgentUse, directory: string, report: ProblemReport): void {
   checkControl(input.control, report);
+  if (input.admin) checkAdmin(input.admin, directory, report);
   checkVips(input.vips, report);
   if (use === 'attached') {
     if (input.serve) report.add(['serve'], 'must be left out: the attached server serves');
@@ -38,14 +40,5 @@ function checkServe(serve: NonNullable<AgentInput['serve']>, directory: string, 
   if (listen !== undefined && app === undefined) report.add(['serve', 'listen'], 'goes with "app" only');
   if (app !== undefined && !isFile(resolve(directory, app))) {
     report.add(['serve', 'app'], `there is no file ${JSON.stringify(resolve(directory, app))}`);
-  }
-}
-
-function isFile(file: string): boolean {
-  try {
-    return statSync(file).isFile();
-  } catch {
-    // Whatever the reason (absent, no permission, a name that no file can have), it cannot be loaded.
-    return false;
   }
 }

@@ -94,9 +94,22 @@ export function endpoint(description: string, options: object = {}) {
 }
 
 /** Where this process listens for its operator: port 0 lets the kernel choose. */
-export function adminListen(fallback: string) {
-  return endpoint('Address and port of the admin API and the metrics; port 0 takes any free port.', {
-    format: 'endpoint-or-any-port',
-    default: fallback,
-  });
+function adminListen(fallback: string) {
+  return text(
+    'Address and port of the admin API and the metrics, or `unix:/PATH`; port 0 takes any free port.',
+    'ADDRESS:PORT or unix:/PATH',
+    { format: 'admin-listen', default: fallback },
+  );
+}
+
+/** The keys of `admin`, which front and agent have in common. */
+export function adminKeys(fallback: string) {
+  return {
+    listen: adminListen(fallback),
+    token_file: Type.Optional(
+      file(
+        'File with the token that requests show: every POST, and every request on an address that others can reach.',
+      ),
+    ),
+  };
 }

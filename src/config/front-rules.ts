@@ -1,4 +1,5 @@
 import { formatEndpoint, parseAddress, parseEndpoint } from './addresses';
+import { checkAdmin } from './admin';
 import { checkControl } from './control';
 import { didYouMean } from './nearest';
 import type { Path, ProblemReport } from './problems';
@@ -9,8 +10,9 @@ type PoolInput = Pools[string];
 type BackendInput = PoolInput['backends'][number];
 
 /** What must hold between the parts of a front's configuration, once each part is well-formed by itself. */
-export function checkFront(input: FrontInput, report: ProblemReport): void {
+export function checkFront(input: FrontInput, directory: string, report: ProblemReport): void {
   checkControl(input.control, report);
+  checkAdmin(input.admin, directory, report);
   checkListeners(input.listeners, report);
   checkRoutes(input, report);
   for (const [name, pool] of Object.entries(input.pools)) checkPool(name, pool, report);

@@ -79,7 +79,7 @@ function frontFrom({ value, locate }: Source, directory: string): Loaded<FrontCo
   const report = new ProblemReport(locate);
   const input = validateFront(value, report);
   if (!input) return report.failure();
-  checkFront(input, report);
+  checkFront(input, directory, report);
   reportUnavailableInFront(input, report);
   return report.empty ? { ok: true, config: normaliseFront(input, directory) } : report.failure();
 }

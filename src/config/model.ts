@@ -71,6 +71,15 @@ export interface ControlSecurity {
   };
 }
 
+/** Where the admin API listens: an address, or a Unix socket by its absolute path. */
+export type AdminListen = Endpoint | { readonly socket: string };
+
+export interface AdminConfig {
+  readonly listen: AdminListen;
+  /** Absolute path of the file that holds the token; there is one unless only this host can reach the API. */
+  readonly token_file?: string;
+}
+
 export interface FrontConfig {
   readonly kind: 'front';
   readonly node: string;
@@ -79,7 +88,7 @@ export interface FrontConfig {
   readonly pools: readonly PoolConfig[];
   readonly steering: { readonly interface: string; readonly pin: string; readonly max_flows: number };
   readonly control: ControlSecurity;
-  readonly admin: { readonly listen: Endpoint };
+  readonly admin: AdminConfig;
   /** Milliseconds. */
   readonly timeouts: {
     readonly head: number;
@@ -112,5 +121,5 @@ export interface AgentConfig {
   readonly manage_vips: boolean;
   /** Absent when the agent is a library inside the service (`attach`). */
   readonly serve?: ServeConfig;
-  readonly admin?: { readonly listen: Endpoint };
+  readonly admin?: AdminConfig;
 }

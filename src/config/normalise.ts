@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { parseAddress, parseEndpoint } from './addresses';
+import { normaliseAdmin } from './admin';
 import { normaliseControl } from './control';
 import { parseDuration } from './durations';
 import type {
@@ -32,7 +33,7 @@ export function normaliseFront(input: FrontInput, directory: string): FrontConfi
     pools: Object.entries(input.pools).map(([name, pool]) => normalisePool(name, pool)),
     steering: { ...input.steering, pin: resolve(directory, input.steering.pin) },
     control: normaliseControl(input.control, directory),
-    admin: { listen: endpoint(input.admin.listen) },
+    admin: normaliseAdmin(input.admin, directory),
     timeouts: {
       head: duration(head),
       prepare: duration(prepare),
@@ -54,7 +55,7 @@ export function normaliseAgent(input: AgentInput, directory: string): AgentConfi
     vips: input.vips.map(address),
     manage_vips: input.manage_vips,
     ...(input.serve && { serve: normaliseServe(input.serve, directory) }),
-    ...(input.admin && { admin: { listen: endpoint(input.admin.listen) } }),
+    ...(input.admin && { admin: normaliseAdmin(input.admin, directory) }),
   };
 }
 

@@ -2,7 +2,7 @@ import { Type } from '@sinclair/typebox';
 import type { Static } from '@sinclair/typebox';
 import {
   address,
-  adminListen,
+  adminKeys,
   choice,
   duration,
   endpoint,
@@ -143,7 +143,7 @@ export const FRONT_SCHEMA = mapping('Configuration of a front.', {
     insecure: Type.Optional(INSECURE),
     tls: Type.Optional(mapping('Mutual TLS.', TLS_FILES)),
   }),
-  admin: settings('The admin API.', { listen: adminListen('127.0.0.1:9180') }),
+  admin: settings('The admin API.', adminKeys('127.0.0.1:9180')),
   timeouts: settings('Limits in time.', {
     head: duration('Time for a client to send its head.', '10s'),
     prepare: duration('Time for an agent to answer an offer, before the next backend is tried.', '1s'),
@@ -210,7 +210,7 @@ export const AGENT_SCHEMA = mapping('Configuration of an agent.', {
       ),
     }),
   ),
-  admin: Type.Optional(mapping('The admin API.', { listen: adminListen('127.0.0.1:9181') })),
+  admin: Type.Optional(mapping('The admin API.', adminKeys('127.0.0.1:9181'))),
 });
 
 /** A front's configuration as written, defaults filled in. */

@@ -2,6 +2,7 @@ import type { Static, TSchema } from '@sinclair/typebox';
 import { Ajv } from 'ajv';
 import { isIPv6 } from 'node:net';
 import { parseAddress, parseEndpoint } from './addresses';
+import { isAdminListen } from './admin';
 import { parseDuration } from './durations';
 import { explain } from './explain';
 import type { ProblemReport } from './problems';
@@ -19,7 +20,7 @@ ajv.addKeyword('expected');
 ajv.addFormat('duration', (text) => parseDuration(text) !== undefined);
 ajv.addFormat('address', (text) => parseAddress(text) !== undefined);
 ajv.addFormat('endpoint', (text) => (parseEndpoint(text)?.port ?? 0) > 0);
-ajv.addFormat('endpoint-or-any-port', (text) => parseEndpoint(text) !== undefined);
+ajv.addFormat('admin-listen', isAdminListen);
 ajv.addFormat('host-pattern', (text) => HOST_PATTERN.test(text) || isIPv6(text));
 ajv.addFormat('origin', isHttpOrigin);
 

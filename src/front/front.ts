@@ -5,8 +5,10 @@
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { FrontConfig } from '../config/model';
+import { mustNotChange } from '../config/unchanged';
 import { raiseFileLimit } from '../kernel/libc';
 import { createAdmin, listenAdmin } from '../observe/admin';
+import { AdminAccess, readToken } from '../observe/admin-access';
 import { createRegistry } from '../observe/registry';
 import { mergeStats, type Sample, type StatsSnapshot } from '../observe/stats';
 import { prepareFreeze } from '../repair/freeze';
@@ -39,6 +41,7 @@ export class Front {
   readonly #listeners = new Listeners();
   #generation: Generation | undefined;
   #admin: FastifyInstance | undefined;
+  #access: AdminAccess | undefined;
   #stopping = false;
   /** Generations on their way out; what they counted is added to `#counted` when they are gone. */
   readonly #retiring = new Map<Generation, Promise<void>>();
@@ -159,7 +162,9 @@ export class Front {
     for (const repaired of this.steering.repaired) this.logger.warn({ repaired }, 'steering.pin');
     // First, because a port that is taken shows at once; until the generation serves, /readyz says so.
     const registry = createRegistry('front', () => this.#collect());
-    this.#admin = createAdmin({ registry, ready: () => this.serving, logger: this.logger });
+    const access = new AdminAccess(config.admin, this.logger);
+    this.#access = access;
+    this.#admin = createAdmin({ registry, ready: () => this.serving, access, logger: this.logger });
     addFrontRoutes(this.#admin, this);
     const address = await listenAdmin(this.#admin, config.admin.listen);
     this.#generation = await this.#begin(config);
@@ -185,13 +190,16 @@ export class Front {
     const old = this.generation;
     mustNotChange('node', old.config.node, config.node);
     mustNotChange('steering', old.config.steering, config.steering);
-    mustNotChange('admin', old.config.admin, config.admin);
+    mustNotChange('admin.listen', old.config.admin.listen, config.admin.listen);
+    // A rotated token is no changed configuration, but one that cannot be read is a failed reload.
+    const token = readToken(config.admin);
     try {
       this.#generation = await this.#begin(config);
     } catch (error) {
       this.#listeners.abandon(old.config);
       throw error;
     }
+    this.#access?.useToken(token);
     this.#retire(old, this.#listeners.keepOnly(config));
   }
 
@@ -227,10 +235,4 @@ export class Front {
     }
     return mergeStats([stats, { samples, histograms: [] }]);
   }
-}
-
-/** What a running front cannot change. */
-function mustNotChange(key: string, before: unknown, after: unknown): void {
-  if (JSON.stringify(before) !== JSON.stringify(after))
-    throw new Error(`${key} has changed: that needs a restart`);
 }

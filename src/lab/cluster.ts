@@ -9,7 +9,7 @@
  *       await cluster.destroy();
  *     }
  */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Host } from './host';
@@ -26,7 +26,9 @@ export interface ClusterOptions extends LabOptions {
   /** Top-level keys that replace those of the default front configuration; a function may use `backend(k)` for them. */
   readonly front?: Settings | ((cluster: Cluster) => Settings);
   /** Likewise for the agent of backend `k` (from 1). */
-  readonly agent?: (k: number) => Settings;
+  readonly agent?: (k: number, cluster: Cluster) => Settings;
+  /** What all admin APIs take for a token, in place of the cluster's own. */
+  readonly token?: string;
   /** Arguments of node in front of the program, by program. */
   readonly nodeArguments?: readonly string[];
 }
@@ -34,8 +36,10 @@ export interface ClusterOptions extends LabOptions {
 const CLI = join(__dirname, '../../dist/cli.js');
 const CONTROL_PORT = 7400;
 const HTTP_PORT = 8080;
-const FRONT_ADMIN = 'http://127.0.0.1:9180';
-const AGENT_ADMIN = 'http://127.0.0.1:9181';
+const FRONT_ADMIN_PORT = 9180;
+const AGENT_ADMIN_PORT = 9181;
+/** What the front's and the agents' admin APIs take for a token. */
+const ADMIN_TOKEN = 'token-of-this-lab';
 const START_TIMEOUT_MS = 15_000;
 const POLL_MS = 20;
 
@@ -56,6 +60,7 @@ export class Cluster {
   static async start(options: ClusterOptions): Promise<Cluster> {
     const cluster = new Cluster(await Lab.create(options), options);
     try {
+      cluster.writeToken(options.token ?? ADMIN_TOKEN);
       cluster.writeFrontConfig(cluster.frontSettings);
       await Promise.all(cluster.lab.backends.map((_, index) => cluster.startAgent(index + 1)));
       await cluster.startFront();
@@ -77,6 +82,11 @@ export class Cluster {
 
   get frontConfigFile(): string {
     return join(this.lab.dir, 'front.yaml');
+  }
+
+  /** Holds the token of all admin APIs of the cluster. */
+  get tokenFile(): string {
+    return join(this.lab.dir, 'admin.token');
   }
 
   /** A backend's entry for a pool, `k` from 1. */
@@ -102,6 +112,7 @@ export class Cluster {
       pools: { web: { backends: this.lab.backends.map((_, index) => this.backend(index + 1)) } },
       steering: { interface: 'eth0', pin: this.lab.pin, max_flows: 65_536 },
       control: { insecure: true },
+      admin: { token_file: this.tokenFile },
       timeouts: { linger: '500ms' },
       ...settings,
     };
@@ -124,7 +135,8 @@ export class Cluster {
       vips: [VIP4, VIP6],
       manage_vips: true,
       serve: { app: this.options.app, listen: `${host.address4}:${HTTP_PORT}` },
-      ...this.options.agent?.(k),
+      admin: { token_file: this.tokenFile },
+      ...this.options.agent?.(k, this),
     };
     const file = join(this.lab.dir, `b${k}.yaml`);
     writeFileSync(file, JSON.stringify(config, undefined, 2));
@@ -150,22 +162,36 @@ export class Cluster {
   }
 
   /** GET on the front's admin API, from its own host. */
-  frontApi<T>(path: string): Promise<T> {
-    return this.get(this.frontHost, FRONT_ADMIN + path) as Promise<T>;
+  async frontApi<T>(path: string): Promise<T> {
+    return JSON.parse(await this.askFront(path)) as T;
   }
 
   /** GET on the admin API of backend `k`'s agent (from 1). */
-  agentApi<T>(k: number, path: string): Promise<T> {
-    return this.get(this.lab.host(`b${k}`), AGENT_ADMIN + path) as Promise<T>;
+  async agentApi<T>(k: number, path: string): Promise<T> {
+    return JSON.parse(await this.askAgent(k, path)) as T;
+  }
+
+  /** POST on the front's admin API. */
+  async frontPost(
+    path: string,
+  ): Promise<{ readonly status: number; readonly body: Readonly<Record<string, string>> }> {
+    const answer = await this.askFront(path, '-X', 'POST', '-w', '\n%{http_code}');
+    const [body = '', status] = answer.split('\n');
+    return { status: Number(status), body: JSON.parse(body) as Record<string, string> };
+  }
+
+  /** Writes the file of the admin APIs' token, which all questions here show; who has read the old one still wants that. */
+  writeToken(token: string): void {
+    writeFileSync(this.tokenFile, `${token}\n`, { mode: 0o600 });
   }
 
   /** Sum of a metric's series whose labels contain the given ones; 0 where there is none. */
   async frontMetric(name: string, labels: Readonly<Record<string, string>> = {}): Promise<number> {
-    return sumOfSeries(await this.text(this.frontHost, `${FRONT_ADMIN}/metrics`), name, labels);
+    return sumOfSeries(await this.askFront('/metrics'), name, labels);
   }
 
   async agentMetric(k: number, name: string, labels: Readonly<Record<string, string>> = {}): Promise<number> {
-    return sumOfSeries(await this.text(this.lab.host(`b${k}`), `${AGENT_ADMIN}/metrics`), name, labels);
+    return sumOfSeries(await this.askAgent(k, '/metrics'), name, labels);
   }
 
   /** Waits until a condition holds; throws with what it was after `timeoutMs`. */
@@ -187,13 +213,31 @@ export class Cluster {
     return host;
   }
 
-  private async get(from: Host, url: string): Promise<unknown> {
-    return JSON.parse(await this.text(from, url));
+  private askFront(path: string, ...args: string[]): Promise<string> {
+    return this.ask(this.frontHost, this.frontSettings, FRONT_ADMIN_PORT, path, args);
   }
 
-  private async text(from: Host, url: string): Promise<string> {
-    const { code, stdout, stderr } = await from.run(['curl', '-sS', '-m', '5', url]);
-    if (code !== 0) throw new Error(`curl ${url} on ${from.name}: ${stderr}`);
+  private askAgent(k: number, path: string): Promise<string> {
+    return this.ask(this.lab.host(`b${k}`), this.options.agent?.(k, this), AGENT_ADMIN_PORT, path, []);
+  }
+
+  /** Asks an admin API from its own host, on the socket or the port of its configuration. */
+  private async ask(
+    host: Host,
+    settings: Settings | undefined,
+    port: number,
+    path: string,
+    args: readonly string[],
+  ): Promise<string> {
+    const { listen = '' } = (settings?.admin ?? {}) as { listen?: string };
+    const socket = listen.startsWith('unix:') ? ['--unix-socket', listen.slice('unix:'.length)] : [];
+    const token = readFileSync(this.tokenFile, 'utf8').trim();
+    const url = `http://127.0.0.1:${port}${path}`;
+    const authorization = `Authorization: Bearer ${token}`;
+    const { code, stdout, stderr } = await host.run([
+      ...['curl', '-sS', '-m', '5', '-H', authorization, ...socket, ...args, url],
+    ]);
+    if (code !== 0) throw new Error(`curl ${url} on ${host.name}: ${stderr}`);
     return stdout;
   }
 }

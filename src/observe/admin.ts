@@ -6,6 +6,10 @@ import Fastify, {
 } from 'fastify';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
+import { formatEndpoint } from '../config/addresses';
+import type { AdminListen, Endpoint } from '../config/model';
+import type { AdminAccess } from './admin-access';
+import { listenOnSocket } from './admin-socket';
 import { AllowedMethods } from './allowed-methods';
 
 /** Requests are a path and at most a small JSON object. */
@@ -22,6 +26,13 @@ const ADVICE: Readonly<Record<string, string>> = {
   EACCES: 'ports below 1024 need root or CAP_NET_BIND_SERVICE: grant it or change admin.listen',
 };
 
+/** The same for a Unix socket. */
+const SOCKET_ADVICE: Readonly<Record<string, string>> = {
+  // libuv says the same of a directory that is not there.
+  EACCES: 'its directory is missing, or this user may not write there: mend that or change admin.listen',
+  EEXIST: 'another process has just taken it: stop it or change admin.listen',
+};
+
 /**
  * The part of the admin API that front and agent share: `GET /healthz`, `/readyz`, `/metrics`, and errors as
  * `{error: message}`. The caller adds its own routes and then calls listenAdmin; `close()` also cuts open requests.
@@ -29,11 +40,13 @@ const ADVICE: Readonly<Record<string, string>> = {
 export function createAdmin(options: {
   readonly registry: Registry;
   readonly ready: () => boolean;
+  readonly access: AdminAccess;
   readonly logger: Logger;
 }): FastifyInstance {
   const fail = (error: FastifyError, request: FastifyRequest, reply: FastifyReply): void => {
     const status = error.statusCode ?? 500;
-    if (status >= 500) options.logger.error({ err: error, path: request.url }, 'admin request failed');
+    if (status >= 500)
+      options.logger.error({ err: error, path: request.url.split('?', 1)[0] }, 'admin request failed');
     void reply.code(status).send({ error: error.message });
   };
   const app = Fastify({
@@ -46,6 +59,7 @@ export function createAdmin(options: {
   });
   app.server.maxConnections = MAX_CONNECTIONS;
   app.setErrorHandler(fail);
+  options.access.guard(app);
   answerUnknownRoutes(app);
   app.get('/healthz', () => ({ status: 'ok' }));
   app.get('/readyz', (_request, reply) =>
@@ -58,17 +72,32 @@ export function createAdmin(options: {
 }
 
 /**
- * Binds the admin API and returns the address, with the real port where `endpoint.port` is 0.
+ * Binds the admin API and returns where: the address with the real port where `listen.port` is 0, or the socket.
  * @throws Error with address, errno and advice; the original is its `cause`.
  */
 export async function listenAdmin(
   app: FastifyInstance,
-  endpoint: { readonly host: string; readonly port: number },
+  listen: AdminListen,
+): Promise<{ host: string; port: number } | { socket: string }> {
+  if ('socket' in listen) {
+    try {
+      await listenOnSocket(app, listen.socket);
+    } catch (error) {
+      throw listenError(`unix:${listen.socket}`, SOCKET_ADVICE, error);
+    }
+    return listen;
+  }
+  return listenOnAddress(app, listen);
+}
+
+async function listenOnAddress(
+  app: FastifyInstance,
+  listen: Endpoint,
 ): Promise<{ host: string; port: number }> {
   try {
-    await app.listen({ host: endpoint.host, port: endpoint.port });
+    await app.listen({ host: listen.host, port: listen.port });
   } catch (error) {
-    throw listenError(endpoint, error);
+    throw listenError(formatEndpoint(listen), ADVICE, error);
   }
   const address = app.server.address();
   if (address === null || typeof address === 'string') throw new Error('admin: the server has no IP address');
@@ -89,10 +118,9 @@ function answerUnknownRoutes(app: FastifyInstance): void {
   });
 }
 
-function listenError(endpoint: { readonly host: string; readonly port: number }, cause: unknown): Error {
-  const host = endpoint.host.includes(':') ? `[${endpoint.host}]` : endpoint.host;
+function listenError(where: string, advices: Readonly<Record<string, string>>, cause: unknown): Error {
   const { code, message } = cause as NodeJS.ErrnoException;
-  const advice = code === undefined ? undefined : ADVICE[code];
+  const advice = code === undefined ? undefined : advices[code];
   const reason = advice === undefined ? message : `${code}, ${advice}`;
-  return new Error(`admin: listen on ${host}:${endpoint.port}: ${reason}`, { cause });
+  return new Error(`admin: listen on ${where}: ${reason}`, { cause });
 }

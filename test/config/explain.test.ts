@@ -69,7 +69,7 @@ const FRONT_CASES: ProblemCase[] = [
   ['insecure: true', 'tls: ¶{ ca: ca.pem, cert: cert.pem }', 'control.tls: key "key" is missing'],
   ['node:', 'workers: ¶all\nnode:', 'workers: "all" is not auto or a whole number from 1 to 64'],
   ['node:', 'workers: ¶65\nnode:', 'workers: 65 is not auto or a whole number from 1 to 64'],
-  ['node:', 'admin: { listen: ¶9180 }\nnode:', 'admin.listen: 9180 is not ADDRESS:PORT'],
+  ['node:', 'admin: { listen: ¶9180 }\nnode:', 'admin.listen: 9180 is not ADDRESS:PORT or unix:/PATH'],
   ['node:', 'timeouts: ¶\nnode:', 'timeouts: null is not a mapping'],
   [
     'node:',

@@ -13,7 +13,7 @@ let cluster: Cluster;
 
 beforeAll(async () => {
   cluster = await Cluster.start({ app: APP, front: {} });
-});
+}, 60_000);
 
 afterAll(() => cluster.destroy());
 
@@ -56,8 +56,7 @@ test('a changed pool takes effect, by SIGHUP and by the admin API', async () => 
   expect([await answeringNode(), await answeringNode()]).toEqual(['b1', 'b1']);
 
   cluster.writeFrontConfig(only(2));
-  const answer = await curl(cluster.frontHost, ['-X', 'POST', 'http://127.0.0.1:9180/v1/reload']);
-  expect(JSON.parse(answer)).toEqual({ status: 'reloaded' });
+  expect(await cluster.frontPost('/v1/reload')).toEqual({ status: 200, body: { status: 'reloaded' } });
   expect([await answeringNode(), await answeringNode()]).toEqual(['b2', 'b2']);
 });
 
@@ -87,9 +86,8 @@ test.each([
   if (text !== undefined) writeFileSync(cluster.frontConfigFile, text);
   await reload('failed');
   await cluster.front.waitForLine(reason, 1000);
-  const url = 'http://127.0.0.1:9180/v1/reload';
-  const answer = await curl(cluster.frontHost, ['-X', 'POST', '-w', '\n%{http_code}', url]);
-  expect(answer).toMatch(reason);
-  expect(answer).toMatch(/\n422$/);
+  const { status, body } = await cluster.frontPost('/v1/reload');
+  expect(status).toBe(422);
+  expect(body.error).toMatch(reason);
   await answeringNode();
 });

@@ -1,19 +1,43 @@
-import { createServer } from 'node:net';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { pino } from 'pino';
+import type { AdminListen } from '../../src/config/model';
 import { createAdmin, listenAdmin } from '../../src/observe/admin';
+import { AdminAccess } from '../../src/observe/admin-access';
 import { silentLogger } from '../../src/observe/log';
 import { createRegistry } from '../../src/observe/registry';
 import type { StatsSnapshot } from '../../src/observe/stats';
 
 const empty: StatsSnapshot = { samples: [], histograms: [] };
+const LOOPBACK: AdminListen = { host: '127.0.0.1', port: 0, family: 4 };
+const TOKEN = 'a-token-of-some-length';
+const authorization = `Bearer ${TOKEN}`;
+
+let dir = '';
+let token_file = '';
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), 'baton-admin-'));
+  token_file = join(dir, 'token');
+  writeFileSync(token_file, TOKEN, { mode: 0o600 });
+});
+afterAll(() => rmSync(dir, { recursive: true }));
 
 function admin(
   options: { ready?: () => boolean; collect?: () => Promise<StatsSnapshot>; log?: Writable } = {},
 ) {
   const registry = createRegistry('front', options.collect ?? (() => Promise.resolve(empty)));
   const logger = options.log === undefined ? silentLogger() : pino(options.log);
-  return createAdmin({ registry, ready: options.ready ?? (() => true), logger });
+  const access = new AdminAccess({ listen: LOOPBACK, token_file }, logger);
+  return createAdmin({ registry, ready: options.ready ?? (() => true), access, logger });
+}
+
+/** Serves on loopback, on a port that the kernel chose. */
+async function listenSomewhere(app: ReturnType<typeof admin>): Promise<string> {
+  await listenAdmin(app, LOOPBACK);
+  return `127.0.0.1:${(app.server.address() as AddressInfo).port}`;
 }
 
 describe('createAdmin', () => {
@@ -71,7 +95,7 @@ describe('createAdmin', () => {
     expect(drain.statusCode).toBe(405);
     expect(drain.headers.allow).toBe('POST');
     expect(drain.json()).toEqual({ error: 'GET is not allowed on /v1/backends/web/b1/drain: use POST' });
-    const healthz = await app.inject({ method: 'DELETE', url: '/healthz' });
+    const healthz = await app.inject({ method: 'DELETE', url: '/healthz', headers: { authorization } });
     expect([healthz.statusCode, healthz.headers.allow]).toEqual([405, 'GET, HEAD']);
   });
 
@@ -82,7 +106,7 @@ describe('createAdmin', () => {
       app.inject({
         method: 'POST',
         url: '/v1/reload',
-        headers: { 'content-type': 'application/json' },
+        headers: { authorization, 'content-type': 'application/json' },
         payload,
       });
     const path = await app.inject('/%zz');
@@ -103,12 +127,17 @@ describe('createAdmin', () => {
 
 describe('listenAdmin', () => {
   test('serves on the address that it returns, IPv6 too', async () => {
-    for (const host of ['127.0.0.1', '::1']) {
+    const listens: AdminListen[] = [LOOPBACK, { host: '::1', port: 0, family: 6 }];
+    for (const listen of listens) {
       const app = admin();
-      const address = await listenAdmin(app, { host, port: 0 });
-      expect(address).toEqual({ host, port: expect.any(Number) as number });
-      const authority = host.includes(':') ? `[${host}]` : host;
-      const response = await fetch(`http://${authority}:${address.port}/healthz`);
+      const address = await listenAdmin(app, listen);
+      expect(address).toEqual({
+        host: 'host' in listen ? listen.host : '',
+        port: expect.any(Number) as number,
+      });
+      const { family, port } = app.server.address() as AddressInfo;
+      const authority = family === 'IPv6' ? `[::1]:${port}` : `127.0.0.1:${port}`;
+      const response = await fetch(`http://${authority}/healthz`);
       expect(await response.json()).toEqual({ status: 'ok' });
       // The client keeps its connection alive; closing must not wait for it.
       await app.close();
@@ -124,8 +153,8 @@ describe('listenAdmin', () => {
         return new Promise(() => undefined);
       },
     });
-    const { host, port } = await listenAdmin(app, { host: '127.0.0.1', port: 0 });
-    const failed = expect(fetch(`http://${host}:${port}/metrics`)).rejects.toThrow('fetch failed');
+    const authority = await listenSomewhere(app);
+    const failed = expect(fetch(`http://${authority}/metrics`)).rejects.toThrow('fetch failed');
     await scrape;
     await app.close();
     await failed;
@@ -137,7 +166,7 @@ describe('listenAdmin', () => {
       other.listen(0, '127.0.0.1', () => resolve((other.address() as { port: number }).port)),
     );
     const app = admin();
-    await expect(listenAdmin(app, { host: '127.0.0.1', port })).rejects.toMatchObject({
+    await expect(listenAdmin(app, { host: '127.0.0.1', port, family: 4 })).rejects.toMatchObject({
       message: `admin: listen on 127.0.0.1:${port}: EADDRINUSE, another process listens there: stop it or change admin.listen`,
       cause: { code: 'EADDRINUSE' },
     });
@@ -147,7 +176,7 @@ describe('listenAdmin', () => {
 
   test('an address of another host says so and what to do', async () => {
     const app = admin();
-    await expect(listenAdmin(app, { host: '2001:db8::1', port: 9180 })).rejects.toThrow(
+    await expect(listenAdmin(app, { host: '2001:db8::1', port: 9180, family: 6 })).rejects.toThrow(
       'admin: listen on [2001:db8::1]:9180: EADDRNOTAVAIL, this host does not have the address: add it or change admin.listen',
     );
     await app.close();
