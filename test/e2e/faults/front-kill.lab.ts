@@ -61,8 +61,8 @@ test(
         `${bulk.failed.length} lost\n`,
     );
     expect(outcomes).toMatchObject({ hung: 0, wrong: 0, unconnected: 0 });
-    // Those that were in the front's own hands end with it: at most what arrives in a moment, at each kill.
-    expect(outcomes.reset + outcomes.closed).toBeLessThan((KILLS * RATE) / 4);
+    // Those that were in the front's own hands, or in its queue, end with it: far less than a second's worth, at each kill.
+    expect(outcomes.reset + outcomes.closed).toBeLessThan(KILLS * RATE);
     expect(bulk.failed).toEqual([]);
     expect(bulk.complete).toBe(bulk.begun);
     expect(bulk.begun).toBeGreaterThan(12);
