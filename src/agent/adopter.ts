@@ -17,6 +17,7 @@ import type { HandoffId } from '../steer/flow-table';
 import type { RejectReason } from '../wire/frames';
 import type { FlowRecord } from '../wire/records';
 import type { LiveConnections } from './live-connections';
+import { onlyMessage, type OnlyMessage } from './one-request';
 
 /** Connections that one channel may have prepared at once; more are rejected. */
 export const MOST_PREPARED = 4096;
@@ -37,6 +38,7 @@ interface Prepared {
   readonly flow: Buffer;
   readonly unsent: Buffer;
   readonly probe: boolean;
+  readonly message: OnlyMessage | undefined;
   readonly since: number;
 }
 
@@ -46,8 +48,8 @@ export interface AdopterOptions {
   readonly live: LiveConnections;
   /** The first descriptor that is not for connections: the application, the channels and the admin API need some. */
   readonly reservedFrom: number;
-  /** The one place through which every adopted connection passes to its server. */
-  readonly admit: (socket: Socket) => void;
+  /** The one place through which every adopted connection passes to its server; `message` is its only one, if any. */
+  readonly admit: (socket: Socket, message: OnlyMessage | undefined) => void;
   /** How long a restore took, seconds. */
   readonly restored: (seconds: number) => void;
   /** A commit that could not be kept. */
@@ -82,6 +84,7 @@ export class Adopter {
       checkSnapshot(bytes, offset, length);
       const vip = bytes.toString('latin1', offset + FLOW + 16, offset + FLOW + 32);
       if (!this.#vips.has(vip)) throw new RejectedOffer('vip_not_allowed', 'not one of vips');
+      const message = onlyMessage(bytes, offset);
       const fd = this.#restore(bytes, offset);
       const flow = Buffer.from(bytes.subarray(offset + FLOW, offset + FLOW + FLOW_BYTES));
       const now = performance.now();
@@ -92,6 +95,7 @@ export class Adopter {
         flow,
         unsent: unsentPart(bytes, offset, length),
         probe: shouldProbe(bytes, offset),
+        message,
         since: now,
       };
     } catch (error) {
@@ -111,7 +115,7 @@ export class Adopter {
 
   /** The commit point: from here on the connection is this host's. */
   adopt(prepared: Prepared, front: string): void {
-    const { id, fd, flow, unsent, probe } = prepared;
+    const { id, fd, flow, unsent, probe, message } = prepared;
     let taken: number;
     try {
       taken = goLive(fd, unsent, probe);
@@ -128,7 +132,7 @@ export class Adopter {
     if (taken < unsent.length) socket.write(unsent.subarray(taken));
     this.options.live.add(flow, id, front, socket);
     this.results.ok += 1;
-    this.options.admit(socket);
+    this.options.admit(socket, message);
   }
 
   /** Forgets a prepared connection without a packet, as its front wishes. */

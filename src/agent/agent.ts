@@ -18,6 +18,7 @@ import { addAgentRoutes } from './admin-routes';
 import { Adopter, ADOPTION_RESULTS } from './adopter';
 import { ControlServer } from './control-server';
 import { LiveConnections } from './live-connections';
+import { OneRequest, type OnlyMessage } from './one-request';
 import { manageVips, missingVips } from './vips';
 
 /** How long a stopping agent lets running requests finish. */
@@ -35,6 +36,8 @@ export class Agent {
   readonly #requests = new Map<number, number>();
   /** Sockets that came from a front: the server may have others. */
   readonly #adopted = new WeakSet<Socket>();
+  /** Those of them that carry one request. */
+  readonly #oneRequests = new WeakMap<Socket, OneRequest>();
   #admin: FastifyInstance | undefined;
   #access: AdminAccess | undefined;
   #serving = false;
@@ -49,7 +52,7 @@ export class Agent {
       vips: config.vips.map(({ host }) => parseAddress(host)),
       live: this.live,
       reservedFrom: firstReserved(raiseFileLimit()),
-      admit: (socket) => this.#admit(socket),
+      admit: (socket, message) => this.#admit(socket, message),
       restored: (seconds) => this.#restoreDuration.observe(seconds),
       lost: (flow, cause) =>
         logger.error({ flow: formatFlow(flow), cause }, 'a committed connection could not go live'),
@@ -57,6 +60,7 @@ export class Agent {
     });
     const self = { node: config.node, vips: config.vips.map(({ host }) => host) };
     this.control = new ControlServer(self, this.adopter, logger);
+    server.on('connection', this.#attached);
     server.on('request', this.#countRequest);
     // A listener takes over the answer to `Expect: 100-continue`, so there may be one only beside the application's own.
     if (server.listenerCount('checkContinue') > 0) server.on('checkContinue', this.#countRequest);
@@ -135,6 +139,7 @@ export class Agent {
     for (const { socket } of this.live) socket.destroy();
     // Their ends are reported by 'close' events, which come in a later turn.
     await new Promise((resolve) => setTimeout(resolve, STOP_POLL_MS));
+    this.server.off('connection', this.#attached);
     this.server.off('request', this.#countRequest);
     this.server.off('checkContinue', this.#countRequest);
     this.control.close();
@@ -156,16 +161,24 @@ export class Agent {
   }
 
   /** Every adopted connection passes here on its way to the server, and nowhere else. */
-  #admit(socket: Socket): void {
+  #admit(socket: Socket, message: OnlyMessage | undefined): void {
     this.#adopted.add(socket);
+    if (message !== undefined) this.#oneRequests.set(socket, new OneRequest(socket, message, this.server));
     this.server.emit('connection', socket);
   }
+
+  /** Behind the server's own listener. */
+  readonly #attached = (socket: Socket): void => {
+    this.#oneRequests.get(socket)?.attached();
+  };
 
   readonly #countRequest = (request: IncomingMessage, response: ServerResponse): void => {
     if (!this.#adopted.has(request.socket)) return;
     response.once('close', () => {
       const code = response.statusCode;
       this.#requests.set(code, (this.#requests.get(code) ?? 0) + 1);
+      // An application may have promised to keep the connection alive, whatever it was asked for.
+      this.#oneRequests.get(request.socket)?.close();
     });
   };
 

@@ -14,6 +14,7 @@ export interface ListenerConfig {
   readonly name: string;
   readonly bind: Endpoint;
   readonly protocol: 'http' | 'tls' | 'tcp';
+  readonly routing: 'per-request' | 'per-connection';
 }
 
 export interface RouteMatchConfig {

@@ -44,6 +44,11 @@ const LISTENER = mapping('One VIP address and port.', {
     'tls',
     'tcp',
   ]),
+  routing: choice(
+    'What later requests of a connection are: routed like the first, or served by the backend that the first one chose.',
+    ['per-request', 'per-connection'],
+    { default: 'per-request' },
+  ),
 });
 
 const HOST = text('Host.', 'a host such as api.example.com or *.example.com', { format: 'host-pattern' });

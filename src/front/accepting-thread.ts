@@ -5,6 +5,8 @@ import { formatEndpoint } from '../config/addresses';
 import type { RouteConfig } from '../config/model';
 import { LogThrottle } from '../observe/log-throttle';
 import type { StatsSnapshot } from '../observe/stats';
+import type { RoutableHead } from '../peek/head';
+import type { Destination } from '../relay/server';
 import { useFreezeFilter } from '../repair/freeze';
 import { formatFlow } from '../kernel/flow';
 import { Router } from '../route/router';
@@ -19,6 +21,7 @@ import { Handoffs } from './handoff';
 import { HandoffIds } from './handoff-ids';
 import type { BackendFacts, WorkerData, WorkerStatus } from './messages';
 import { Offers } from './offers';
+import { isFollowed, OneRequest } from './one-request';
 import { Pool } from './pool';
 import { ReleaseQueue } from './release-queue';
 import { RequestHead } from './request-head';
@@ -60,32 +63,40 @@ export class AcceptingThread {
     this.#exhaustion = new Exhaustion(logger);
     this.#router = new Router(config.routes);
     this.#fallback = new Fallback(
-      (request) => this.#poolFor(request),
+      (request) => this.#destinationOf(request),
       () => this.#acceptor.ended(),
     );
-    this.#handoffs = new Handoffs(flows, this.#released, this.#ids.epoch, config.timeouts.prepare, {
-      done: () => this.#acceptor.ended(),
-      failed: (connection, pool, reason, detail) => {
-        this.#fallbacks.add(reason);
-        const flow = formatFlow(connection.flow);
-        if (reason === 'flow_table_full') this.#exhausted('flows', detail);
-        else if (pool.saturated) this.#exhausted('offers', detail);
-        else
-          this.#logSometimes(reason, { flow, pool: pool.name, reason, detail }, 'no handoff, falling back');
-        this.#fallback.serve(connection, pool);
+    const oneRequest = new OneRequest(config.limits.head_bytes);
+    this.#handoffs = new Handoffs(
+      flows,
+      this.#released,
+      this.#ids.epoch,
+      oneRequest,
+      config.timeouts.prepare,
+      {
+        done: () => this.#acceptor.ended(),
+        failed: (connection, pool, reason, detail) => {
+          this.#fallbacks.add(reason);
+          const flow = formatFlow(connection.flow);
+          if (reason === 'flow_table_full') this.#exhausted('flows', detail);
+          else if (pool.saturated) this.#exhausted('offers', detail);
+          else
+            this.#logSometimes(reason, { flow, pool: pool.name, reason, detail }, 'no handoff, falling back');
+          this.#fallback.serve(connection, pool);
+        },
+        lost: (connection, detail) => {
+          this.#acceptor.ended();
+          this.#logSometimes('lost', { flow: formatFlow(connection.flow), detail }, 'connection lost');
+        },
+        channelLost: ({ endpoint }) => this.events.channelLost(formatEndpoint(endpoint)),
+        rejected: (backend, reason) =>
+          this.#logSometimes(
+            `rejected ${backend.name} ${reason}`,
+            { backend: backend.name, reason },
+            'offer rejected',
+          ),
       },
-      lost: (connection, detail) => {
-        this.#acceptor.ended();
-        this.#logSometimes('lost', { flow: formatFlow(connection.flow), detail }, 'connection lost');
-      },
-      channelLost: ({ endpoint }) => this.events.channelLost(formatEndpoint(endpoint)),
-      rejected: (backend, reason) =>
-        this.#logSometimes(
-          `rejected ${backend.name} ${reason}`,
-          { backend: backend.name, reason },
-          'offer rejected',
-        ),
-    });
+    );
     config.pools.forEach((pool, index) => {
       const facts = data.facts[index] ?? [];
       const backends = pool.backends.map((backend, at) => this.#makeBackend(backend, facts[at]));
@@ -176,15 +187,18 @@ export class AcceptingThread {
     const options = { headBytes: limits.head_bytes, headMs: timeouts.head, ...this.#share };
     return new Acceptor(options, {
       accepted: (listener) => this.#accepted.add(listener),
-      head: (connection, head, now) => {
-        const rule = this.#router.match(head);
-        const pool = rule === undefined ? undefined : this.#pools.get(rule.pool);
-        if (pool !== undefined) {
+      head: (connection, head, received, now) => {
+        const pool = this.#poolFor(head);
+        if (pool === undefined) {
+          this.#refusals.add('no_route');
+          this.#fallback.refuse(connection, 404);
+        } else if (connection.oneRequest && pool.proxies && isFollowed(head, received)) {
+          // An agent would answer the first of these requests alone; here each one is routed.
+          this.#fallbacks.add('pipelined');
+          this.#fallback.serve(connection, pool);
+        } else {
           this.#handoffs.begin(connection, pool, '', now);
-          return;
         }
-        this.#refusals.add('no_route');
-        this.#fallback.refuse(connection, 404);
       },
       refused: (connection, status, reason) => {
         this.#refusals.add(reason);
@@ -235,9 +249,17 @@ export class AcceptingThread {
     return made;
   }
 
-  #poolFor(request: IncomingMessage): Pool | undefined {
-    const rule = this.#router.match(new RequestHead(request));
+  #poolFor(head: RoutableHead): Pool | undefined {
+    const rule = this.#router.match(head);
     return rule === undefined ? undefined : this.#pools.get(rule.pool);
+  }
+
+  /** For a request of a connection that the fallback relays. */
+  #destinationOf(request: IncomingMessage): Destination {
+    const pool = this.#poolFor(new RequestHead(request));
+    if (pool !== undefined) return pool.pickOrigin('') ?? 503;
+    this.#refusals.add('no_route');
+    return 404;
   }
 
   #logSometimes(kind: string, fields: Record<string, unknown>, message: string): void {

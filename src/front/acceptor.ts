@@ -28,8 +28,8 @@ const GROWTH = 1 / 16;
 
 export interface AcceptorEvents {
   accepted(listener: string): void;
-  /** The head is complete; the connection is the callee's. */
-  head(connection: Connection, head: Http1Peek, now: number): void;
+  /** The head is complete, read from the first `received` bytes; the connection is the callee's. */
+  head(connection: Connection, head: Http1Peek, received: number, now: number): void;
   /** The head is malformed or too late; the connection is the callee's. */
   refused(connection: Connection, status: number, reason: string): void;
   /** The client said nothing in time: the connection is closed already. */
@@ -47,6 +47,7 @@ interface Listener {
   readonly fd: number;
   /** A flow with the VIP's half filled in, or undefined where the listener is bound to every address. */
   readonly template: Buffer | undefined;
+  readonly oneRequest: boolean;
 }
 
 export interface AcceptorOptions {
@@ -86,10 +87,10 @@ export class Acceptor {
 
   /** Accepts from these listening sockets. */
   start(listeners: readonly OpenListener[]): void {
-    for (const { name, host, fd } of listeners) {
+    for (const { name, host, fd, oneRequest } of listeners) {
       const everyAddress = host === '0.0.0.0' || host === '::';
       const template = everyAddress ? undefined : vipHalf(fd);
-      this.#listeners.set(fd, { name, fd, template });
+      this.#listeners.set(fd, { name, fd, template, oneRequest });
       this.#epoll.add(fd, EPOLLIN);
     }
     this.#unwatch = this.#epoll.watch(() => {
@@ -178,7 +179,7 @@ export class Acceptor {
       flowVipFromSockaddr(this.#own, flow);
     }
     flowClientFromSockaddr(this.#peer, flow);
-    this.#inspect(new Connection(fd, flow), false);
+    this.#inspect(new Connection(fd, flow, listener.oneRequest), false);
   }
 
   /** Whether another connection may come after the one at `fd`; where there was no room for this one, it has been made. */
@@ -233,7 +234,7 @@ export class Acceptor {
     const outcome = this.#reader.read(this.#bytes, length);
     if (outcome === 'more') return false;
     this.#forget(connection);
-    if (outcome === 'head') this.events.head(connection, this.#reader, performance.now());
+    if (outcome === 'head') this.events.head(connection, this.#reader, length, performance.now());
     else this.events.refused(connection, this.#reader.status, this.#reader.reason);
     return true;
   }

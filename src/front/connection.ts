@@ -12,5 +12,7 @@ export class Connection implements Expirable {
     readonly fd: number,
     /** FLOW_BYTES. */
     readonly flow: Buffer,
+    /** Whether its first request is its only one: one-request.ts. */
+    readonly oneRequest: boolean,
   ) {}
 }

@@ -5,7 +5,7 @@
 import type { IncomingMessage, Server } from 'node:http';
 import { Socket } from 'node:net';
 import { Relay } from '../relay/relay';
-import { createRelayServer } from '../relay/server';
+import { createRelayServer, type Destination } from '../relay/server';
 import type { Connection } from './connection';
 import type { Pool } from './pool';
 import { refuse } from './refusal';
@@ -19,14 +19,14 @@ export class Fallback {
   #madeRoomAt = -Infinity;
 
   /**
-   * @param route the pool for a request's head; later requests of a relayed connection are routed like first ones.
+   * @param destinationOf where a request goes; later requests of a relayed connection are routed like first ones.
    * @param ended called once for every connection taken over, when it is gone.
    */
   constructor(
-    route: (request: IncomingMessage) => Pool | undefined,
+    destinationOf: (request: IncomingMessage) => Destination,
     private readonly ended: () => void,
   ) {
-    this.#server = createRelayServer(this.#relay, (request) => route(request)?.pickOrigin(''));
+    this.#server = createRelayServer(this.#relay, destinationOf);
   }
 
   /** Takes over a thawed connection. */

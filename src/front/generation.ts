@@ -15,6 +15,7 @@ import { Farewells } from './farewells';
 import { FlowKeeper } from './flow-keeper';
 import type { OpenListener } from './listeners';
 import type { BackendFacts, WorkerStatus } from './messages';
+import { carriesOneRequest } from './one-request';
 import { WatchedAgent } from './watched-agent';
 import { WatchedBackend } from './watched-backend';
 
@@ -119,6 +120,18 @@ export class Generation {
     });
     // What changed while the threads were starting.
     for (const backend of this.backends) this.#tellHealth(backend);
+    this.#explainRouting();
+  }
+
+  /** Clients that lose their kept-alive connections shall not be a riddle. */
+  #explainRouting(): void {
+    const { listeners, routes } = this.config;
+    const names = listeners.filter((each) => carriesOneRequest(each, routes)).map(({ name }) => name);
+    if (names.length === 0) return;
+    this.logger.info(
+      { listeners: names },
+      'connections carry one request each, because routes lead to different pools (routing: per-request)',
+    );
   }
 
   #capacity(): Capacity {

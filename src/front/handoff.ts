@@ -18,6 +18,7 @@ import type { RejectReason } from '../wire/frames';
 import type { Backend, HandoffResult } from './backend';
 import type { Connection } from './connection';
 import { Deadlines, type Expirable } from './deadlines';
+import type { OneRequest } from './one-request';
 import type { OfferEvents, Offers } from './offers';
 import type { Pool } from './pool';
 import type { ReleaseQueue } from './release-queue';
@@ -29,6 +30,7 @@ const NONE: readonly Backend[] = [];
 
 /** Why a connection could not be handed off: values of the label `reason` of fallbacks_total. */
 export const FALLBACK_REASONS = [
+  'pipelined',
   'no_backend',
   'all_refused',
   'flow_table_full',
@@ -84,6 +86,7 @@ export class Handoffs implements OfferEvents {
     private readonly flows: FlowTable,
     private readonly released: ReleaseQueue,
     private readonly epoch: number,
+    private readonly oneRequest: OneRequest,
     prepareMs: number,
     private readonly outcomes: HandoffOutcomes,
   ) {
@@ -155,8 +158,9 @@ export class Handoffs implements OfferEvents {
 
   /** Dumps the frozen connection and offers it to `handoff.backend`. */
   #attempt(handoff: Handoff): void {
-    const { fd, flow } = handoff.connection;
-    const length = dump(fd, flow, this.#dumped);
+    const { fd, flow, oneRequest } = handoff.connection;
+    let length = dump(fd, flow, this.#dumped);
+    if (oneRequest) length = this.oneRequest.limit(this.#dumped, length);
     handoff.receiveSequence = this.#dumped.bytes.readUInt32BE(RECEIVE_SEQUENCE);
     handoff.acknowledged = acknowledged(this.#dumped.bytes, 0);
     handoff.initialSequence = this.#dumped.initialSequence;

@@ -2,6 +2,7 @@ import type { FrontConfig } from '../config/model';
 import { KernelError } from '../kernel/errors';
 import { close } from '../kernel/libc';
 import { IPPROTO_TCP, listenOn, setOption, TCP_DEFER_ACCEPT, type ListenOptions } from '../kernel/socket';
+import { carriesOneRequest } from './one-request';
 
 /** The kernel caps it at net.core.somaxconn. */
 const BACKLOG = 65_535;
@@ -16,6 +17,8 @@ export interface OpenListener {
   readonly name: string;
   readonly host: string;
   readonly fd: number;
+  /** Whether its connections carry one request each: one-request.ts. */
+  readonly oneRequest: boolean;
 }
 
 /** Seconds of a head's time that have passed when a client is accepted that has said nothing; 0 where that is too much. */
@@ -37,8 +40,10 @@ export class Listeners {
   prepare(config: FrontConfig): OpenListener[][] {
     const defer = deferSeconds(config.timeouts.head);
     return Array.from({ length: config.workers }, (_, thread) =>
-      config.listeners.map(({ name, bind }) => {
-        return { name, host: bind.host, fd: this.#openOne(name, keyOf(thread, bind), bind, defer) };
+      config.listeners.map((listener) => {
+        const { name, bind } = listener;
+        const fd = this.#openOne(name, keyOf(thread, bind), bind, defer);
+        return { name, host: bind.host, fd, oneRequest: carriesOneRequest(listener, config.routes) };
       }),
     );
   }

@@ -10,9 +10,10 @@ export { HTTP1_REFUSALS };
 export type PeekOutcome = 'head' | 'more' | 'malformed';
 
 /** Browsers send about 20, proxies in front of them a few more; nginx and Apache draw the line here too. */
-const MAX_FIELDS = 100;
+export const MAX_FIELDS = 100;
 /** Offsets kept of each field line: name start, name end, value start, value end. */
 const FIELD_OFFSETS = 4;
+const CRLF_BYTES = 2;
 
 const NO_BYTES = Buffer.alloc(0);
 
@@ -41,15 +42,21 @@ export class Http1Peek implements RoutableHead {
   private readonly hostField = new Authority();
   private hostSeen = false;
   private readonly framing = new Framing();
-  private readonly fields = new Int32Array(MAX_FIELDS * FIELD_OFFSETS);
-  private fieldCount = 0;
+  private readonly fields: Int32Array;
+  /** Field lines of the head. */
+  fieldCount = 0;
   private methodText: string | undefined;
   private hostText: string | undefined;
   private pathText: string | undefined;
   private queryText: string | undefined;
 
-  /** `headBytes`: the longest head that is accepted. */
-  constructor(private readonly headBytes: number) {}
+  /** `headBytes` and `maxFields`: the longest head that is accepted, and the most field lines. */
+  constructor(
+    private readonly headBytes: number,
+    private readonly maxFields = MAX_FIELDS,
+  ) {
+    this.fields = new Int32Array(maxFields * FIELD_OFFSETS);
+  }
 
   /** Looks at bytes [0, length) and never behind the head. */
   read(bytes: Buffer, length: number): PeekOutcome {
@@ -98,13 +105,33 @@ export class Http1Peek implements RoutableHead {
     return (this.queryText ??= this.text(this.line.queryStart, this.line.queryEnd));
   }
 
+  /** Whether a body follows the head (RFC 9112 section 6.3). */
+  get hasBody(): boolean {
+    return this.chunked || this.contentLength > 0;
+  }
+
+  /** The offset of a field line's first octet; for `index` === fieldCount that of the empty line. */
+  lineStart(index: number): number {
+    return index < this.fieldCount
+      ? (this.fields[index * FIELD_OFFSETS] as number)
+      : this.headLength - CRLF_BYTES;
+  }
+
+  /** Whether a field line has this name. */
+  isNamed(index: number, lowerCaseName: string): boolean {
+    const at = index * FIELD_OFFSETS;
+    const end = this.fields[at + 1] as number;
+    return octet.equalsIgnoreCase(this.bytes, this.fields[at] as number, end, lowerCaseName);
+  }
+
   header(lowerCaseName: string): string | undefined {
     let value: string | undefined;
-    for (let i = 0; i < this.fieldCount * FIELD_OFFSETS; i += FIELD_OFFSETS) {
-      const nameStart = this.fields[i] as number;
-      const nameEnd = this.fields[i + 1] as number;
-      if (!octet.equalsIgnoreCase(this.bytes, nameStart, nameEnd, lowerCaseName)) continue;
-      const text = this.text(this.fields[i + 2] as number, this.fields[i + 3] as number);
+    for (let i = 0; i < this.fieldCount; i++) {
+      if (!this.isNamed(i, lowerCaseName)) continue;
+      const text = this.text(
+        this.fields[i * FIELD_OFFSETS + 2] as number,
+        this.fields[i * FIELD_OFFSETS + 3] as number,
+      );
       value = value === undefined ? text : `${value}, ${text}`;
     }
     return value;
@@ -140,7 +167,7 @@ export class Http1Peek implements RoutableHead {
 
   /** The step over one field line (RFC 9112 section 5), its CRLF included. */
   private stepField(bytes: Buffer, start: number, limit: number): number {
-    if (this.fieldCount === MAX_FIELDS) return REFUSE.too_many_fields;
+    if (this.fieldCount === this.maxFields) return REFUSE.too_many_fields;
     if (octet.isOf(octet.WHITESPACE, bytes, start)) return REFUSE.obs_fold;
     const nameEnd = octet.skip(octet.TOKEN, bytes, start, limit);
     if (nameEnd === limit) return MORE;

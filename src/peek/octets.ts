@@ -53,6 +53,13 @@ const LOWER_CASE = Uint8Array.from({ length: 256 }, (_, octet) =>
   octet >= 0x41 && octet <= 0x5a ? octet + 0x20 : octet,
 );
 
+/** The value of a hexadecimal digit; -1 for any other octet. */
+export function hexValue(octet: number): number {
+  if (octet >= 0x30 && octet <= 0x39) return octet - 0x30;
+  const letter = octet | 0x20;
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
+}
+
 /** The first offset in [at, limit) whose octet is not of the class; `limit` if there is none. */
 export function skip(members: Uint8Array, bytes: Buffer, at: number, limit: number): number {
   while (at < limit && members[bytes[at] as number] === 1) at++;

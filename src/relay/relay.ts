@@ -62,9 +62,9 @@ export class Relay {
   /**
    * Passes an Upgrade on and, if the origin agrees, everything after it. `socket` and `head` are those of the
    * server's `upgrade` event; the relay owns the socket from here on. Anything but 101 is passed on as the last
-   * response of the connection. Without an origin the answer is 503.
+   * response of the connection. A status in place of an origin is the answer.
    */
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, origin: string | undefined): void {
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, origin: string | number): void {
     if (!(socket instanceof Socket)) {
       // Node's types allow more than its servers ever hand out.
       socket.destroy();
@@ -73,7 +73,8 @@ export class Relay {
     const tunnel = new Tunnel(request, socket, this.context);
     const target = parseTarget(request.method ?? '', request.url ?? '');
     if (target === undefined || target.path === '*') tunnel.reply(400);
-    else if (this.context.state.closing || origin === undefined) tunnel.reply(503);
+    else if (this.context.state.closing) tunnel.reply(503);
+    else if (typeof origin === 'number') tunnel.reply(origin);
     else tunnel.open(head, origin, target);
   }
 

@@ -41,16 +41,19 @@ const STATUS_BY_CODE = new Map([
   ['ERR_HTTP_REQUEST_TIMEOUT', 408],
 ]);
 
+/** Where a request goes: an origin, or the status that refuses it. */
+export type Destination = string | 404 | 503;
+
 /**
  * A server that never listens: every accepted or restored connection is put in with
- * `server.emit('connection', socket)`. `pickOrigin` names the origin of a request; undefined answers 503.
+ * `server.emit('connection', socket)`. `destinationOf` is asked for every request, later ones of a connection included.
  *
  * `server.close()` stops the timers and closes idle connections (its callback gets ERR_SERVER_NOT_RUNNING, because
  * there is no listening socket); `server.closeAllConnections()` closes the others.
  */
 export function createRelayServer(
   relay: Relay,
-  pickOrigin: (request: IncomingMessage) => string | undefined,
+  destinationOf: (request: IncomingMessage) => Destination,
   options: Partial<RelayServerOptions> = {},
 ): Server {
   const limits = { ...DEFAULTS, ...options };
@@ -68,9 +71,9 @@ export function createRelayServer(
 
   const serve = (request: IncomingMessage, response: ServerResponse): void => {
     turns.take(response, () => {
-      const origin = pickOrigin(request);
-      if (origin === undefined) relay.reply(response, 503);
-      else relay.request(request, response, origin);
+      const destination = destinationOf(request);
+      if (typeof destination === 'number') relay.reply(response, destination);
+      else relay.request(request, response, destination);
     });
   };
   server.on('request', serve);
@@ -78,7 +81,7 @@ export function createRelayServer(
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     // A response is still being written to this connection, and a second one would end up in the middle of it.
     if (turns.isBusy(socket)) socket.destroy();
-    else if (isTunnelRequest(request)) relay.upgrade(request, socket, head, pickOrigin(request));
+    else if (isTunnelRequest(request)) relay.upgrade(request, socket, head, destinationOf(request));
     else serveAgain(server, socket, Buffer.concat([withoutUpgrade(request), head]));
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {

@@ -76,6 +76,23 @@ export class DumpBuffer {
     this.bytes = larger;
     this.queues = larger.subarray(layout.HEADER_BYTES);
   }
+
+  /**
+   * Puts `octets` into the place of the first `replaced` ones of a dumped receive queue and returns the snapshot's new
+   * length; `length` is what dump() returned. No sequence number changes: the queue ends at the same one, and where it
+   * begins is for restore() to calculate.
+   */
+  replaceReceived(length: number, replaced: number, octets: Buffer): number {
+    const growth = octets.length - replaced;
+    const received = this.bytes.readUInt32BE(layout.RECEIVE_LENGTH) + growth;
+    if (received > layout.MAX_QUEUE_BYTES)
+      throw new RepairError('kernel', `replace a head: ${received} bytes queued, too many`);
+    this.reserve(length + growth);
+    this.bytes.copyWithin(layout.HEADER_BYTES + octets.length, layout.HEADER_BYTES + replaced, length);
+    octets.copy(this.queues);
+    this.bytes.writeUInt32BE(received, layout.RECEIVE_LENGTH);
+    return length + growth;
+  }
 }
 
 /**
@@ -128,7 +145,7 @@ function readNegotiated(fd: number, into: DumpBuffer): void {
   into.initialSequence = (target.readUInt32BE(layout.RECEIVE_SEQUENCE) - received - 1) >>> 0;
 
   get(fd, TCP_MAXSEG, 4, 'get TCP_MAXSEG');
-  // The field and the two bytes of padding behind it at once.
+  // The field, no flags and the padding at once.
   target.writeUInt32BE(layout.usableMss(scratch.readUInt32LE(0)) * 0x10000, layout.MSS);
   if ((options & layout.OPTION_TIMESTAMPS) === 0) scratch.writeUInt32LE(0, 0);
   else get(fd, TCP_TIMESTAMP, 4, 'get TCP_TIMESTAMP');

@@ -3,12 +3,13 @@
  * frame carries them, restore() reads them; no object is made of them on the way.
  *
  *   offset  bytes  field
- *        0      1  layout version, 1
+ *        0      1  layout version, 2
  *        1      1  negotiated options: TIMESTAMPS | SACK | WINDOW_SCALE
  *        2      1  the client's window scale (0-14), 0 without WINDOW_SCALE
  *        3      1  our window scale, likewise
  *        4      2  MSS that the client announced
- *        6      2  0
+ *        6      1  flags: ONE_REQUEST, if the connection carries one request and nothing behind it
+ *        7      1  0
  *        8     36  flow (kernel/flow.ts): client address, VIP address, client port, VIP port
  *       44      4  timestamp clock of this connection (TCP_TIMESTAMP), 0 without TIMESTAMPS
  *       48      4  receive sequence: the next byte expected from the client (rcv_nxt)
@@ -32,13 +33,15 @@
 import { isMapped } from '../kernel/flow';
 import { RepairError } from './errors';
 
-export const SNAPSHOT_VERSION = 1;
+export const SNAPSHOT_VERSION = 2;
 
 export const VERSION = 0;
 export const OPTIONS = 1;
 export const CLIENT_WINDOW_SCALE = 2;
 export const OUR_WINDOW_SCALE = 3;
 export const MSS = 4;
+export const FLAGS = 6;
+const PADDING = 7;
 export const FLOW = 8;
 export const TIMESTAMP = 44;
 export const RECEIVE_SEQUENCE = 48;
@@ -57,6 +60,9 @@ export const OPTION_SACK = 2;
 export const OPTION_WINDOW_SCALE = 4;
 const OPTIONS_ALL = 7;
 
+export const ONE_REQUEST = 1;
+const FLAGS_ALL = 1;
+
 /**
  * The longest queues that are moved. tcp_rmem and tcp_wmem allow 6 and 4 MiB by default, and the kernel may hold a
  * little more than its limit; what is larger stays where it is.
@@ -74,7 +80,7 @@ export function usableMss(announced: number): number {
 }
 
 /**
- * Checks a snapshot that came from a peer: lengths, ranges and options. Throws a RepairError `malformed_snapshot` that
+ * Checks a snapshot that came from a peer: lengths, ranges, options and flags. Throws a RepairError `malformed_snapshot` that
  * says what is wrong. The sequence numbers may have any value; that the VIP is allowed is the agent's business.
  */
 export function checkSnapshot(bytes: Buffer, offset: number, length: number): void {
@@ -92,6 +98,9 @@ export function checkSnapshot(bytes: Buffer, offset: number, length: number): vo
   if (scales.some((scale) => scale > largest)) wrong(`window scale ${scales.join('/')} was not negotiated`);
   if (bytes.readUInt16BE(offset + MSS) < MIN_MSS)
     wrong(`MSS ${bytes.readUInt16BE(offset + MSS)} is too small`);
+  const flags = bytes.readUInt8(offset + FLAGS);
+  if ((flags & ~FLAGS_ALL) !== 0) wrong(`unknown flags ${flags}`);
+  if (bytes[offset + PADDING] !== 0) wrong('padding is not 0');
 
   const queues = [RECEIVE_LENGTH, SENT_LENGTH, UNSENT_LENGTH].map((field) =>
     bytes.readUInt32BE(offset + field),

@@ -1,6 +1,7 @@
 import { Adopter, RejectedOffer } from '../../src/agent/adopter';
 import { LiveConnections } from '../../src/agent/live-connections';
 import { makeFlow, parseAddress } from '../../src/kernel/flow';
+import { HEADER_BYTES, ONE_REQUEST } from '../../src/repair/layout';
 import { makeSnapshot } from '../repair/snapshots';
 
 let adopter: Adopter;
@@ -62,6 +63,17 @@ test('a malformed snapshot is refused, and the log gets to know what is wrong', 
     reason: 'malformed_snapshot',
     message: 'snapshot: MSS 1 is too small',
   });
+});
+
+test('a snapshot of one request is refused without its head, before anything is restored', () => {
+  openAdopter('198.19.0.1');
+  const snapshot = makeSnapshot({ flags: ONE_REQUEST });
+  snapshot.write('GET / HTTP', HEADER_BYTES);
+  expect(refusalOf(snapshot)).toMatchObject({
+    reason: 'malformed_snapshot',
+    message: 'snapshot: one request without a head: incomplete',
+  });
+  expect(restores).toBe(0);
 });
 
 test('a stopping agent refuses before it looks', () => {

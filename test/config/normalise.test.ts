@@ -9,7 +9,14 @@ test('a front with nothing but the necessary gets the documented defaults', () =
   expect(front(FRONT)).toEqual({
     kind: 'front',
     node: 'front-1',
-    listeners: [{ name: 'web', bind: { host: '198.19.0.1', port: 80, family: 4 }, protocol: 'http' }],
+    listeners: [
+      {
+        name: 'web',
+        bind: { host: '198.19.0.1', port: 80, family: 4 },
+        protocol: 'http',
+        routing: 'per-request',
+      },
+    ],
     routes: [{ pool: 'web' }],
     pools: [
       {
@@ -49,6 +56,11 @@ test('a match becomes lists, with hosts and header names in lower case', () => {
     },
     pool: 'web',
   });
+});
+
+test('later requests may be left to the backend of the first', () => {
+  const text = FRONT.replace('protocol: http', 'protocol: http\n    routing: per-connection');
+  expect(front(text).listeners).toMatchObject([{ routing: 'per-connection' }]);
 });
 
 test('an empty match is no match', () => {

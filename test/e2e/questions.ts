@@ -27,15 +27,16 @@ export interface Echoes {
   readonly code: number;
 }
 
-/** Requests with curl on one connection; one answer per path. */
+/** Requests with curl, on one connection as far as that stays open; one answer per path. */
 export async function ask(
   cluster: Cluster,
   host: string,
   paths: readonly string[],
   vip: string = VIP4,
+  port = 80,
 ): Promise<Who[]> {
-  const urls = paths.map((path) => `http://${host}${path}`);
-  const args = ['-m', '5', '--resolve', `${host}:80:${inUrl(vip)}`, '-w', '\n', ...urls];
+  const urls = paths.map((path) => `http://${host}:${port}${path}`);
+  const args = ['-m', '5', '--resolve', `${host}:${port}:${inUrl(vip)}`, '-w', '\n', ...urls];
   const lines = (await curl(cluster.client, args)).trim().split('\n');
   return lines.map((line) => JSON.parse(line) as Who);
 }

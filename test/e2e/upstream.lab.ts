@@ -9,6 +9,16 @@ import { APP, countsOf, curl, expectHandedOff, quietFds, type Counts } from './s
 const START_MS = 15_000;
 const TIMEOUT_MS = 40_000;
 
+/** Where connections stay with the backend that their first request chose. */
+const KEPT_PORT = 81;
+
+/** Every host is a pool of its own, so connections carry one request each unless the listener says otherwise. */
+const LISTENERS = [
+  { name: 'web', bind: `${VIP4}:80`, protocol: 'http' },
+  { name: 'web6', bind: `[${VIP6}]:80`, protocol: 'http' },
+  { name: 'kept', bind: `${VIP4}:${KEPT_PORT}`, protocol: 'http', routing: 'per-connection' },
+];
+
 /** A pool of backend `k` alone; the lab's addresses are known before it stands. */
 function pool(k: number, fallback: string): Settings {
   const host = planHosts({ backends: 4 }).find(({ name }) => name === `b${k}`);
@@ -51,6 +61,7 @@ describe('an adopted connection', () => {
       app: APP,
       backends: 4,
       front: {
+        listeners: LISTENERS,
         routes: routes(names),
         pools: Object.fromEntries(names.map((name, index) => [name, pool(index + 1, 'proxy')])),
       },
@@ -99,12 +110,15 @@ describe('an adopted connection', () => {
       await expectHandedOff(cluster, before, 1);
     });
 
-    test('serves many requests', async () => {
-      const answers = await ask(cluster, host, ['/who?1', '/who?2', '/who?3', '/who?4']);
-      expect(answers.map(({ path }) => path)).toEqual(['/who?1', '/who?2', '/who?3', '/who?4']);
+    test('serves one request, or many where that is wanted', async () => {
+      const paths = ['/who?1', '/who?2', '/who?3', '/who?4'];
+      expect((await ask(cluster, host, paths)).map(({ path }) => path)).toEqual(paths);
+      await expectHandedOff(cluster, before, 4);
+      const answers = await ask(cluster, host, paths, VIP4, KEPT_PORT);
+      expect(answers.map(({ path }) => path)).toEqual(paths);
       // One port: to an application the client's, behind an upstream adapter that of a connection used again.
       expect(new Set(answers.map(({ port }) => port)).size).toBe(1);
-      await expectHandedOff(cluster, before, 1);
+      await expectHandedOff(cluster, before, 5);
     });
 
     test.each([

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { RequestListener } from 'node:http';
 import { connect, createServer, type AddressInfo, type Server as TcpServer, type Socket } from 'node:net';
 import { Relay, type RelayOptions } from '../../src/relay/relay';
-import { createRelayServer, type RelayServerOptions } from '../../src/relay/server';
+import { createRelayServer, type Destination, type RelayServerOptions } from '../../src/relay/server';
 import { httpServer, tcpServer, type TestServer } from '../health/servers';
 
 /** A client that speaks octets, so that a test sees exactly what is on the wire. */
@@ -81,8 +81,8 @@ export async function tearDown(): Promise<void> {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 }
 
-/** A relay whose server is fed by a listener on loopback; all requests go to `origin`. */
-export async function bench(origin: string | undefined, options: BenchOptions = {}): Promise<Bench> {
+/** A relay whose server is fed by a listener on loopback; all requests go to the same destination. */
+export async function bench(destination: Destination, options: BenchOptions = {}): Promise<Bench> {
   const statuses: number[] = [];
   const errors: Error[] = [];
   const hooks = {
@@ -90,7 +90,7 @@ export async function bench(origin: string | undefined, options: BenchOptions = 
     onError: (error: Error) => errors.push(error),
   };
   const relay = new Relay({ hooks, ...options.relay });
-  const server = createRelayServer(relay, () => origin, options.server);
+  const server = createRelayServer(relay, () => destination, options.server);
   const sockets = new Set<Socket>();
   const feeder = createServer((socket) => {
     sockets.add(socket);

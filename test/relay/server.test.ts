@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import type { RequestListener } from 'node:http';
+import { STATUS_CODES, type RequestListener } from 'node:http';
 import { bench, get, httpOrigin, rawOrigin, tearDown } from './harness';
 
 afterEach(tearDown);
@@ -126,14 +126,18 @@ test('a field beyond the two-thousandth is still seen', async () => {
   ).toMatch(/^HTTP\/1\.1 200 /);
 });
 
-test('no origin: 503 for now, and the connection goes on', async () => {
-  const { client, statuses } = await bench(undefined);
+test.each([
+  { why: 'no origin for now', status: 503, head: /^HTTP\/1\.1 503 [^]*\r\nRetry-After: 1\r\n/ },
+  { why: 'no route', status: 404, head: /^HTTP\/1\.1 404 / },
+] as const)('$why: $status, and the connection goes on', async ({ status, head }) => {
+  const { client, statuses } = await bench(status);
+  const body = `${status} ${STATUS_CODES[status] ?? ''}\n`;
   const raw = client().send(get());
-  expect(await raw.until(/Unavailable\n$/)).toMatch(/^HTTP\/1\.1 503 [^]*\r\nRetry-After: 1\r\n/);
-  await raw.send(get()).until(/(?:Unavailable\n[^]*){2}$/);
+  expect(await raw.until(new RegExp(`${body}$`))).toMatch(head);
+  await raw.send(get()).until(new RegExp(`(?:${body}[^]*){2}$`));
   const tunnel = client().send(get('/', 'Connection: Upgrade', 'Upgrade: x'));
-  expect(await tunnel.toEnd()).toMatch(/^HTTP\/1\.1 503 [^]*\r\nRetry-After: 1\r\n/);
-  expect(statuses).toEqual([503, 503, 503]);
+  expect(await tunnel.toEnd()).toMatch(head);
+  expect(statuses).toEqual([status, status, status]);
 });
 
 describe('clients that take too long', () => {

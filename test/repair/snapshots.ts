@@ -6,6 +6,7 @@ export interface SnapshotParts {
   readonly options?: number;
   readonly scales?: readonly [client: number, ours: number];
   readonly mss?: number;
+  readonly flags?: number;
   readonly queues?: readonly [receive: number, sent: number, unsent: number];
 }
 
@@ -20,6 +21,7 @@ export function makeSnapshot(parts: SnapshotParts = {}): Buffer {
   bytes[layout.CLIENT_WINDOW_SCALE] = client;
   bytes[layout.OUR_WINDOW_SCALE] = ours;
   bytes.writeUInt16BE(parts.mss ?? 1460, layout.MSS);
+  bytes.writeUInt16BE((parts.flags ?? 0) << 8, layout.FLAGS);
   flow.copy(bytes, layout.FLOW);
   bytes.writeUInt32BE(receive, layout.RECEIVE_LENGTH);
   bytes.writeUInt32BE(sent, layout.SENT_LENGTH);
