@@ -9,9 +9,12 @@ command -v node >/dev/null || fail "Node 20 is missing"
 [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ] || fail "Node $(node --version) is too old: 20 is needed"
 
 # clang, libbpf-dev and the kernel headers build the eBPF program; libbpf1 loads it; iproute2 configures VIPs and
-# the lab; the others are what the end-to-end tests use: curl, wrk, h2load (nghttp2-client), tcpdump, nft (cut links),
-# sysctl (procps) and the names of services (netbase), without which wrk does not start.
-packages=(clang libbpf-dev linux-libc-dev libbpf1 iproute2 tcpdump curl wrk nghttp2-client procps netbase nftables)
+# the lab; openssl makes the certificates of `baton certs`; the others are what the end-to-end tests use: curl, wrk,
+# h2load (nghttp2-client), tcpdump, nft (cut links), sysctl (procps) and the names of services (netbase), without which
+# wrk does not start.
+packages=(
+  clang libbpf-dev linux-libc-dev libbpf1 iproute2 openssl tcpdump curl wrk nghttp2-client procps netbase nftables
+)
 missing=()
 for package in "${packages[@]}"; do
   [ "$(dpkg-query -W -f='${db:Status-Abbrev}' "$package" 2>/dev/null)" = "ii " ] || missing+=("$package")

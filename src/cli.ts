@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { agent } from './cli/agent';
+import { certs } from './cli/certs';
 import { check } from './cli/check';
 import type { Command } from './cli/command';
 import { EXIT_FAILED, EXIT_USAGE } from './cli/command';
@@ -10,6 +11,7 @@ const COMMANDS: Readonly<Record<string, { readonly run: Command; readonly help: 
   front: { run: front, help: '--config FILE   run a front in the foreground' },
   agent: { run: agent, help: '--config FILE   run an agent in the foreground' },
   check: { run: check, help: 'FILE            validate a configuration' },
+  certs: { run: certs, help: '--out DIR --front NAME --agent NAME   make test certificates' },
   demo: { run: demo, help: '[--json|--keep]  show in network namespaces that the job works' },
 };
 

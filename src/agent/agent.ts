@@ -2,6 +2,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
+import { INSECURE_WARNING } from '../config/control';
 import type { AgentConfig } from '../config/model';
 import { mustNotChange } from '../config/unchanged';
 import { firstReserved } from '../kernel/descriptors';
@@ -25,7 +26,7 @@ import { manageVips, missingVips } from './vips';
 const GRACE_MS = 10_000;
 const STOP_POLL_MS = 20;
 /** Keys that need a restart. */
-const UNCHANGEABLE = ['node', 'control', 'vips', 'manage_vips', 'serve'] as const;
+const UNCHANGEABLE = ['node', 'vips', 'manage_vips', 'serve'] as const;
 
 /** An agent: takes connections over from fronts and gives them to an http.Server as ordinary ones. */
 export class Agent {
@@ -59,7 +60,7 @@ export class Agent {
       voided: (record) => this.control.reportVoid(record),
     });
     const self = { node: config.node, vips: config.vips.map(({ host }) => host) };
-    this.control = new ControlServer(self, this.adopter, logger);
+    this.control = new ControlServer(self, config.control, this.adopter, logger);
     server.on('connection', this.#attached);
     server.on('request', this.#countRequest);
     // A listener takes over the answer to `Expect: 100-continue`, so there may be one only beside the application's own.
@@ -68,6 +69,7 @@ export class Agent {
 
   /** Starts an agent for a server; throws an Error whose message names the step and the cause. */
   static async start(config: AgentConfig, server: Server, logger: Logger): Promise<Agent> {
+    if (config.control.insecure) logger.warn(INSECURE_WARNING);
     const classicBecause = prepareAnyFreeze();
     const { lowPorts, destroying } = rehearse();
     if (lowPorts !== undefined) {
@@ -114,13 +116,21 @@ export class Agent {
   }
 
   /**
-   * Takes over what may change in a running agent: the admin API's token. Throws an Error with the reason, and everything
-   * stays as it was.
+   * Takes over what may change in a running agent: the certificates and `allow` of `control.tls`, and the admin API's
+   * token. Channels of fronts that may no longer connect are closed; the others, and all live connections, do not notice.
+   * Returns how many channels it closed. Throws an Error with the reason, and everything stays as it was.
    */
-  reload(config: AgentConfig): void {
+  reload(config: AgentConfig): number {
+    const { control, admin } = this.config;
     for (const key of UNCHANGEABLE) mustNotChange(key, this.config[key], config[key]);
-    mustNotChange('admin.listen', this.config.admin?.listen, config.admin?.listen);
-    this.#access?.useToken(config.admin && readToken(config.admin));
+    mustNotChange('control.listen', control.listen, config.control.listen);
+    mustNotChange('control.insecure', control.insecure, config.control.insecure);
+    mustNotChange('admin.listen', admin?.listen, config.admin?.listen);
+    const token = config.admin && readToken(config.admin);
+    const { tls } = config.control;
+    const closed = tls === undefined ? 0 : this.control.renew(tls);
+    this.#access?.useToken(token);
+    return closed;
   }
 
   /**

@@ -1,11 +1,12 @@
-import { createServer, type Server, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
-import type { Endpoint } from '../config/model';
+import type { ControlSecurity, ControlTls, Endpoint } from '../config/model';
 import { FLOW_BYTES, formatFlow } from '../kernel/flow';
 import { LogThrottle } from '../observe/log-throttle';
 import { FLOW } from '../repair/layout';
 import { Channel } from '../wire/channel';
 import * as frames from '../wire/frames';
+import { MOST_HANDSHAKES, openGate, type Gate, type Peer } from '../wire/gate';
 import { decodeFrontHello, encodeAgentHello, type FrontHello } from '../wire/hello';
 import { readId, type FlowRecord } from '../wire/records';
 import { MOST_PREPARED, PreparedOffers, RejectedOffer, type Adopter } from './adopter';
@@ -20,6 +21,7 @@ const REPORT_MS = 20;
 const OVERDUE_SWEEP_MS = 5000;
 
 interface FrontChannel {
+  readonly peer: Peer;
   readonly channel: Channel;
   readonly prepared: PreparedOffers;
   /** Ends a channel that does not say hello. */
@@ -29,7 +31,7 @@ interface FrontChannel {
 
 /** The agent's end of the control protocol: takes offers from fronts and tells their keepers what has closed. */
 export class ControlServer {
-  readonly #server: Server;
+  readonly #gate: Gate;
   readonly #channels = new Set<FrontChannel>();
   #closed: FlowRecord[] = [];
   #void: FlowRecord[] = [];
@@ -39,11 +41,15 @@ export class ControlServer {
 
   constructor(
     private readonly self: { readonly node: string; readonly vips: readonly string[] },
+    { tls }: ControlSecurity,
     private readonly adopter: Adopter,
     private readonly logger: Logger,
   ) {
-    this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
-    this.#server.maxConnections = MOST_CHANNELS;
+    this.#gate = openGate(tls, {
+      admitted: (socket, peer) => this.#accept(socket, peer),
+      refused: (peer, cause, kind) => this.#logRefused(peer, cause, kind),
+    });
+    this.#gate.server.maxConnections = MOST_CHANNELS + MOST_HANDSHAKES;
     this.#sweeper = setInterval(() => {
       for (const { prepared } of this.#channels) prepared.discardOverdue();
     }, OVERDUE_SWEEP_MS).unref();
@@ -51,17 +57,16 @@ export class ControlServer {
 
   /** Binds the control address; throws an Error that names it. */
   async listen(endpoint: Endpoint): Promise<void> {
+    const { server } = this.#gate;
     await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', (cause) =>
+      server.once('error', (cause) =>
         reject(new Error(`control.listen ${endpoint.host}:${endpoint.port}: ${cause.message}`, { cause })),
       );
-      this.#server.listen(endpoint.port, endpoint.host, resolve);
+      server.listen(endpoint.port, endpoint.host, resolve);
     });
     // From now on errors are those of accept(2), descriptors that ran out above all: they pass.
-    this.#server.removeAllListeners('error');
-    this.#server.on('error', (error) =>
-      this.logger.error({ cause: error.message }, 'cannot accept a channel'),
-    );
+    server.removeAllListeners('error');
+    server.on('error', (error) => this.logger.error({ cause: error.message }, 'cannot accept a channel'));
   }
 
   /** Says that a live connection is over. */
@@ -93,27 +98,49 @@ export class ControlServer {
     clearInterval(this.#sweeper);
     clearTimeout(this.#reportTimer);
     this.#report();
-    this.#server.close();
+    this.#gate.server.close();
     for (const { channel } of this.#channels) channel.close('stopping', 'agent is stopping');
   }
 
-  #accept(socket: Socket): void {
-    const peer = `${socket.remoteAddress ?? '?'}:${socket.remotePort ?? 0}`;
+  /**
+   * Takes over other certificates and another list of fronts, and closes the channels of those that could not open them
+   * again; what they have prepared is discarded, what is live stays. Returns how many it closed; throws an Error before
+   * anything has changed.
+   */
+  renew(tls: ControlTls): number {
+    this.#gate.renew(tls);
+    let closed = 0;
+    for (const { channel, peer, hello } of [...this.#channels]) {
+      const objection = this.#gate.objection(peer, hello?.node);
+      if (objection === undefined) continue;
+      channel.close(objection, objection);
+      closed += 1;
+    }
+    return closed;
+  }
+
+  #accept(socket: Socket, peer: Peer): void {
+    if (this.#channels.size >= MOST_CHANNELS) {
+      this.#logRefused(peer.address, `all ${MOST_CHANNELS} channels are in use`, 'crowd');
+      socket.destroy();
+      return;
+    }
     const channel = new Channel(socket, {
       onFrame: (type, bytes, offset, length) => this.#receive(front, type, bytes, offset, length),
       onClose: (cause) => {
         clearTimeout(front.helloTimer);
         this.#channels.delete(front);
         front.prepared.channelLost();
-        const level = front.hello === undefined ? 'warn' : 'info';
-        this.logger[level](
-          { peer, front: front.hello?.node, role: front.hello?.role, cause },
-          'channel closed',
-        );
+        if (front.hello === undefined) this.#logRefused(peer.address, cause, 'hello');
+        else
+          this.logger.info(
+            { peer: peer.address, front: front.hello.node, role: front.hello.role, cause },
+            'channel closed',
+          );
       },
     });
     const helloTimer = setTimeout(() => channel.close('no hello', 'no hello in time'), HELLO_TIMEOUT_MS);
-    const front: FrontChannel = { channel, prepared: new PreparedOffers(this.adopter), helloTimer };
+    const front: FrontChannel = { peer, channel, prepared: new PreparedOffers(this.adopter), helloTimer };
     this.#channels.add(front);
   }
 
@@ -149,6 +176,8 @@ export class ControlServer {
   }
 
   #greet(front: FrontChannel, hello: FrontHello): void {
+    const objection = this.#gate.objection(front.peer, hello.node);
+    if (objection !== undefined) throw new frames.ProtocolError(objection);
     front.hello = hello;
     clearTimeout(front.helloTimer);
     this.logger.info({ front: hello.node, role: hello.role }, 'channel opened');
@@ -201,6 +230,11 @@ export class ControlServer {
         if (hello?.role === 'keeper') channel.sendFlows(type, part);
       }
     }
+  }
+
+  /** A peer that never was a front. Anybody who reaches the port can cause these lines, so each kind has its own throttle. */
+  #logRefused(peer: string, cause: string, kind: 'handshake' | 'certificate' | 'hello' | 'crowd'): void {
+    if (this.#throttle.allows(`refused ${kind}`)) this.logger.warn({ peer, cause }, 'channel refused');
   }
 
   #logRejected(error: RejectedOffer, bytes: Buffer, at: number): void {

@@ -38,8 +38,8 @@ function reload(agent: Agent, file: string, logger: Logger): void {
   try {
     const loaded = loadAgentConfig(file);
     if (!loaded.ok) throw new Error(formatProblems(file, loaded.problems).join('; '));
-    agent.reload(loaded.config);
-    logger.info('configuration reloaded');
+    const closed = agent.reload(loaded.config);
+    logger.info({ channels_closed: closed }, 'configuration reloaded');
   } catch (error) {
     logger.error({ cause: String(error) }, 'reload failed, the old configuration stays');
   }

@@ -1,6 +1,7 @@
 import { dirname, resolve } from 'node:path';
 import { checkAgent } from './agent-rules';
 import type { AgentUse } from './agent-rules';
+import { readCredentials } from './certificates';
 import { parseYaml } from './document';
 import type { Source } from './document';
 import { checkFront } from './front-rules';
@@ -10,7 +11,7 @@ import { ProblemReport, failed } from './problems';
 import type { Loaded } from './problems';
 import { readText } from './read';
 import { AGENT_SCHEMA, FRONT_SCHEMA } from './schema';
-import { reportUnavailableInAgent, reportUnavailableInFront } from './unavailable';
+import { reportUnavailableInFront } from './unavailable';
 import { validator } from './validate';
 
 /*
@@ -81,7 +82,8 @@ function frontFrom({ value, locate }: Source, directory: string): Loaded<FrontCo
   if (!input) return report.failure();
   checkFront(input, directory, report);
   reportUnavailableInFront(input, report);
-  return report.empty ? { ok: true, config: normaliseFront(input, directory) } : report.failure();
+  const pem = readCredentials(input, 'front', directory, report);
+  return report.empty ? { ok: true, config: normaliseFront(input, directory, pem) } : report.failure();
 }
 
 /** An agent that runs by itself always has an admin API; the empty mapping takes the schema's defaults. */
@@ -95,8 +97,8 @@ function agentFrom({ value, locate }: Source, use: AgentUse, directory: string):
   const input = validateAgent(value, report);
   if (!input) return report.failure();
   checkAgent(input, use, directory, report);
-  reportUnavailableInAgent(input, report);
-  return report.empty ? { ok: true, config: normaliseAgent(input, directory) } : report.failure();
+  const pem = readCredentials(input, 'agent', directory, report);
+  return report.empty ? { ok: true, config: normaliseAgent(input, directory, pem) } : report.failure();
 }
 
 function then<A, B>(loaded: Loaded<A>, next: (value: A) => Loaded<B>): Loaded<B> {

@@ -61,15 +61,32 @@ export interface PoolConfig {
   readonly backends: readonly BackendConfig[];
 }
 
+/** PEM texts: the authorities that sign peers, this node's certificate with what leads to its authority, its key. */
+export interface Credentials {
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** Mutual TLS of the control channel. */
+export interface ControlTls {
+  /** Absolute names of the files. */
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+  /** An agent's: the fronts that may connect; absent, all that the authorities sign. */
+  readonly allow?: readonly string[];
+  /**
+   * What the files held when the configuration was checked. A running node reads them no more: what was checked is what
+   * is used, and its threads need no right to read the key.
+   */
+  readonly pem: Credentials;
+}
+
 /** How the control channel is secured; exactly one of the two. */
 export interface ControlSecurity {
   readonly insecure: boolean;
-  readonly tls?: {
-    readonly ca: string;
-    readonly cert: string;
-    readonly key: string;
-    readonly allow?: readonly string[];
-  };
+  readonly tls?: ControlTls;
 }
 
 /** Where the admin API listens: an address, or a Unix socket by its absolute path. */

@@ -7,6 +7,7 @@ import { parseDuration } from './durations';
 import type {
   AgentConfig,
   BackendConfig,
+  Credentials,
   FrontConfig,
   HealthConfig,
   PoolConfig,
@@ -23,7 +24,7 @@ type BackendInput = PoolInput['backends'][number];
 type HealthInput = NonNullable<PoolInput['health']>;
 
 /** A front's configuration that passed every check -> what the programs work with. */
-export function normaliseFront(input: FrontInput, directory: string): FrontConfig {
+export function normaliseFront(input: FrontInput, directory: string, pem?: Credentials): FrontConfig {
   const { head, prepare, backend_gone, idle_flow, linger } = input.timeouts;
   return {
     kind: 'front',
@@ -32,7 +33,7 @@ export function normaliseFront(input: FrontInput, directory: string): FrontConfi
     routes: input.routes.map(normaliseRoute),
     pools: Object.entries(input.pools).map(([name, pool]) => normalisePool(name, pool)),
     steering: { ...input.steering, pin: resolve(directory, input.steering.pin) },
-    control: normaliseControl(input.control, directory),
+    control: normaliseControl(input.control, directory, pem),
     admin: normaliseAdmin(input.admin, directory),
     timeouts: {
       head: duration(head),
@@ -47,11 +48,11 @@ export function normaliseFront(input: FrontInput, directory: string): FrontConfi
 }
 
 /** An agent's configuration that passed every check -> what the programs work with. */
-export function normaliseAgent(input: AgentInput, directory: string): AgentConfig {
+export function normaliseAgent(input: AgentInput, directory: string, pem?: Credentials): AgentConfig {
   return {
     kind: 'agent',
     node: input.node,
-    control: { ...normaliseControl(input.control, directory), listen: endpoint(input.control.listen) },
+    control: { ...normaliseControl(input.control, directory, pem), listen: endpoint(input.control.listen) },
     vips: input.vips.map(address),
     manage_vips: input.manage_vips,
     ...(input.serve && { serve: normaliseServe(input.serve, directory) }),

@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Logger } from 'pino';
 import { formatEndpoint } from '../config/addresses';
-import type { RouteConfig } from '../config/model';
+import type { BackendConfig, RouteConfig } from '../config/model';
 import { LogThrottle } from '../observe/log-throttle';
 import type { StatsSnapshot } from '../observe/stats';
 import type { RoutableHead } from '../peek/head';
@@ -11,6 +11,7 @@ import { useFreezeFilter } from '../repair/freeze';
 import { formatFlow } from '../kernel/flow';
 import { Router } from '../route/router';
 import type { FlowTable, NextHop } from '../steer/flow-table';
+import { AgentAddresses } from '../wire/dial';
 import { Acceptor } from './acceptor';
 import type { Capacity } from './capacity';
 import { Backend, HANDOFF_RESULTS } from './backend';
@@ -42,6 +43,7 @@ export class AcceptingThread {
   readonly #accepted = new Counters();
   readonly #refusals = new Counters();
   readonly #fallbacks = new Counters();
+  readonly #agents: AgentAddresses;
   readonly #offers = new Map<string, Offers>();
   readonly #pools = new Map<string, Pool>();
   readonly #router: Router<RouteConfig>;
@@ -60,6 +62,7 @@ export class AcceptingThread {
   ) {
     const { config } = data;
     useFreezeFilter(data.freezeFilter);
+    this.#agents = new AgentAddresses(config.control);
     this.#exhaustion = new Exhaustion(logger);
     this.#router = new Router(config.routes);
     this.#fallback = new Fallback(
@@ -226,25 +229,22 @@ export class AcceptingThread {
     }));
   }
 
-  #makeBackend(
-    config: WorkerData['config']['pools'][number]['backends'][number],
-    facts?: BackendFacts,
-  ): Backend {
+  #makeBackend(config: BackendConfig, facts?: BackendFacts): Backend {
     if (facts === undefined) throw new Error(`no facts about backend ${config.name}`);
     const hops: { 4?: NextHop; 6?: NextHop } = {};
     for (const hop of facts.hops) {
       hops[hop.family] = { address: Buffer.from(hop.address), ifindex: hop.ifindex };
     }
     const options = { ...config, number: facts.number, hops };
-    return new Backend(options, this.#offersTo(config.agent), facts.healthy);
+    return new Backend(options, this.#offersTo(config), facts.healthy);
   }
 
   /** Pools that share an agent share its channel. */
-  #offersTo(agent: { readonly host: string; readonly port: number }): Offers {
-    const key = `${agent.host}:${agent.port}`;
+  #offersTo(backend: BackendConfig): Offers {
+    const key = `${backend.agent.host}:${backend.agent.port}`;
     const known = this.#offers.get(key);
     if (known !== undefined) return known;
-    const made = new Offers(agent, this.data.config.node, this.#ids, this.#handoffs);
+    const made = new Offers(this.#agents.of(backend), this.data.config.node, this.#ids, this.#handoffs);
     this.#offers.set(key, made);
     return made;
   }

@@ -4,6 +4,7 @@
  */
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
+import { INSECURE_WARNING } from '../config/control';
 import type { FrontConfig } from '../config/model';
 import { mustNotChange } from '../config/unchanged';
 import { raiseFileLimit } from '../kernel/libc';
@@ -153,6 +154,7 @@ export class Front {
   }
 
   async #start(config: FrontConfig): Promise<void> {
+    if (config.control.insecure) this.logger.warn(INSECURE_WARNING);
     if (this.steering.keptCapacity) {
       this.logger.warn(
         { capacity: this.steering.flows.capacity, max_flows: config.steering.max_flows },

@@ -8,6 +8,7 @@ import type { BackendConfig, FrontConfig } from '../config/model';
 import { raiseFileLimit } from '../kernel/libc';
 import type { StatsSnapshot } from '../observe/stats';
 import type { Steering } from '../steer/steering';
+import { AgentAddresses } from '../wire/dial';
 import { AcceptingThreads } from './accepting-threads';
 import { capacityOf, type Capacity } from './capacity';
 import type { Counters } from './counters';
@@ -40,6 +41,7 @@ export class Generation {
   readonly backends: WatchedBackend[] = [];
   readonly keeper: FlowKeeper;
   readonly #farewells = new Farewells();
+  readonly #addresses: AgentAddresses;
   readonly #agents = new Map<string, WatchedAgent>();
   #threads: AcceptingThreads | undefined;
   #retired = false;
@@ -49,6 +51,7 @@ export class Generation {
     private readonly inherited: Inheritance,
     private readonly logger: Logger,
   ) {
+    this.#addresses = new AgentAddresses(config.control);
     const { linger: lingerMs, idle_flow: idleMs } = config.timeouts;
     this.keeper = new FlowKeeper(inherited.steering.flows, { lingerMs, idleMs }, this.#farewells);
   }
@@ -175,13 +178,15 @@ export class Generation {
   }
 
   /** Backends that share an agent share its channel; all of them have the same name. */
-  #agentOf({ name, agent: endpoint }: BackendConfig): WatchedAgent {
-    const key = formatEndpoint(endpoint);
+  #agentOf(backend: BackendConfig): WatchedAgent {
+    const key = formatEndpoint(backend.agent);
     const known = this.#agents.get(key);
     if (known !== undefined) return known;
     const { node, timeouts } = this.config;
-    const made = new WatchedAgent(name, endpoint, node, timeouts.backend_gone, this.keeper, this.logger, {
-      lost: (backend, flows) => this.inherited.flowsReset.add(backend, flows),
+    const { name } = backend;
+    const address = this.#addresses.of(backend);
+    const made = new WatchedAgent(name, address, node, timeouts.backend_gone, this.keeper, this.logger, {
+      lost: (lostName, flows) => this.inherited.flowsReset.add(lostName, flows),
     });
     this.#agents.set(key, made);
     return made;

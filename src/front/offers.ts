@@ -1,5 +1,6 @@
 import type { HandoffId } from '../steer/flow-table';
 import type { RejectReason } from '../wire/frames';
+import type { AgentAddress } from '../wire/dial';
 import { Link } from '../wire/link';
 import type { Handoff } from './handoff';
 import type { HandoffIds } from './handoff-ids';
@@ -24,7 +25,7 @@ export class Offers {
   #overdueAt = -Infinity;
 
   constructor(
-    readonly endpoint: { readonly host: string; readonly port: number },
+    readonly endpoint: AgentAddress,
     node: string,
     private readonly ids: HandoffIds,
     private readonly events: OfferEvents,

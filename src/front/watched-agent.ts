@@ -4,6 +4,7 @@ import { formatEndpoint } from '../config/addresses';
 import type { BackendConfig, Endpoint } from '../config/model';
 import { monotonicNs } from '../steer/flow-table';
 import { PING_INTERVAL_MS, SILENCE_LIMIT_MS } from '../wire/channel';
+import type { AgentAddress } from '../wire/dial';
 import { Link } from '../wire/link';
 import type { FlowKeeper } from './flow-keeper';
 import { HostWatch } from './host-watch';
@@ -36,7 +37,7 @@ export class WatchedAgent {
 
   constructor(
     readonly backend: string,
-    readonly endpoint: Endpoint,
+    readonly endpoint: AgentAddress,
     node: string,
     goneMs: number,
     private readonly keeper: FlowKeeper,

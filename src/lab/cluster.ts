@@ -12,6 +12,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { execute } from './execute';
 import type { Host } from './host';
 import { Lab } from './lab';
 import type { LabProcess } from './lab-process';
@@ -29,6 +30,8 @@ export interface ClusterOptions extends LabOptions {
   readonly agent?: (k: number, cluster: Cluster) => Settings;
   /** What all admin APIs take for a token, in place of the cluster's own. */
   readonly token?: string;
+  /** Whether the control channel is secured, with an authority of the cluster's own. */
+  readonly tls?: boolean;
   /** Arguments of node in front of the program, by program. */
   readonly nodeArguments?: readonly string[];
 }
@@ -40,6 +43,8 @@ const FRONT_ADMIN_PORT = 9180;
 const AGENT_ADMIN_PORT = 9181;
 /** What the front's and the agents' admin APIs take for a token. */
 const ADMIN_TOKEN = 'token-of-this-lab';
+/** Name of the front, beside the agents b1, b2 and so on. */
+const FRONT_NODE = 'front-1';
 const START_TIMEOUT_MS = 15_000;
 const POLL_MS = 20;
 
@@ -61,6 +66,10 @@ export class Cluster {
     const cluster = new Cluster(await Lab.create(options), options);
     try {
       cluster.writeToken(options.token ?? ADMIN_TOKEN);
+      if (options.tls === true) {
+        const agents = cluster.lab.backends.flatMap(({ name }) => ['--agent', name]);
+        await cluster.makeCertificates(cluster.tlsDir, ['--front', FRONT_NODE, ...agents]);
+      }
       cluster.writeFrontConfig(cluster.frontSettings);
       await Promise.all(cluster.lab.backends.map((_, index) => cluster.startAgent(index + 1)));
       await cluster.startFront();
@@ -89,6 +98,23 @@ export class Cluster {
     return join(this.lab.dir, 'admin.token');
   }
 
+  /** Where the certificates are: ca.pem, and NAME.pem with NAME-key.pem for each node. */
+  get tlsDir(): string {
+    return join(this.lab.dir, 'tls');
+  }
+
+  /** Makes certificates in a directory, which gets an authority of its own if it has none. */
+  async makeCertificates(directory: string, nodes: readonly string[]): Promise<void> {
+    const { code, stderr } = await execute([process.execPath, CLI, 'certs', '--out', directory, ...nodes]);
+    if (code !== 0) throw new Error(`make certificates: ${stderr}`);
+  }
+
+  /** The files of a node, for `control.tls`. */
+  tlsFiles(node: string, directory = this.tlsDir): Record<'ca' | 'cert' | 'key', string> {
+    const file = (name: string): string => join(directory, `${name}.pem`);
+    return { ca: file('ca'), cert: file(node), key: file(`${node}-key`) };
+  }
+
   /** A backend's entry for a pool, `k` from 1. */
   backend(k: number): Settings {
     const host = this.lab.host(`b${k}`);
@@ -103,7 +129,7 @@ export class Cluster {
   /** Writes front.yaml: JSON is YAML too. */
   writeFrontConfig(settings: Settings): void {
     const config = {
-      node: 'front-1',
+      node: FRONT_NODE,
       listeners: [
         { name: 'web', bind: `${VIP4}:80`, protocol: 'http' },
         { name: 'web6', bind: `[${VIP6}]:80`, protocol: 'http' },
@@ -111,7 +137,7 @@ export class Cluster {
       routes: [{ pool: 'web' }],
       pools: { web: { backends: this.lab.backends.map((_, index) => this.backend(index + 1)) } },
       steering: { interface: 'eth0', pin: this.lab.pin, max_flows: 65_536 },
-      control: { insecure: true },
+      control: this.options.tls === true ? { tls: this.tlsFiles(FRONT_NODE) } : { insecure: true },
       admin: { token_file: this.tokenFile },
       timeouts: { linger: '500ms' },
       ...settings,
@@ -128,24 +154,34 @@ export class Cluster {
 
   /** Starts the agent of backend `k` (from 1), or again after it ended. */
   async startAgent(k: number): Promise<LabProcess> {
-    const host = this.lab.host(`b${k}`);
-    const config = {
-      node: `b${k}`,
-      control: { listen: `${host.address4}:${CONTROL_PORT}`, insecure: true },
-      vips: [VIP4, VIP6],
-      manage_vips: true,
-      serve: { app: this.options.app, listen: `${host.address4}:${HTTP_PORT}` },
-      admin: { token_file: this.tokenFile },
-      ...this.options.agent?.(k, this),
-    };
-    const file = join(this.lab.dir, `b${k}.yaml`);
-    writeFileSync(file, JSON.stringify(config, undefined, 2));
-    const agent = host.spawn([process.execPath, CLI, 'agent', '--config', file], {
+    const file = this.writeAgentConfig(k, this.options.agent?.(k, this) ?? {});
+    const agent = this.lab.host(`b${k}`).spawn([process.execPath, CLI, 'agent', '--config', file], {
       env: { BATON_NODE: `b${k}` },
     });
     this.agents[k - 1] = agent;
     await agent.waitForLine('agent is serving', START_TIMEOUT_MS);
     return agent;
+  }
+
+  /** Writes the configuration of backend `k`'s agent (from 1) and returns its file. */
+  writeAgentConfig(k: number, settings: Settings): string {
+    const { address4 } = this.lab.host(`b${k}`);
+    const security =
+      this.options.tls === true
+        ? { tls: { ...this.tlsFiles(`b${k}`), allow: [FRONT_NODE] } }
+        : { insecure: true };
+    const config = {
+      node: `b${k}`,
+      control: { listen: `${address4}:${CONTROL_PORT}`, ...security },
+      vips: [VIP4, VIP6],
+      manage_vips: true,
+      serve: { app: this.options.app, listen: `${address4}:${HTTP_PORT}` },
+      admin: { token_file: this.tokenFile },
+      ...settings,
+    };
+    const file = join(this.lab.dir, `b${k}.yaml`);
+    writeFileSync(file, JSON.stringify(config, undefined, 2));
+    return file;
   }
 
   /** Waits until every backend is up in the front's eyes, accepting threads included. */

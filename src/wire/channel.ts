@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { HandoffId } from '../steer/flow-table';
 import { FrameDecoder, type OnFrame } from './decoder';
 import * as frames from './frames';
+import { explain } from './tls-errors';
 
 /** Bytes collected before a new piece of memory is taken; a burst of 60 handoffs with 1 KiB heads fits. */
 const CHUNK_BYTES = 64 * 1024;
@@ -51,7 +52,7 @@ export class Channel {
     this.#stream = stream;
     this.#events = events;
     stream.on('data', (data: Buffer) => this.#receive(data));
-    stream.on('error', (error: Error) => this.close(error.message));
+    stream.on('error', (error: Error) => this.close(explain(error)));
     stream.on('end', () => this.close('closed by the peer'));
     stream.on('close', () => this.close('closed'));
     this.#pinger = setInterval(() => this.#ping(), PING_INTERVAL_MS);

@@ -1,4 +1,5 @@
 import { FRAME_HEADER_BYTES, longestPayload, ProtocolError } from './frames';
+import { looksLikeTls } from './tls-errors';
 
 /** Called for each frame; the bytes are valid during the call only. */
 export type OnFrame = (type: number, bytes: Buffer, offset: number, length: number) => void;
@@ -73,6 +74,10 @@ export class FrameDecoder {
     const length = bytes.readUInt32BE(at);
     const type = bytes.readUInt8(at + 4);
     const longest = this.longest(type);
+    if (length > longest && looksLikeTls(bytes, at))
+      throw new ProtocolError(
+        'the peer speaks TLS, and this side does not: see `control` in both configurations',
+      );
     if (longest === 0) throw new ProtocolError(`unknown frame type ${type}`);
     if (length > longest)
       throw new ProtocolError(`frame of type ${type} with ${length} bytes, at most ${longest} allowed`);

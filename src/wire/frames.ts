@@ -95,6 +95,15 @@ export function longestPayload(type: number): number {
   }
 }
 
+/** One frame with a text, for who has no channel. */
+export function encodeFrame(type: number, text: string): Buffer {
+  const frame = Buffer.alloc(FRAME_HEADER_BYTES + Buffer.byteLength(text));
+  frame.writeUInt32BE(frame.length - FRAME_HEADER_BYTES, 0);
+  frame[4] = type;
+  frame.write(text, FRAME_HEADER_BYTES, 'utf8');
+  return frame;
+}
+
 /** The peer broke the protocol; the channel is closed with this as its last word. */
 export class ProtocolError extends Error {
   constructor(message: string) {

@@ -1,6 +1,6 @@
-import { connect, type Socket } from 'node:net';
 import { monotonicNs, type HandoffId } from '../steer/flow-table';
 import { Channel } from './channel';
+import { dial, type AgentAddress } from './dial';
 import * as frames from './frames';
 import { readFlows, readId, type FlowRecord } from './records';
 import { decodeAgentHello, encodeFrontHello, type AgentHello, type FrontHello } from './hello';
@@ -10,6 +10,8 @@ const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 3000;
 /** An agent that is there answers its HELLO at once; one that is not must not hold the attempt for ever. */
 const CONNECT_TIMEOUT_MS = 3000;
+/** How a channel ends whose other end has said nothing. */
+const WITHOUT_A_WORD = /^closed|ECONNRESET|EPIPE/;
 
 export interface LinkEvents {
   /** The agent said hello: offers are welcome. */
@@ -48,7 +50,7 @@ export class Link {
   #settle: () => void = () => undefined;
 
   constructor(
-    readonly endpoint: { readonly host: string; readonly port: number },
+    readonly endpoint: AgentAddress,
     readonly self: FrontHello,
     readonly events: LinkEvents,
   ) {
@@ -109,14 +111,20 @@ export class Link {
   }
 
   #connect(): void {
-    const socket: Socket = connect({ host: this.endpoint.host, port: this.endpoint.port, noDelay: true });
+    let opened = false;
+    const stream = dial(this.endpoint, () => {
+      opened = true;
+      this.#askedAt = [monotonicNs()];
+      channel.sendText(frames.HELLO, encodeFrontHello(this.self));
+    });
     // Before the channel's own listener, which ends the attempt.
-    socket.once('error', ({ code }: NodeJS.ErrnoException) => {
+    stream.once('error', ({ code }: NodeJS.ErrnoException) => {
       if (code === 'ECONNREFUSED') this.events.onAnswered?.(true);
     });
-    const channel = new Channel(socket, {
+    stream.once('connect', () => this.events.onAnswered?.(false));
+    const channel = new Channel(stream, {
       onFrame: (type, bytes, offset, length) => this.#receive(type, bytes, offset, length),
-      onClose: (cause) => this.#lost(channel, cause),
+      onClose: (cause) => this.#lost(channel, opened ? this.#whyLost(cause) : cause),
     });
     this.#channel = channel;
     // Not the socket's idle timeout: the channel's own pings would put that off.
@@ -124,11 +132,15 @@ export class Link {
       () => channel.close(`no hello within ${CONNECT_TIMEOUT_MS} ms`),
       CONNECT_TIMEOUT_MS,
     );
-    socket.once('connect', () => {
-      this.events.onAnswered?.(false);
-      this.#askedAt = [monotonicNs()];
-      channel.sendText(frames.HELLO, encodeFrontHello(this.self));
-    });
+  }
+
+  /** An agent that refuses a front before its hello may do so without a word. */
+  #whyLost(cause: string): string {
+    if (this.#hello !== undefined || !WITHOUT_A_WORD.test(cause)) return cause;
+    const guess = this.endpoint.tls
+      ? "it may refuse this front's certificate"
+      : 'it may want TLS (control.tls)';
+    return `${cause} before its hello: ${guess}, its log says why`;
   }
 
   #lost(channel: Channel, cause: string): void {
@@ -148,10 +160,18 @@ export class Link {
     else if (news && !this.#stopped) this.events.onFailed?.(cause);
   }
 
+  /** With TLS an agent is who its certificate says; what it calls itself must not be another. */
+  #checked(hello: AgentHello): AgentHello {
+    const { tls } = this.endpoint;
+    if (tls !== undefined && hello.node !== tls.name)
+      throw new frames.ProtocolError(`hello: the agent ${tls.name} calls itself ${hello.node}`);
+    return hello;
+  }
+
   #receive(type: number, bytes: Buffer, offset: number, length: number): void {
     if (this.#hello === undefined) {
       if (type !== frames.HELLO) throw new frames.ProtocolError(`frame of type ${type} before HELLO`);
-      this.#hello = decodeAgentHello(bytes.toString('utf8', offset, offset + length));
+      this.#hello = this.#checked(decodeAgentHello(bytes.toString('utf8', offset, offset + length)));
       this.#retryMs = FIRST_RETRY_MS;
       clearTimeout(this.#helloTimer);
       this.#settle();

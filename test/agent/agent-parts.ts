@@ -1,6 +1,7 @@
 import pino from 'pino';
 import { Adopter, type AdopterOptions } from '../../src/agent/adopter';
 import { ControlServer } from '../../src/agent/control-server';
+import type { ControlSecurity } from '../../src/config/model';
 import { LiveConnections } from '../../src/agent/live-connections';
 import { parseAddress } from '../../src/kernel/flow';
 
@@ -24,7 +25,11 @@ export class AgentParts {
   restores = 0;
   readonly lost: string[] = [];
 
-  constructor(admit: AdopterOptions['admit'] = () => undefined, reservedFrom = Infinity) {
+  constructor(
+    admit: AdopterOptions['admit'] = () => undefined,
+    reservedFrom = Infinity,
+    security: ControlSecurity = { insecure: true },
+  ) {
     const logger = pino(
       {},
       { write: (line: string) => this.log.push(JSON.parse(line) as AgentParts['log'][0]) },
@@ -40,7 +45,7 @@ export class AgentParts {
       },
       voided: (record) => this.control.reportVoid(record),
     });
-    this.control = new ControlServer({ node: 'b1', vips: [VIP] }, this.adopter, logger);
+    this.control = new ControlServer({ node: 'b1', vips: [VIP] }, security, this.adopter, logger);
   }
 
   close(): void {

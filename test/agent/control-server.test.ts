@@ -104,7 +104,7 @@ describe('a front is cut off with the reason', () => {
   const greeting = hello('offers');
   test.each<[string, Buffer, string]>([
     ['HTTP', Buffer.from('GET / HTTP/1.1\r\n\r\n'), 'unknown frame type 47'],
-    ['TLS', Buffer.from('1603010200010001fc0303', 'hex'), 'unknown frame type 0'],
+    ['TLS', Buffer.from('1603010200010001fc0303', 'hex'), 'the peer speaks TLS, and this side does not'],
     ['another frame first', frame(frames.COMMIT, idPayload(1, 1)), 'frame of type 5 before HELLO'],
     ['another version', frame(frames.HELLO, '{"baton":[2]}'), 'hello: no common version, this side speaks 1'],
     ['no role', frame(frames.HELLO, '{"baton":[1],"node":"f1"}'), 'hello: role is neither offers nor keeper'],
@@ -245,7 +245,12 @@ describe('stopping', () => {
 
 test('an address that is taken is named', async () => {
   const { host, port } = CONTROL;
-  const second = new ControlServer({ node: 'b2', vips: [] }, agent.adopter, silentLogger());
+  const second = new ControlServer(
+    { node: 'b2', vips: [] },
+    { insecure: true },
+    agent.adopter,
+    silentLogger(),
+  );
   await expect(second.listen(CONTROL)).rejects.toThrow(`control.listen ${host}:${port}: listen EADDRINUSE`);
   second.close();
 });
