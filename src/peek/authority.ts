@@ -20,7 +20,7 @@ export class Authority {
   read(bytes: Buffer, start: number, end: number): boolean {
     const literal = start < end && bytes[start] === octet.LEFT_BRACKET;
     this.start = literal ? start + 1 : start;
-    this.end = literal ? endOfLiteral(bytes, this.start, end) : endOfName(bytes, start, end);
+    this.end = literal ? endOfLiteral(bytes, this.start, end) : octet.skip(octet.REG_NAME, bytes, start, end);
     if (this.end <= this.start) return false;
     return this.readPort(bytes, literal ? this.end + 1 : this.end, end);
   }
@@ -57,14 +57,4 @@ function endOfLiteral(bytes: Buffer, start: number, end: number): number {
   if (at === end || bytes[at] !== octet.RIGHT_BRACKET || at - start > MAX_IPV6_LENGTH) return -1;
   // Literals are rare enough that making a string for the platform's own check costs nothing that matters.
   return isIPv6(bytes.toString('latin1', start, at)) ? at : -1;
-}
-
-/** The offset behind a registered name or IPv4 address; -1 when an escape in it is broken. */
-function endOfName(bytes: Buffer, start: number, end: number): number {
-  let at = octet.skip(octet.REG_NAME, bytes, start, end);
-  while (at < end && bytes[at] === octet.PERCENT) {
-    if (octet.skip(octet.HEX, bytes, at + 1, Math.min(at + 3, end)) !== at + 3) return -1;
-    at = octet.skip(octet.REG_NAME, bytes, at + 3, end);
-  }
-  return at;
 }

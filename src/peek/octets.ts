@@ -6,7 +6,6 @@ export const HTAB = 0x09;
 export const LF = 0x0a;
 export const CR = 0x0d;
 export const SP = 0x20;
-export const PERCENT = 0x25;
 export const ASTERISK = 0x2a;
 export const SLASH = 0x2f;
 export const ZERO = 0x30;
@@ -34,18 +33,24 @@ function octetRange(first: number, last: number, except: string): Uint8Array {
 export const TOKEN = octetClass(DIGITS + LETTERS + "!#$%&'*+-.^_`|~");
 /** A request target is visible ASCII; '#' never goes on the wire (RFC 9112 section 3.2). */
 export const TARGET = octetRange(0x21, 0x7e, '#');
-/** The part of a request target that ends where the query begins. */
-export const TARGET_BEFORE_QUERY = octetRange(0x21, 0x7e, '#?');
+/**
+ * The part of a request target that ends where the query begins. Without the backslash, which no path may contain
+ * (RFC 3986 section 3.3): applications that read a path as browsers do take it for a slash, so `/x\..\admin` would be
+ * `/admin` to them and to nobody before them.
+ */
+export const TARGET_BEFORE_QUERY = octetRange(0x21, 0x7e, '#?\\');
 /** field-vchar, SP and HTAB (RFC 9110 section 5.5): no other control octet, least of all NUL, CR and LF. */
 export const FIELD_VALUE = octetRange(0x20, 0xff, '\x7f');
 FIELD_VALUE[HTAB] = 1;
 /** SP and HTAB: optional whitespace (RFC 9110 section 5.6.3). */
 export const WHITESPACE = octetClass(' \t');
-/** reg-name (RFC 3986 section 3.2.2) without '%', and without the comma, which hides a list of hosts. */
+/**
+ * reg-name (RFC 3986 section 3.2.2) without the comma, which hides a list of hosts, and without escapes, which some
+ * recipients decode: no client writes a host name with them.
+ */
 export const REG_NAME = octetClass(DIGITS + LETTERS + "-._~!$&'()*+;=");
 /** What an IPv6 address is written with (RFC 3986 section 3.2.2). */
 export const IPV6 = octetClass(`${DIGITS}abcdefABCDEF:.`);
-export const HEX = octetClass(`${DIGITS}abcdefABCDEF`);
 export const DIGIT = octetClass(DIGITS);
 
 /** Every octet to itself, except 'A'-'Z' to 'a'-'z'. */

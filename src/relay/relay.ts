@@ -7,7 +7,7 @@ import { DEFAULT_LIMITS, type RelayLimits } from './limits';
 import { Origins } from './origins';
 import { reply } from './reply';
 import { Running } from './running';
-import { parseTarget } from './target';
+import { targetOf } from './target';
 import { Tunnel } from './tunnel';
 
 export type { RelayHooks };
@@ -45,12 +45,15 @@ export class Relay {
   }
 
   /**
-   * Answers `response` with what the origin says to `request`: 400 for a target that is no target, 502 when the
-   * origin fails, 503 while the relay stops or when no connection is free in time, 504 when the origin is too slow.
+   * Answers `response` with what the origin says to `request`: 400 where it is in doubt which site or path is meant, 505
+   * for another major version, 502 when the origin fails, 503 while the relay stops or when no connection is free in
+   * time, 504 when the origin is too slow.
    */
   request(request: IncomingMessage, response: ServerResponse, origin: string): void {
-    const target = parseTarget(request.method ?? '', request.url ?? '');
+    const target = targetOf(request);
     if (target === undefined) this.reply(response, 400);
+    // Node's parser takes HTTP/0.9 and 2.0 as well, written in the form of 1.1.
+    else if (request.httpVersionMajor !== 1) this.reply(response, 505);
     // RFC 9112 section 6.1: a coding that the relay cannot undo must not lose its name on the way.
     else if (!isChunkedOrPlain(request)) this.reply(response, 501);
     // RFC 9110 section 9.3.7: this asks the server that the client talks to whether it is there.
@@ -71,7 +74,7 @@ export class Relay {
       return;
     }
     const tunnel = new Tunnel(request, socket, this.context);
-    const target = parseTarget(request.method ?? '', request.url ?? '');
+    const target = targetOf(request);
     if (target === undefined || target.path === '*') tunnel.reply(400);
     else if (this.context.state.closing) tunnel.reply(503);
     else if (typeof origin === 'number') tunnel.reply(origin);

@@ -1,7 +1,8 @@
 import type { RoutableHead } from '../peek/head';
+import { normaliseHost } from './host';
 import { normalisePath } from './path';
 
-/** One condition of a rule. It sees the head with its path normalised. */
+/** One condition of a rule. It sees the head with its host and path normalised. */
 export interface Matcher {
   matches(head: RoutableHead): boolean;
 }
@@ -50,7 +51,7 @@ class HostMatcher implements Matcher {
   private readonly suffixes: readonly string[];
 
   constructor(hosts: readonly string[]) {
-    const lowerCase = hosts.map((host) => host.toLowerCase());
+    const lowerCase = hosts.map((host) => normaliseHost(host.toLowerCase()));
     this.exact = new Set(lowerCase.filter((host) => !host.startsWith('*.')));
     this.suffixes = lowerCase.filter((host) => host.startsWith('*.')).map((host) => host.slice(1));
   }

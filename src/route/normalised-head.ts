@@ -1,19 +1,21 @@
 import type { RoutableHead } from '../peek/head';
+import { normaliseHost } from './host';
 import { normalisePath } from './path';
 
 const NO_HEAD: RoutableHead = { method: '', host: '', path: '', query: '', header: () => undefined };
 
 /**
- * A view of a head with its path normalised, once and only when a rule asks for it.
+ * A view of a head with its host and path normalised, once and only when a rule asks for it.
  * Reusable: view() turns it to the next head.
  */
 export class NormalisedHead implements RoutableHead {
   private head = NO_HEAD;
+  private normalHost: string | undefined;
   private normalPath: string | undefined;
 
   view(head: RoutableHead): this {
     this.head = head;
-    this.normalPath = undefined;
+    this.normalHost = this.normalPath = undefined;
     return this;
   }
 
@@ -22,7 +24,7 @@ export class NormalisedHead implements RoutableHead {
   }
 
   get host(): string {
-    return this.head.host;
+    return (this.normalHost ??= normaliseHost(this.head.host));
   }
 
   get path(): string {

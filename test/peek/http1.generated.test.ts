@@ -24,7 +24,7 @@ const validHead = fc
   .record({
     emptyLine: fc.boolean(),
     method: stringOf(TOKEN, 1, 32).filter((method) => method !== 'CONNECT'),
-    path: stringOf(VISIBLE.replace(/[#?]/g, ''), 0, 40).map((path) => `/${path}`),
+    path: stringOf(VISIBLE.replace(/[#?\\]/g, ''), 0, 40).map((path) => `/${path}`),
     query: fc.option(stringOf(VISIBLE.replace('#', ''), 0, 40), { nil: undefined }),
     absolute: fc.boolean(),
     minorVersion: fc.constantFrom<0 | 1>(0, 1),

@@ -26,6 +26,8 @@ describe('refused heads', () => {
     ['target', `GET |ftp://a.example/ HTTP/1.1\r\n${HOST}\r\n`],
     ['target', `GET /|\r\n`], // HTTP/0.9.
     ['target', `GET /a|#b HTTP/1.1\r\n${HOST}\r\n`],
+    ['target', `GET /x|\\..\\admin HTTP/1.1\r\n${HOST}\r\n`],
+    ['target', `GET http://a.example|\\b HTTP/1.1\r\n${HOST}\r\n`],
     ['target', `GET /a?b|#c HTTP/1.1\r\n${HOST}\r\n`],
     ['target', `GET /a|\0b HTTP/1.1\r\n${HOST}\r\n`],
     ['target', `GET /a|\tb HTTP/1.1\r\n${HOST}\r\n`],
@@ -98,6 +100,7 @@ describe('refused heads', () => {
     ['host_invalid', `${LINE}Host: http://a.example\r|\n\r\n`],
     ['host_invalid', `${LINE}Host: a.example/b\r|\n\r\n`],
     ['host_invalid', `${LINE}Host: \xe9.example\r|\n\r\n`],
+    ['host_invalid', `${LINE}Host: %61.example\r|\n\r\n`],
     ['host_invalid', `${LINE}Host: :80\r|\n\r\n`],
     ['host_invalid', `${LINE}Host: a.example:8x\r|\n\r\n`],
     ['host_mismatch', 'GET http://a.example/ HTTP/1.1\r\nHost: b.example\r|\n\r\n'],

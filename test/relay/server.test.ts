@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { STATUS_CODES, type RequestListener } from 'node:http';
-import { bench, get, httpOrigin, rawOrigin, tearDown } from './harness';
+import { bench, eachHead, get, httpOrigin, rawOrigin, tearDown } from './harness';
 
 afterEach(tearDown);
 
@@ -9,6 +9,37 @@ const echoPath: RequestListener = (request, response) => {
   request.resume();
   response.end(`${request.url ?? ''}.`);
 };
+
+/** The front's reader has judged the first request only; Node's parser takes all of these. */
+describe('a later request that leaves in doubt what it asks for is refused', () => {
+  const line = (target: string): string => `GET ${target} HTTP/1.1\r\n`;
+  const HOST = 'Host: a\r\n';
+  test.each([
+    ['a fragment', `${line('/x#y')}${HOST}`, 400],
+    ['a backslash', `${line('/x\\..\\y')}${HOST}`, 400],
+    ['Host twice', `${line('/x')}${HOST}${HOST}`, 400],
+    ['two hosts in one', `${line('/x')}Host: a, b\r\n`, 400],
+    ['user information', `${line('/x')}Host: a@b\r\n`, 400],
+    ['a Host beyond ASCII', `${line('/x')}Host: \xe4\r\n`, 400],
+    ['a path in Host', `${line('/x')}Host: a/b\r\n`, 400],
+    ['an upgrade with Host twice', `${line('/x')}${HOST}${HOST}Connection: Upgrade\r\nUpgrade: x\r\n`, 400],
+    ['HTTP/2.0', `GET /x HTTP/2.0\r\n${HOST}`, 505],
+    ['HTTP/0.9', `GET /x HTTP/0.9\r\n${HOST}`, 505],
+  ])('%s', async (_name, head, status) => {
+    const heads: string[] = [];
+    const origin = await rawOrigin((socket) => {
+      eachHead(socket, (seen) => {
+        heads.push(seen);
+        socket.write('HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n.');
+      });
+    });
+    const { client } = await bench(origin);
+    const raw = client();
+    await raw.send(get('/first')).until(/\.$/);
+    await raw.send(`${head}\r\n`).until(`HTTP/1.1 ${status} `);
+    expect(heads.map((seen) => seen.slice(0, seen.indexOf('\r')))).toEqual(['GET /first HTTP/1.1']);
+  });
+});
 
 describe('several requests on one connection', () => {
   test('one after the other', async () => {

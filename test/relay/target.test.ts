@@ -2,7 +2,15 @@ import { parseTarget, type RequestTarget } from '../../src/relay/target';
 
 test.each<[string, string, RequestTarget | undefined]>([
   ['GET', '/', { path: '/' }],
-  ['GET', '/a//b?c=d#e', { path: '/a//b?c=d#e' }],
+  ['GET', '/a//b?c=d', { path: '/a//b?c=d' }],
+  ['GET', '/a?b\\c', { path: '/a?b\\c' }],
+  ['GET', '/a#b', undefined],
+  ['GET', '/a?b#c', undefined],
+  ['GET', '/a\\b', undefined],
+  ['GET', 'http://b.example/a#b', undefined],
+  ['GET', 'http://b.example/a\\b', undefined],
+  ['GET', 'http://b.example,c.example/', undefined],
+  ['GET', 'http://b.example:x/', undefined],
   ['GET', '//double', { path: '//double' }],
   ['OPTIONS', '*', { path: '*' }],
   ['GET', '*', undefined],
