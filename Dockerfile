@@ -21,7 +21,8 @@ COPY --from=build /baton/node_modules node_modules
 COPY --from=build /baton/dist dist
 COPY package.json LICENSE ./
 COPY config config
-# Needs the host's network (or an interface of its own), CAP_NET_ADMIN, CAP_BPF and a bpf file system:
-#   docker run --network host --cap-add NET_ADMIN --cap-add BPF -v /sys/fs/bpf:/sys/fs/bpf \
-#     -v ./front.yaml:/etc/baton/front.yaml:ro baton front --config /etc/baton/front.yaml
+# Needs the host's network (or an interface of its own) and these capabilities; a front also a bpf file system, an agent no
+# CAP_BPF. CAP_NET_BIND_SERVICE is for VIP ports below 1024.
+#   docker run --network host --cap-drop ALL --cap-add NET_ADMIN --cap-add BPF --cap-add NET_BIND_SERVICE \
+#     -v /sys/fs/bpf:/sys/fs/bpf -v ./front.yaml:/etc/baton/front.yaml:ro baton front --config /etc/baton/front.yaml
 ENTRYPOINT ["node", "dist/cli.js"]

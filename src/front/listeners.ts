@@ -1,4 +1,5 @@
 import type { FrontConfig } from '../config/model';
+import { adviceOnCapabilities } from '../kernel/capabilities';
 import { KernelError } from '../kernel/errors';
 import { close } from '../kernel/libc';
 import { IPPROTO_TCP, listenOn, setOption, TCP_DEFER_ACCEPT, type ListenOptions } from '../kernel/socket';
@@ -92,7 +93,6 @@ function keyOf(thread: number, bind: { readonly host: string; readonly port: num
 const ADVICE: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: 'this host does not have the address: ip address add it to the client-facing interface',
   EADDRINUSE: 'another process listens there',
-  EACCES: 'ports below 1024 need root or CAP_NET_BIND_SERVICE',
 };
 
 function openListener(name: string, options: ListenOptions): number {
@@ -100,7 +100,8 @@ function openListener(name: string, options: ListenOptions): number {
     return listenOn(options);
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;
-    const advice = ADVICE[error.code];
+    const advice =
+      error.code === 'EACCES' ? adviceOnCapabilities('CAP_NET_BIND_SERVICE') : ADVICE[error.code];
     const message = `listener ${name}: ${error.message}${advice === undefined ? '' : `, ${advice}`}`;
     throw new Error(message, { cause: error });
   }

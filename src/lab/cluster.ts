@@ -21,6 +21,8 @@ import { VIP4, VIP6, type LabOptions } from './topology';
 /** Keys of a configuration, as in front.yaml and agent.yaml. */
 export type Settings = Readonly<Record<string, unknown>>;
 
+export type Program = 'front' | 'agent';
+
 export interface ClusterOptions extends LabOptions {
   /** Module that the agents serve; the agents listen for ordinary connections on port 8080 too. */
   readonly app: string;
@@ -32,8 +34,10 @@ export interface ClusterOptions extends LabOptions {
   readonly token?: string;
   /** Whether the control channel is secured, with an authority of the cluster's own. */
   readonly tls?: boolean;
-  /** Arguments of node in front of the program, by program. */
+  /** Arguments of node for the front. */
   readonly nodeArguments?: readonly string[];
+  /** The command of a program in place of `node dist/cli.js PROGRAM --config FILE`; asked at every start. */
+  readonly command?: (program: Program, host: Host, config: string) => Promise<readonly string[]>;
 }
 
 const CLI = join(__dirname, '../../dist/cli.js');
@@ -147,17 +151,15 @@ export class Cluster {
 
   /** Starts the front on the first front host, or again after it ended. */
   async startFront(): Promise<void> {
-    const node = [process.execPath, ...(this.options.nodeArguments ?? [])];
-    this.front = this.frontHost.spawn([...node, CLI, 'front', '--config', this.frontConfigFile]);
+    this.front = this.frontHost.spawn(await this.command('front', this.frontHost, this.frontConfigFile));
     await this.front.waitForLine('front is serving', START_TIMEOUT_MS);
   }
 
   /** Starts the agent of backend `k` (from 1), or again after it ended. */
   async startAgent(k: number): Promise<LabProcess> {
+    const host = this.lab.host(`b${k}`);
     const file = this.writeAgentConfig(k, this.options.agent?.(k, this) ?? {});
-    const agent = this.lab.host(`b${k}`).spawn([process.execPath, CLI, 'agent', '--config', file], {
-      env: { BATON_NODE: `b${k}` },
-    });
+    const agent = host.spawn(await this.command('agent', host, file), { env: { BATON_NODE: `b${k}` } });
     this.agents[k - 1] = agent;
     await agent.waitForLine('agent is serving', START_TIMEOUT_MS);
     return agent;
@@ -241,6 +243,13 @@ export class Cluster {
 
   destroy(): Promise<void> {
     return this.lab.destroy();
+  }
+
+  private async command(program: Program, host: Host, config: string): Promise<readonly string[]> {
+    const { command, nodeArguments = [] } = this.options;
+    if (command !== undefined) return command(program, host, config);
+    const node = [process.execPath, ...(program === 'front' ? nodeArguments : [])];
+    return [...node, CLI, program, '--config', config];
   }
 
   private first(hosts: readonly Host[]): Host {

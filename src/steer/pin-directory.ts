@@ -44,7 +44,8 @@ export function preparePinDirectory(directory: string): string[] {
   checkWay(directory, resolve(directory));
   checkWay(directory, real);
   const repaired = keepPrivate(directory, real);
-  return [...repaired, ...pinsIn(directory, real).flatMap((path) => keepPrivate(directory, path))];
+  const pins = pinsIn(directory, real).filter((path) => !isRoots(path));
+  return [...repaired, ...pins.flatMap((path) => keepPrivate(directory, path))];
 }
 
 /** The directory itself or the nearest one above it that there is. */
@@ -92,6 +93,11 @@ function pinsIn(directory: string, real: string): string[] {
   } catch (cause) {
     throw refusal(directory, 'list it', cause);
   }
+}
+
+/** Root redirects clients as it likes anyway; the kernel itself puts two files into the root of a bpf file system. */
+function isRoots(path: string): boolean {
+  return lstatSync(path).uid === 0 && ownUid() !== 0;
 }
 
 /** Refuses what is not ours; takes the permissions of others away from what is. */
