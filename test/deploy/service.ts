@@ -6,7 +6,7 @@
  * and the other seccomp filters, cgroups) is left out.
  */
 import { chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { Host } from '../../src/lab/host';
 import { AGENT_UID, FRONT_UID, NODE, PROJECT_BELOW_OPT, withPrivileges } from '../lab/unprivileged';
 import { UnitFile } from './unit-file';
@@ -18,7 +18,8 @@ const PLACES = { '/usr/bin/node': NODE, '/etc/baton/': '/opt/etc/' } as const;
 /** All that systemd puts into a service's environment and Baton could use. */
 const ENVIRONMENT = ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'LANG=C.UTF-8'];
 const READY_TIMEOUT_MS = 10_000;
-const MINE = 0o640;
+/** What `install -m 0640 -g baton-front` gives, as the unit files say. */
+const CONFIGURATION_MODE = 0o640;
 
 export class Service {
   readonly capabilities: readonly string[];
@@ -45,13 +46,20 @@ export class Service {
     return new Service(unit, keeper.pid);
   }
 
-  /** Puts a configuration to where the unit file has it: root's, and readable for the service. */
+  /**
+   * Puts a configuration to where the unit file has it, with the files of the lab that it names (certificates, the token):
+   * root's, and readable for the service.
+   */
   install(config: string): void {
     const expected = basename(this.unit.value('Service.ExecStart').split(' ').at(-1) ?? '');
-    const path = `/proc/${this.keeper}/root${PLACES['/etc/baton/']}${expected}`;
-    writeFileSync(path, readFileSync(config));
-    chownSync(path, 0, this.uid);
-    chmodSync(path, MINE);
+    const directory = dirname(config);
+    const text = readFileSync(config, 'utf8').replaceAll(/"([^"]+)"/g, (quoted, path: string) => {
+      if (dirname(path) !== directory && dirname(dirname(path)) !== directory) return quoted;
+      return JSON.stringify(
+        this.#put(path.slice(directory.length + 1).replaceAll('/', '-'), readFileSync(path)),
+      );
+    });
+    this.#put(expected, text);
   }
 
   /** What starts the program; `without` takes capabilities away from it, `variables` are `NAME=VALUE`. */
@@ -76,6 +84,16 @@ export class Service {
   inside(argv: readonly string[]): string[] {
     return ['nsenter', `--mount=/proc/${this.keeper}/ns/mnt`, '--', ...argv];
   }
+
+  /** Returns the file as the service sees it. */
+  #put(name: string, content: string | Buffer): string {
+    const path = PLACES['/etc/baton/'] + name;
+    const outside = `/proc/${this.keeper}/root${path}`;
+    writeFileSync(outside, content);
+    chownSync(outside, 0, this.uid);
+    chmodSync(outside, CONFIGURATION_MODE);
+    return path;
+  }
 }
 
 function uidOf(user: string): number {
@@ -89,10 +107,14 @@ function inPlace(command: string): string {
 }
 
 function mountScript(unit: UnitFile): string[] {
-  const writable = unit.words('Service.ReadWritePaths');
+  const runtime = unit.words('Service.RuntimeDirectory').map((name) => `/run/${name}`);
+  const writable = [...unit.words('Service.ReadWritePaths'), ...runtime];
   return [
     ...PROJECT_BELOW_OPT,
     'mount -t tmpfs -o mode=0755 tmpfs /opt/etc',
+    // Made empty, so that nothing is left on the machine.
+    'mount -t tmpfs -o mode=0755 tmpfs /run',
+    ...unit.words('Service.RuntimeDirectory').flatMap((name) => runtimeDirectory(unit, name)),
     ...unit.words('Unit.RequiresMountsFor').flatMap(mountOf),
     ...unit.values('Service.ExecStartPre').map(preparation),
     ...(unit.isOn('Service.ProtectHome') ? ['/home', '/root'].map(emptyAndClosed) : []),
@@ -102,13 +124,18 @@ function mountScript(unit: UnitFile): string[] {
   ];
 }
 
-/** The mount unit of a path, done by hand; /run is made empty before, so that nothing is left on the machine. */
+function runtimeDirectory(unit: UnitFile, name: string): string[] {
+  const uid = uidOf(unit.value('Service.User'));
+  const path = `/run/${name}`;
+  return [`mkdir -m 0755 ${path}`, `chown ${uid}:${uid} ${path}`, `mount --bind ${path} ${path}`];
+}
+
+/** The mount unit of a path, done by hand. */
 function mountOf(path: string): string[] {
   const unit = UnitFile.read(join(UNITS, `${path.slice(1).replaceAll('/', '-')}.mount`));
   const [where, type, options] = ['Where', 'Type', 'Options'].map((key) => unit.value(`Mount.${key}`));
   if (where !== path) throw new Error(`${path} is mounted at ${where ?? ''}`);
   return [
-    'mount -t tmpfs -o mode=0755 tmpfs /run',
     `mkdir -p ${path}`,
     `mount -t ${type ?? ''} -o ${options ?? ''} ${unit.value('Mount.What')} ${path}`,
   ];

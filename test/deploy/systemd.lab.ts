@@ -55,7 +55,7 @@ describe('as unprivileged services', () => {
       steering: { interface: 'eth0', pin: PIN, max_flows: 65_536 },
       ...pools(lab),
     });
-    cluster = await Cluster.start({ app: APP, front, command: services.command });
+    cluster = await Cluster.start({ app: APP, tls: true, front, command: services.command });
     sockets = await ClientSockets.start(cluster.client);
   }, START_MS);
 
@@ -113,8 +113,17 @@ describe('as unprivileged services', () => {
     const host = cluster.lab.host('b1');
     const agent = await service(host);
     const write = (path: string): Promise<number> => writeAs(agent, host, path);
-    expect(await write('/proc/sys/net/ipv4/tcp_tw_reuse')).toBe(0);
-    for (const path of ['/proc/sys/kernel/domainname', '/opt/etc/agent.yaml', '/usr/x', '/etc/x', '/var/x']) {
+    for (const path of ['/proc/sys/net/ipv4/tcp_tw_reuse', '/run/baton-agent/x', '/tmp/x']) {
+      expect({ path, code: await write(path) }).toEqual({ path, code: 0 });
+    }
+    for (const path of [
+      '/proc/sys/kernel/domainname',
+      '/opt/etc/agent.yaml',
+      '/usr/x',
+      '/etc/x',
+      '/var/x',
+      '/run/x',
+    ]) {
       expect({ path, code: await write(path) }).toEqual({ path, code: 1 });
     }
   });
@@ -320,9 +329,13 @@ describe('without a capability', () => {
       services.without = [name];
       const { code, stdout, stderr } = await host.run(await services.command(program, host, config));
       expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
-      const lines = stdout.trim().split('\n');
-      expect(lines).toHaveLength(1);
-      const { cause, msg } = JSON.parse(lines[0] ?? '') as { cause: string; msg: string };
+      const lines = stdout
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as Record<string, string>);
+      // Before it only that the control channel of this lab is insecure.
+      expect(lines.map(({ level }) => level)).toEqual([...lines.slice(1).map(() => 'warn'), 'fatal']);
+      const { cause, msg } = lines.at(-1) ?? {};
       expect(msg).toBe(`${program} failed`);
       expect(cause).toMatch(step);
       expect(cause).toContain(name);
