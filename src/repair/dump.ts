@@ -145,8 +145,15 @@ function readNegotiated(fd: number, into: DumpBuffer): void {
   into.initialSequence = (target.readUInt32BE(layout.RECEIVE_SEQUENCE) - received - 1) >>> 0;
 
   get(fd, TCP_MAXSEG, 4, 'get TCP_MAXSEG');
+  const mss = scratch.readUInt32LE(0);
+  // The restored connection would get a larger one, and send segments that this client has said it cannot take.
+  if (mss < layout.MIN_MSS)
+    throw new RepairError(
+      'kernel',
+      `client's MSS is ${mss}, and TCP_MAXSEG takes no less than ${layout.MIN_MSS}`,
+    );
   // The field, no flags and the padding at once.
-  target.writeUInt32BE(layout.usableMss(scratch.readUInt32LE(0)) * 0x10000, layout.MSS);
+  target.writeUInt32BE(mss * 0x10000, layout.MSS);
   if ((options & layout.OPTION_TIMESTAMPS) === 0) scratch.writeUInt32LE(0, 0);
   else get(fd, TCP_TIMESTAMP, 4, 'get TCP_TIMESTAMP');
   swap(target, layout.TIMESTAMP, 4);

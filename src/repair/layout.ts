@@ -71,13 +71,8 @@ export const MAX_QUEUE_BYTES = 8 * 1024 * 1024;
 
 /** RFC 7323 section 2.3. */
 const MAX_WINDOW_SCALE = 14;
-/** The smallest MSS that Linux works with (TCP_MIN_MSS, include/net/tcp.h) and the largest that fits the field. */
-const MIN_MSS = 88;
-
-/** The client's announced MSS may not be below the kernel's own floor, but a client may announce less. */
-export function usableMss(announced: number): number {
-  return Math.max(announced, MIN_MSS);
-}
+/** The smallest MSS that a socket can be given (TCP_MIN_MSS, include/net/tcp.h); a client may announce less. */
+export const MIN_MSS = 88;
 
 /**
  * Checks a snapshot that came from a peer: lengths, ranges, options and flags. Throws a RepairError `malformed_snapshot` that

@@ -21,6 +21,7 @@ import {
   setOption,
   setOptionU32,
   SO_BUF_LOCK,
+  SO_OOBINLINE,
   SO_RCVBUFFORCE,
   SO_REUSEADDR,
   SO_SNDBUFFORCE,
@@ -83,6 +84,8 @@ export class Restorer {
     const fd = must(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), 'socket');
     try {
       freeze(fd);
+      // As on the front's listeners: an urgent byte stays where it is in the stream, whoever reads it.
+      must(setOption(fd, SOL_SOCKET, SO_OOBINLINE, 1), 'set SO_OOBINLINE');
       rewindSequences(fd, bytes, offset);
       this.#connect(fd, bytes, offset);
       setOptions(fd, bytes, offset);

@@ -109,15 +109,6 @@ test('whatever arrives is accepted or refused as malformed, and what is accepted
 });
 
 test.each([
-  [1460, 1460],
-  [88, 88],
-  [48, 88],
-  [0, 88],
-])('an announced MSS of %i is used as %i', (announced, usable) => {
-  expect(layout.usableMss(announced)).toBe(usable);
-});
-
-test.each([
   // At the last update the client was promised 1000 bytes, and has sent this many since.
   { sent: 0, left: 1000 },
   { sent: 999, left: 1 },
