@@ -49,6 +49,8 @@ function upstreamAdapter(upstream: string): Adapter {
 }
 
 async function appAdapter(file: string, listen: Endpoint | undefined): Promise<Adapter> {
+  // The application may print; that its reader is gone or its disk is full must not end it, and all its connections.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   const server = await serverOf(await importApplication(file));
   if (listen !== undefined) await startListening(server, listen);
   else if (!server.listening) trackConnections(server);

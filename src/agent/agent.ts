@@ -10,6 +10,7 @@ import { formatFlow, parseAddress } from '../kernel/flow';
 import { raiseFileLimit } from '../kernel/libc';
 import { createAdmin, listenAdmin } from '../observe/admin';
 import { AdminAccess, readToken } from '../observe/admin-access';
+import { droppedLines } from '../observe/log';
 import { DurationHistogram } from '../observe/duration-histogram';
 import { createRegistry } from '../observe/registry';
 import type { StatsSnapshot } from '../observe/stats';
@@ -205,6 +206,7 @@ export class Agent {
           labels: { code: String(code) },
           value,
         })),
+        { name: 'log_lines_dropped_total', labels: {}, value: droppedLines() },
         { name: 'agent_connections', labels: {}, value: this.live.size },
         { name: 'agent_response_bytes_total', labels: {}, value: this.live.bytesWritten },
       ],

@@ -31,6 +31,7 @@ export async function runService<C>(kind: ServiceKind<C>, args: string[], output
     return EXIT_FAILED;
   }
   const logger = kind.logger(loaded.config);
+  logWarnings(logger);
   return new Promise<number>((resolve) => {
     let service: Service | undefined;
     let ending = false;
@@ -73,4 +74,12 @@ export async function runService<C>(kind: ServiceKind<C>, args: string[], output
     setImmediate(() => process.exit(code));
     return code;
   });
+}
+
+/** Node's own warnings become lines of the log: Node writes them to stderr in a way that waits for the reader. */
+function logWarnings(logger: Logger): void {
+  process.removeAllListeners('warning');
+  process.on('warning', ({ name, message }) =>
+    logger.warn({ cause: `${name}: ${message}` }, 'warning of Node'),
+  );
 }

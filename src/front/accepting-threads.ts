@@ -1,5 +1,7 @@
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { logFromWorker } from '../observe/log';
+import { laneCounters } from '../observe/log-lane';
 import { mergeStats, type StatsSnapshot } from '../observe/stats';
 import type { OpenListener } from './listeners';
 import { sumStatus, type FromWorker, type ToWorker, type WorkerData, type WorkerStatus } from './messages';
@@ -38,7 +40,7 @@ export class AcceptingThreads {
    * one cannot.
    */
   static async start(
-    data: Omit<WorkerData, 'index' | 'listeners'>,
+    data: Omit<WorkerData, 'index' | 'listeners' | 'log'>,
     listeners: readonly (readonly OpenListener[])[],
     events: AcceptingThreadsEvents,
   ): Promise<AcceptingThreads> {
@@ -46,7 +48,9 @@ export class AcceptingThreads {
     try {
       // All at once: their listening sockets are open already, and connections wait for each of them.
       await Promise.all(
-        listeners.map((own, index) => threads.#startOne({ ...data, index, listeners: own }, events)),
+        listeners.map((own, index) =>
+          threads.#startOne({ ...data, index, listeners: own, log: laneCounters() }, events),
+        ),
       );
     } catch (error) {
       await threads.#terminate();
@@ -135,7 +139,8 @@ export class AcceptingThreads {
       });
       worker.on('error', (error) => broken(error.stack ?? error.message));
       worker.on('message', (message: FromWorker) => {
-        if (message.type === 'stats') waiting.get(message.request)?.(message);
+        if (message.type === 'log') logFromWorker(data.log, message.line);
+        else if (message.type === 'stats') waiting.get(message.request)?.(message);
         else if (message.type === 'channel_lost') events.channelLost(message.agent);
         else if (message.type === 'failed') broken(message.message);
         else if (message.type === 'listening') {

@@ -10,6 +10,7 @@ import { mustNotChange } from '../config/unchanged';
 import { raiseFileLimit } from '../kernel/libc';
 import { createAdmin, listenAdmin } from '../observe/admin';
 import { AdminAccess, readToken } from '../observe/admin-access';
+import { droppedLines } from '../observe/log';
 import { createRegistry } from '../observe/registry';
 import { mergeStats, type Sample, type StatsSnapshot } from '../observe/stats';
 import { prepareFreeze } from '../repair/freeze';
@@ -219,6 +220,7 @@ export class Front {
     const counts = this.flowCounts();
     const samples: Sample[] = [
       { name: 'flow_capacity', labels: {}, value: this.steering.flows.capacity },
+      { name: 'log_lines_dropped_total', labels: {}, value: droppedLines() },
       { name: 'config_reloads_total', labels: { result: 'ok' }, value: this.#reloads.ok },
       { name: 'config_reloads_total', labels: { result: 'failed' }, value: this.#reloads.failed },
     ];

@@ -1,5 +1,6 @@
 /** What the front's main thread and its accepting threads say to each other; structured-cloneable. */
 import type { FrontConfig } from '../config/model';
+import type { LaneCounters } from '../observe/log-lane';
 import type { StatsSnapshot } from '../observe/stats';
 import type { Capacity } from './capacity';
 import type { OpenListener } from './listeners';
@@ -15,6 +16,8 @@ export interface BackendFacts {
 export interface WorkerData {
   readonly config: FrontConfig;
   readonly index: number;
+  /** Its way to the log. */
+  readonly log: LaneCounters;
   /** Of the whole front. */
   readonly capacity: Capacity;
   /** Threads of a process share descriptors. */
@@ -60,6 +63,7 @@ export function sumStatus(parts: readonly WorkerStatus[]): WorkerStatus {
 export type FromWorker =
   | { readonly type: 'listening' }
   | { readonly type: 'failed'; readonly message: string }
+  | { readonly type: 'log'; readonly line: string }
   /** The channel to the agent at this address (formatEndpoint) broke. */
   | { readonly type: 'channel_lost'; readonly agent: string }
   | {

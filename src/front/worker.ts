@@ -1,12 +1,16 @@
 /** Entry of an accepting thread (worker_threads): plumbing between the main thread's messages and AcceptingThread. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { createLogger } from '../observe/log';
+import { LogLane } from '../observe/log-lane';
 import { EbpfFlowTable } from '../steer/ebpf-flow-table';
 import { AcceptingThread } from './accepting-thread';
 import type { FromWorker, ToWorker, WorkerData } from './messages';
 
 const data = workerData as WorkerData;
-const logger = createLogger({ node: data.config.node, component: 'front' }).child({ worker: data.index });
+const lane = new LogLane(data.log, (line) => say({ type: 'log', line }));
+const logger = createLogger({ node: data.config.node, component: 'front', to: lane }).child({
+  worker: data.index,
+});
 
 function say(message: FromWorker): void {
   parentPort?.postMessage(message);

@@ -92,6 +92,12 @@ export const CATALOGUE: Readonly<Record<Component, readonly MetricSpec[]>> = {
       help: 'Reloads of the configuration, by result.',
       labels: ['result'],
     },
+    {
+      name: 'log_lines_dropped_total',
+      type: 'counter',
+      help: 'Log lines that could not be written: the reader did not keep up, or the disk was full.',
+      labels: [],
+    },
   ],
   agent: [
     {
@@ -122,6 +128,12 @@ export const CATALOGUE: Readonly<Record<Component, readonly MetricSpec[]>> = {
       name: 'agent_response_bytes_total',
       type: 'counter',
       help: 'Bytes sent to clients on adopted connections.',
+      labels: [],
+    },
+    {
+      name: 'log_lines_dropped_total',
+      type: 'counter',
+      help: 'Log lines that could not be written: the reader did not keep up, or the disk was full.',
       labels: [],
     },
   ],

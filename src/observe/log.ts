@@ -1,35 +1,70 @@
 import { pino, type Logger } from 'pino';
 import type { Component } from './catalogue';
+import { takeFromLane, type LaneCounters } from './log-lane';
+import { LogOutput } from './log-output';
 
-const STDOUT = 1;
+/** Takes lines with their line ends. */
+export interface LogSink {
+  write(line: string): void;
+}
 
-/**
- * A logger that writes one JSON object a line to stdout, with `time` in ISO 8601 and `level` as text.
- * The level is `options.level`, or the environment's BATON_LOG_LEVEL, or `info`.
- * @throws Error naming the level and its alternatives when the level is unknown.
- */
-export function createLogger(options: {
+interface LoggerOptions {
   readonly node: string;
   readonly component: Component;
   readonly level?: string;
-}): Logger {
+  /** Where lines go; standard output, unless a worker thread has another way. */
+  readonly to?: LogSink;
+}
+
+/** A process has one standard output, whoever logs there: two writers would tear each other's lines. */
+let stdout: LogOutput | undefined;
+
+/**
+ * A logger that writes one JSON object a line to stdout, with `time` in ISO 8601 and `level` as text. It never waits for
+ * who reads that, see LogOutput. The level is `options.level`, or the environment's BATON_LOG_LEVEL, or `info`.
+ * @throws Error naming the level and its alternatives when the level is unknown.
+ */
+export function createLogger(options: LoggerOptions): Logger {
   const level = options.level ?? process.env.BATON_LOG_LEVEL ?? 'info';
   assertLevel(level);
-  return pino(
-    {
-      level,
-      base: { node: options.node, component: options.component },
-      timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
-    },
-    // Synchronous, because the last line before an exit says why, and a buffer would take it to the grave.
-    pino.destination({ dest: STDOUT, sync: true }),
-  );
+  return loggerTo(options.to ?? (stdout ??= LogOutput.stdout(dropReport(options))), options, level);
 }
 
 /** A logger that drops everything. */
 export function silentLogger(): Logger {
   return pino({ level: 'silent' });
+}
+
+/** A line that a worker thread sent. */
+export function logFromWorker(counters: LaneCounters, line: string): void {
+  if (stdout !== undefined) takeFromLane(counters, line, stdout);
+}
+
+/** Lines that did not get out of this process since it began. */
+export function droppedLines(): number {
+  return stdout?.dropped ?? 0;
+}
+
+function loggerTo(sink: LogSink, { node, component }: LoggerOptions, level: string): Logger {
+  return pino(
+    {
+      level,
+      base: { node, component },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    sink,
+  );
+}
+
+/** Lines that report lost ones look like all others. */
+function dropReport(options: LoggerOptions): (lines: number, cause: string) => string {
+  let line = '';
+  const logger = loggerTo({ write: (text) => (line = text) }, options, 'warn');
+  return (lines, cause) => {
+    logger.warn({ lines, cause }, 'log lines were dropped');
+    return line;
+  };
 }
 
 function assertLevel(level: string): void {

@@ -1,17 +1,22 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { transformFileSync } from '@swc/core';
 import { createLogger, silentLogger } from '../../src/observe/log';
 
 const ROOT = join(__dirname, '../..');
 
+/** Lets a process of its own require TypeScript. */
+const TYPESCRIPT = `
+  const { transformFileSync } = require('@swc/core');
+  const options = { jsc: { target: 'es2023', parser: { syntax: 'typescript' } }, module: { type: 'commonjs' } };
+  require.extensions['.ts'] = (module, file) => module._compile(transformFileSync(file, options).code, file);
+`;
+
 /** Runs `body` with a real logger in a process of its own, whose stdout is a pipe; returns the lines written. */
 function linesOf(body: string, env: Record<string, string> = {}): Record<string, unknown>[] {
-  const { code } = transformFileSync(join(ROOT, 'src/observe/log.ts'), {
-    jsc: { target: 'es2023', parser: { syntax: 'typescript' } },
-    module: { type: 'commonjs' },
-  });
-  const program = `${code}\nconst log = createLogger({ node: 'b1', component: 'agent' });\n${body}`;
+  const program = `${TYPESCRIPT}
+    const { createLogger } = require('./src/observe/log.ts');
+    const log = createLogger({ node: 'b1', component: 'agent' });
+    ${body}`;
   const run = spawnSync(process.execPath, ['-e', program], {
     cwd: ROOT,
     env: { ...process.env, BATON_LOG_LEVEL: 'info', ...env },
@@ -44,11 +49,28 @@ describe('createLogger', () => {
     expect(lines.map(({ msg }) => msg)).toEqual(['seen']);
   });
 
-  test('loses nothing, however the process ends and however much a pipe holds', () => {
-    const lines = linesOf(
-      `for (let i = 0; i < 2000; i++) log.info({ i, pad: 'x'.repeat(100) }); process.kill(process.pid, 'SIGKILL');`,
-    );
-    expect(lines.map(({ i }) => i)).toEqual(Array.from({ length: 2000 }, (_, i) => i));
+  const MANY = `for (let i = 0; i < 2000; i++) log.info({ i, pad: 'x'.repeat(100) });`;
+
+  test.each(['', 'process.exit(0);', `throw Object.assign(new Error('x'), { stack: '' })`])(
+    'loses nothing at the end, however much a pipe holds: %j',
+    (end) => {
+      const lines = linesOf(`process.on('uncaughtException', () => process.exit(1)); ${MANY} ${end}`);
+      expect(lines.map(({ i }) => i)).toEqual(Array.from({ length: 2000 }, (_, i) => i));
+    },
+  );
+
+  test('what a killed process has written has no gap and no torn line', () => {
+    const lines = linesOf(`${MANY} process.kill(process.pid, 'SIGKILL');`);
+    expect(lines.length).toBeGreaterThan(100);
+    expect(lines.map(({ i }) => i)).toEqual(Array.from({ length: lines.length }, (_, i) => i));
+  });
+
+  test('two loggers of one process share its output', () => {
+    const lines = linesOf(`
+      const other = createLogger({ node: 'b2', component: 'agent' });
+      for (let i = 0; i < 1000; i++) { log.info({ i, pad: 'x'.repeat(500) }); other.info({ i }); }`);
+    expect(lines).toHaveLength(2000);
+    expect(process.listenerCount('exit')).toBeLessThan(10);
   });
 
   test('refuses an unknown level with its alternatives', () => {

@@ -36,6 +36,7 @@ describe('the catalogue', () => {
       'counter baton_steered_bytes_total{backend}',
       'gauge baton_backend_up{pool,backend}',
       'counter baton_config_reloads_total{result}',
+      'counter baton_log_lines_dropped_total{}',
     ]);
     expect(lines('agent')).toEqual([
       'counter baton_agent_adoptions_total{result}',
@@ -43,6 +44,7 @@ describe('the catalogue', () => {
       'gauge baton_agent_connections{}',
       'counter baton_agent_requests_total{code}',
       'counter baton_agent_response_bytes_total{}',
+      'counter baton_log_lines_dropped_total{}',
     ]);
   });
 });
@@ -63,6 +65,7 @@ describe('createRegistry', () => {
       'baton_handoffs_total{pool="web",backend="b\\"2",result="ok"} 9007199254740992',
       'baton_flow_capacity 1048576',
       'baton_backend_up{pool="web",backend="b1"} 0',
+      'baton_log_lines_dropped_total 0',
     ]);
   });
 
@@ -99,7 +102,10 @@ describe('createRegistry', () => {
   });
 
   test('metrics without labels start at zero, those with labels are absent', async () => {
-    expect(await scrape('front', empty)).toEqual(['baton_flow_capacity 0']);
+    expect(await scrape('front', empty)).toEqual([
+      'baton_flow_capacity 0',
+      'baton_log_lines_dropped_total 0',
+    ]);
     const agent = await scrape('agent', empty);
     expect(agent).toContain('baton_agent_connections 0');
     expect(agent).toContain('baton_agent_response_bytes_total 0');
