@@ -49,7 +49,8 @@ const AGENT_ADMIN_PORT = 9181;
 const ADMIN_TOKEN = 'token-of-this-lab';
 /** Name of the front, beside the agents b1, b2 and so on. */
 const FRONT_NODE = 'front-1';
-const START_TIMEOUT_MS = 15_000;
+/** A program starts in a second; on a machine with other things to do, several at once take far longer. */
+const START_TIMEOUT_MS = 60_000;
 const POLL_MS = 20;
 
 export class Cluster {

@@ -9,6 +9,8 @@ export interface BenchOptions {
   readonly seconds: number;
   /** One request per connection instead of keep-alive. */
   readonly close?: boolean;
+  /** h2load: so many requests, and `seconds` for them at most. Against a server that closes it never ends otherwise. */
+  readonly requests?: number;
 }
 
 export interface BenchResult {
@@ -36,8 +38,12 @@ export async function wrk(
 }
 
 /** Runs h2load with HTTP/1.1. */
-export async function h2load(host: Host, { url, connections, seconds }: BenchOptions): Promise<BenchResult> {
-  const text = await run(host, ['h2load', '--h1', '-t1', `-c${connections}`, `-D${seconds}`, url], seconds);
+export async function h2load(
+  host: Host,
+  { url, connections, seconds, requests: wanted }: BenchOptions,
+): Promise<BenchResult> {
+  const amount = wanted === undefined ? `-D${seconds}` : `-n${wanted}`;
+  const text = await run(host, ['h2load', '--h1', '-t1', `-c${connections}`, amount, url], seconds);
   const requests = figure(text, /(\d+) succeeded/);
   const failed = [/(\d+) failed/, /(\d+) errored/, /(\d+) timeout/, /(\d+) 3xx/, /(\d+) 4xx/, /(\d+) 5xx/];
   return {
