@@ -46,7 +46,10 @@ export interface AdopterOptions {
   /** Addresses that connections may be restored on, 16 bytes each as in a flow. */
   readonly vips: readonly Buffer[];
   readonly live: LiveConnections;
-  /** The first descriptor that is not for connections: the application, the channels and the admin API need some. */
+  /**
+   * The first descriptor that is not for connections: the application, the channels and the admin API need some. The kernel
+   * gives out the lowest that is free (open(2)), so a fresh one from here on says that all below are in use.
+   */
   readonly reservedFrom: number;
   /** The one place through which every adopted connection passes to its server; `message` is its only one, if any. */
   readonly admit: (socket: Socket, message: OnlyMessage | undefined) => void;
@@ -107,7 +110,6 @@ export class Adopter {
   #restore(bytes: Buffer, offset: number): number {
     const fd = this.#restorer.restore(bytes, offset);
     const { reservedFrom } = this.options;
-    // Descriptors are given out lowest first: this one's number says how many are in use, whoever opened them.
     if (fd < reservedFrom) return fd;
     release(fd);
     throw new RejectedOffer('exhausted', `${reservedFrom} files are open: ${MORE_FILES}`);

@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import { INSECURE_WARNING } from '../config/control';
 import type { AgentConfig } from '../config/model';
 import { mustNotChange } from '../config/unchanged';
-import { firstReserved } from '../kernel/descriptors';
+import { unreserved } from '../kernel/descriptors';
 import { formatFlow, parseAddress } from '../kernel/flow';
 import { raiseFileLimit } from '../kernel/libc';
 import { createAdmin, listenAdmin } from '../observe/admin';
@@ -53,7 +53,7 @@ export class Agent {
     this.adopter = new Adopter({
       vips: config.vips.map(({ host }) => parseAddress(host)),
       live: this.live,
-      reservedFrom: firstReserved(raiseFileLimit()),
+      reservedFrom: unreserved(raiseFileLimit()),
       admit: (socket, message) => this.#admit(socket, message),
       restored: (seconds) => this.#restoreDuration.observe(seconds),
       lost: (flow, cause) =>

@@ -13,7 +13,7 @@ import { Router } from '../route/router';
 import type { FlowTable, NextHop } from '../steer/flow-table';
 import { AgentAddresses } from '../wire/dial';
 import { Acceptor } from './acceptor';
-import type { Capacity } from './capacity';
+import { shareOf, type Capacity } from './capacity';
 import { Backend, HANDOFF_RESULTS } from './backend';
 import { Counters } from './counters';
 import { Exhaustion, RESOURCES, type Resource } from './exhaustion';
@@ -52,6 +52,7 @@ export class AcceptingThread {
   readonly #fallback: Fallback;
   readonly #throttle = new LogThrottle();
   readonly #exhaustion: Exhaustion;
+  readonly #capacity: Capacity;
   #deadline = Infinity;
 
   constructor(
@@ -61,6 +62,7 @@ export class AcceptingThread {
     private readonly events: AcceptingThreadEvents,
   ) {
     const { config } = data;
+    this.#capacity = shareOf(data.capacity, config.workers);
     useFreezeFilter(data.freezeFilter);
     this.#agents = new AgentAddresses(config.control);
     this.#exhaustion = new Exhaustion(logger);
@@ -185,10 +187,15 @@ export class AcceptingThread {
     this.#deadline = Math.min(this.#deadline, performance.now() + graceMs);
   }
 
+  #otherFiles(): number {
+    return this.#fallback.originSockets + this.#released.size;
+  }
+
   #makeAcceptor(): Acceptor {
     const { limits, timeouts } = this.data.config;
-    const options = { headBytes: limits.head_bytes, headMs: timeouts.head, ...this.#share };
+    const options = { headBytes: limits.head_bytes, headMs: timeouts.head, capacity: this.#capacity };
     return new Acceptor(options, {
+      otherFiles: () => this.#otherFiles(),
       accepted: (listener) => this.#accepted.add(listener),
       head: (connection, head, received, now) => {
         const pool = this.#poolFor(head);
@@ -214,18 +221,13 @@ export class AcceptingThread {
     });
   }
 
-  /** This thread's part of what the front has room for. */
-  get #share(): Capacity {
-    const { config, capacity } = this.data;
-    return { ...capacity, connections: Math.max(1, Math.floor(capacity.connections / config.workers)) };
-  }
-
   #exhausted(resource: Resource, cause: string): void {
     this.#exhaustion.met(resource, () => ({
       cause,
       connections: this.#acceptor.active,
-      connection_limit: this.#share.connections,
       waiting_for_head: this.#acceptor.waiting,
+      other_files: this.#otherFiles(),
+      limits: this.#capacity,
     }));
   }
 

@@ -10,6 +10,7 @@ import { close, recv } from '../kernel/libc';
 import { Epoll, EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLRDHUP, type Unwatch } from '../kernel/poll';
 import { accept, localAddress, MSG_DONTWAIT, MSG_PEEK, setLinger } from '../kernel/socket';
 import { Http1Peek } from '../peek/http1';
+import type { Capacity } from './capacity';
 import { Connection } from './connection';
 import { Deadlines } from './deadlines';
 import type { Resource } from './exhaustion';
@@ -27,6 +28,8 @@ const LF = 0x0a;
 const GROWTH = 1 / 16;
 
 export interface AcceptorEvents {
+  /** Descriptors of this thread that connections in its hands take beside their own, or took before they left. */
+  otherFiles(): number;
   accepted(listener: string): void;
   /** The head is complete, read from the first `received` bytes; the connection is the callee's. */
   head(connection: Connection, head: Http1Peek, received: number, now: number): void;
@@ -53,10 +56,8 @@ interface Listener {
 export interface AcceptorOptions {
   readonly headBytes: number;
   readonly headMs: number;
-  /** Connections that may be here at once. */
-  readonly connections: number;
-  /** The first descriptor that is not for clients' connections. */
-  readonly reservedFrom: number;
+  /** What this thread has room for. */
+  readonly capacity: Capacity;
 }
 
 export class Acceptor {
@@ -111,7 +112,7 @@ export class Acceptor {
   /** Whoever took a connection over says here that it is no longer in this thread. */
   ended(): void {
     this.#active -= 1;
-    if (this.#paused && this.#resumeTimer === undefined && this.#active < this.options.connections)
+    if (this.#paused && this.#resumeTimer === undefined && this.#active < this.options.capacity.connections)
       this.#resume();
   }
 
@@ -157,7 +158,7 @@ export class Acceptor {
       const fd = accept(listener.fd, this.#peer);
       if (fd >= 0) {
         this.#accepted(listener, fd);
-        if (!this.#roomLeft(fd)) return count + 1;
+        if (!this.#roomLeft()) return count + 1;
       } else if (fd === -EAGAIN) {
         return count;
       } else if (EXHAUSTED.has(-fd) && !this.#exhausted(-fd)) {
@@ -182,16 +183,21 @@ export class Acceptor {
     this.#inspect(new Connection(fd, flow, listener.oneRequest), false);
   }
 
-  /** Whether another connection may come after the one at `fd`; where there was no room for this one, it has been made. */
-  #roomLeft(fd: number): boolean {
-    if (this.#active > this.options.connections) {
+  /** Whether another connection may come; where there was no room for the last one, it has been made. */
+  #roomLeft(): boolean {
+    const { connections, files } = this.options.capacity;
+    if (this.#active > connections) {
       if (this.#makeRoom('connections', 'limit')) return true;
       this.#pause();
       return false;
     }
-    if (fd < this.options.reservedFrom || this.#makeRoom('files', 'limit')) return true;
+    if (this.#files <= files || this.#makeRoom('files', 'limit')) return true;
     this.#pause(EXHAUSTED_PAUSE_MS);
     return false;
+  }
+
+  get #files(): number {
+    return this.#active + this.events.otherFiles();
   }
 
   /**
@@ -309,6 +315,10 @@ export class Acceptor {
 
   #resume(): void {
     this.#resumeTimer = undefined;
+    if (this.#files >= this.options.capacity.files) {
+      this.#pause(EXHAUSTED_PAUSE_MS);
+      return;
+    }
     this.#paused = false;
     try {
       for (const fd of this.#listeners.keys()) this.#epoll.add(fd, EPOLLIN);

@@ -50,6 +50,11 @@ export class Fallback {
     return this.#relay.bytesToClients;
   }
 
+  /** Descriptors beside those of the connections themselves. */
+  get originSockets(): number {
+    return this.#relay.originSockets;
+  }
+
   /** Closes connections that wait for their next request. */
   closeIdle(): void {
     this.#server.closeIdleConnections();

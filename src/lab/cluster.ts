@@ -38,6 +38,8 @@ export interface ClusterOptions extends LabOptions {
   readonly nodeArguments?: readonly string[];
   /** The command of a program in place of `node dist/cli.js PROGRAM --config FILE`; asked at every start. */
   readonly command?: (program: Program, host: Host, config: string) => Promise<readonly string[]>;
+  /** Command through which `front` or an agent (`b1`) is started, such as prlimit(1); it has to become the program. */
+  readonly through?: (program: string) => readonly string[];
 }
 
 const CLI = join(__dirname, '../../dist/cli.js');
@@ -247,10 +249,11 @@ export class Cluster {
   }
 
   private async command(program: Program, host: Host, config: string): Promise<readonly string[]> {
-    const { command, nodeArguments = [] } = this.options;
+    const { command, through, nodeArguments = [] } = this.options;
     if (command !== undefined) return command(program, host, config);
+    const before = through?.(program === 'front' ? program : host.name) ?? [];
     const node = [process.execPath, ...(program === 'front' ? nodeArguments : [])];
-    return [...node, CLI, program, '--config', config];
+    return [...before, ...node, CLI, program, '--config', config];
   }
 
   private first(hosts: readonly Host[]): Host {

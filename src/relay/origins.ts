@@ -8,8 +8,20 @@ export const ORIGIN_RESET = 'ERR_ORIGIN_RESET';
 /** One connection pool per origin, made on first use. */
 export class Origins {
   private readonly pools = new Map<string, Pool>();
+  private openSockets = 0;
 
   constructor(private readonly limits: RelayLimits) {}
+
+  /** Connections to origins that are open or being opened, tunnels included. */
+  get sockets(): number {
+    return this.openSockets;
+  }
+
+  /** Counts a connection that is not a pool's. */
+  follow(socket: Socket): void {
+    this.openSockets += 1;
+    socket.once('close', () => (this.openSockets -= 1));
+  }
 
   /**
    * `origin` is like `http://198.18.0.21:8080`.
@@ -20,7 +32,7 @@ export class Origins {
     if (known !== undefined) return known;
     const pool = new Pool(origin, {
       connections: this.limits.maxConnectionsPerOrigin,
-      connect: strict(buildConnector({ timeout: this.limits.connectTimeout })),
+      connect: this.counted(strict(buildConnector({ timeout: this.limits.connectTimeout }))),
       keepAliveTimeout: ORIGIN_KEEP_ALIVE_MS,
       headersTimeout: this.limits.headersTimeout,
       bodyTimeout: this.limits.bodyTimeout,
@@ -38,6 +50,18 @@ export class Origins {
 
   async destroy(): Promise<void> {
     await Promise.all(this.takeAll().map((pool) => pool.destroy()));
+  }
+
+  /** One that is being opened counts too: an origin that does not answer may have many of those. */
+  private counted(connect: buildConnector.connector): buildConnector.connector {
+    return (options, callback) => {
+      this.openSockets += 1;
+      connect(options, (...result) => {
+        this.openSockets -= 1;
+        if (result[0] === null) this.follow(result[1]);
+        callback(...result);
+      });
+    };
   }
 
   /** A pool must not be closed or destroyed twice. */

@@ -44,6 +44,11 @@ export class Relay {
     return this.context.state.bytesToClients;
   }
 
+  /** Connections to origins that are open or being opened: each takes a descriptor, beside that of its client. */
+  get originSockets(): number {
+    return this.context.origins.sockets;
+  }
+
   /**
    * Answers `response` with what the origin says to `request`: 400 where it is in doubt which site or path is meant, 505
    * for another major version, 502 when the origin fails, 503 while the relay stops or when no connection is free in

@@ -64,7 +64,11 @@ export class Tunnel implements Task {
       method: this.request.method,
       path: target.path,
       headers: upgradeFields(this.request, origin, target),
-      createConnection: () => connectTo(origin),
+      createConnection: () => {
+        const socket = connectTo(origin);
+        this.context.origins.follow(socket);
+        return socket;
+      },
     });
     const timer = setTimeout(() => outgoing.destroy(timeoutError()), headersTimeout);
     outgoing.once('close', () => clearTimeout(timer));

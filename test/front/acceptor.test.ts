@@ -11,8 +11,7 @@ const HEAD = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
 const DEFAULTS: AcceptorOptions = {
   headBytes: 16_384,
   headMs: 60_000,
-  connections: 100,
-  reservedFrom: Infinity,
+  capacity: { connections: 100, files: 200 },
 };
 
 interface Client {
@@ -28,15 +27,17 @@ let clients: Client[];
 let heads: Connection[];
 let refused: { status: number; reason: string }[];
 let events: string[];
+let otherFiles: number;
 
 function open(options: Partial<AcceptorOptions>): void {
   // A client counts when its first bytes are there.
   const fd = listenOn({ host: '127.0.0.1', port: 0, backlog: 4096, deferAccept: 1 });
   port = portOf(fd);
-  [clients, heads, refused, events] = [[], [], [], []];
+  [clients, heads, refused, events, otherFiles] = [[], [], [], [], 0];
   acceptor = new Acceptor(
     { ...DEFAULTS, ...options },
     {
+      otherFiles: () => otherFiles,
       accepted: () => undefined,
       head: (connection) => heads.push(connection),
       refused: (connection, status, reason) => {
@@ -90,7 +91,7 @@ afterEach(() => {
 
 describe('at the limit of connections', () => {
   test('the oldest that waits for its head makes room for each new one', async () => {
-    open({ connections: 10 });
+    open({ capacity: { connections: 10, files: 200 } });
     await dialSlow(10);
     expect([acceptor.active, acceptor.waiting, events]).toEqual([10, 10, []]);
     for (let i = 0; i < 15; i++) await dial(HEAD);
@@ -107,7 +108,7 @@ describe('at the limit of connections', () => {
   });
 
   test('with nobody to evict new ones wait in the queue until one ends', async () => {
-    open({ connections: 5 });
+    open({ capacity: { connections: 5, files: 200 } });
     for (let i = 0; i < 12; i++) await dial(HEAD);
     expect(heads).toHaveLength(6);
     expect(events).toEqual(['connections', 'crowded']);
@@ -120,21 +121,24 @@ describe('at the limit of connections', () => {
   });
 });
 
-test('descriptors of the reserve are not kept', async () => {
-  // Lower than any that is free here.
-  open({ reservedFrom: 0 });
+test('descriptors that connections take elsewhere count too', async () => {
+  open({ capacity: { connections: 100, files: 10 } });
+  otherFiles = 7;
+  await dialSlow(3);
+  expect([acceptor.active, events]).toEqual([3, []]);
   await dialSlow(1);
-  await until(() => events.includes('evicted'));
-  expect(acceptor.active).toBe(0);
-  expect(events).toEqual(['files', 'evicted']);
-  // What has its head already is served, and the next one waits a moment.
-  await dial(HEAD);
-  await until(() => events.includes('crowded'));
-  expect(heads).toHaveLength(1);
-  const began = performance.now();
-  await dial(HEAD);
-  await until(() => heads.length === 2);
-  expect(performance.now() - began).toBeGreaterThan(20);
+  expect([acceptor.active, events]).toEqual([3, ['files', 'evicted']]);
+
+  // With nobody to evict new ones wait in the queue until descriptors are free.
+  otherFiles = 10;
+  for (let i = 0; i < 5; i++) await dial(HEAD);
+  await until(() => events.at(-1) === 'crowded');
+  const inHand = heads.length;
+  await new Promise((resolve) => setTimeout(resolve, 250));
+  expect(heads).toHaveLength(inHand);
+  expect(inHand).toBeLessThan(5);
+  otherFiles = 0;
+  await until(() => heads.length === 5);
 });
 
 describe('a head in pieces', () => {

@@ -1,4 +1,6 @@
 import type { ServerResponse } from 'node:http';
+import { refusingEndpoint } from '../health/servers';
+import { until } from '../kernel/pair';
 import { bench, get, httpOrigin, rawOrigin, tearDown } from './harness';
 
 afterEach(tearDown);
@@ -68,6 +70,36 @@ describe('destroy', () => {
     await raw.until('\r\n\r\n');
     await relay.destroy();
     await raw.closed;
+  });
+});
+
+describe('connections to origins are counted', () => {
+  test('from the first packet on until they are closed, a tunnel like the others', async () => {
+    const { origin, next } = await waiting();
+    const { client, relay } = await bench(origin);
+    expect(relay.originSockets).toBe(0);
+    const clients = [client().send(get()), client().send(get())];
+    for (const wait of clients.map(() => next())) (await wait).end('done');
+    for (const one of clients) await one.until('done');
+    // Kept alive for a while.
+    expect(relay.originSockets).toBe(2);
+
+    const tunnel = client().send(get('/', 'Connection: Upgrade', 'Upgrade: x'));
+    (await next()).end('no');
+    await tunnel.toEnd();
+    await until(() => relay.originSockets === 2);
+    await relay.destroy();
+    await until(() => relay.originSockets === 0);
+  });
+
+  test('and one that cannot be opened counts no longer', async () => {
+    const { port } = await refusingEndpoint();
+    const { client, relay } = await bench(`http://127.0.0.1:${port}`);
+    await client().send(get()).until('Gateway');
+    await client()
+      .send(get('/', 'Connection: Upgrade', 'Upgrade: x'))
+      .until('Gateway');
+    await until(() => relay.originSockets === 0);
   });
 });
 

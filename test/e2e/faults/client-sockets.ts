@@ -60,9 +60,14 @@ export class ClientSockets {
     });
   }
 
-  /** Closes what is still open and ends the helper. */
-  async stop(): Promise<void> {
+  /** Closes what is still open. */
+  closeAll(): void {
     for (const socket of this.#opened) socket.destroy();
+  }
+
+  /** Likewise, and ends the helper. */
+  async stop(): Promise<void> {
+    this.closeAll();
     const exited = once(this.opener, 'exit');
     this.opener.disconnect();
     await exited;

@@ -1,0 +1,90 @@
+/**
+ * Opens many connections and holds them: prints `held` when each is open or has failed, and when its standard input ends
+ * closes all and prints as JSON what became of how many.
+ *
+ *   opened   handshakes that were completed, as far as the client can tell
+ *   failed   those that were not
+ *   reset    ended by the other side with a RST
+ *   closed   ended by the other side with a FIN
+ *   answers  first lines of responses -> how often
+ *
+ * Options: { address, port (80), sources, count, parallel, text, drip, dripMs, read }: each sends `text` at once, then `drip`
+ * character by character, one every `dripMs`; with `read: false` what comes is left in the kernel's buffers.
+ */
+import { connect } from 'node:net';
+import { options } from './load.mjs';
+
+const {
+  address,
+  port = 80,
+  sources,
+  count,
+  parallel = 200,
+  text = '',
+  drip = '',
+  dripMs = 0,
+  read = true,
+} = options();
+const result = { opened: 0, failed: 0, reset: 0, closed: 0, answers: {} };
+const sockets = new Set();
+let next = 0;
+
+function open() {
+  const k = next++;
+  if (k >= count) return Promise.resolve();
+  return new Promise((done) => {
+    const socket = connect({ host: address, port, localAddress: sources[k % sources.length] });
+    socket.setNoDelay(true);
+    let connected = false;
+    socket.once('connect', () => {
+      connected = true;
+      result.opened += 1;
+      sockets.add(socket);
+      if (text !== '') socket.write(text);
+      done();
+    });
+    socket.on('error', () => {
+      if (connected && sockets.has(socket)) result.reset += 1;
+      else if (!connected) result.failed += 1;
+    });
+    socket.once('end', () => (result.closed += 1));
+    socket.once('close', () => {
+      sockets.delete(socket);
+      done();
+    });
+    if (read) follow(socket);
+    else socket.pause();
+  }).then(open);
+}
+
+/** Notes the first line of each response; their bodies are of no interest, and their number is small. */
+function follow(socket) {
+  socket.on('data', (piece) => {
+    for (const [line] of piece.toString('latin1').matchAll(/^HTTP\/1\.1 \d{3}/gm)) {
+      result.answers[line] = (result.answers[line] ?? 0) + 1;
+    }
+  });
+}
+
+function startDripping() {
+  let at = 0;
+  const timer = setInterval(() => {
+    const octet = drip[at++];
+    if (octet === undefined) clearInterval(timer);
+    else for (const socket of sockets) socket.write(octet);
+  }, dripMs);
+  timer.unref();
+}
+
+await Promise.all(Array.from({ length: Math.min(parallel, count) }, open));
+if (drip !== '') startDripping();
+console.log('held');
+process.stdin.resume();
+process.stdin.once('end', () => {
+  for (const socket of sockets) {
+    sockets.delete(socket);
+    socket.destroy();
+  }
+  console.log(JSON.stringify(result));
+  process.exit(0);
+});

@@ -1,0 +1,75 @@
+import { join } from 'node:path';
+import type { Host } from '../../../src/lab/host';
+import type { LabProcess } from '../../../src/lab/lab-process';
+import { VIP4 } from '../../../src/lab/topology';
+
+const SCRIPT = join(__dirname, '../clients/hold.mjs');
+const HELD_TIMEOUT_MS = 120_000;
+const END_TIMEOUT_MS = 30_000;
+/** A client process can have 20,000 descriptors on common hosts. */
+const MOST_PER_PROCESS = 10_000;
+
+/** What became of the connections; see clients/hold.mjs. */
+export interface Held {
+  readonly opened: number;
+  readonly failed: number;
+  readonly reset: number;
+  readonly closed: number;
+  readonly answers: Readonly<Record<string, number>>;
+}
+
+export interface HoldOptions {
+  readonly count: number;
+  readonly address?: string;
+  readonly port?: number;
+  /** Handshakes at once, per process. */
+  readonly parallel?: number;
+  readonly text?: string;
+  readonly drip?: string;
+  readonly dripMs?: number;
+  readonly read?: boolean;
+}
+
+/** Many connections of a client host that are held open while a test looks at what they do to others. */
+export class Holders {
+  private constructor(private readonly processes: readonly LabProcess[]) {}
+
+  /** Begins to open them. */
+  static start(host: Host, { count, ...options }: HoldOptions): Holders {
+    const shares = Array.from({ length: Math.ceil(count / MOST_PER_PROCESS) }, (_, k) =>
+      Math.min(MOST_PER_PROCESS, count - k * MOST_PER_PROCESS),
+    );
+    const argvs = shares.map((share) => {
+      const given = { address: VIP4, sources: host.addresses4, ...options, count: share };
+      return [process.execPath, SCRIPT, JSON.stringify(given)];
+    });
+    return new Holders(argvs.map((argv) => host.spawn(argv, { stdio: ['pipe', 'pipe', 'inherit'] })));
+  }
+
+  /** Returns when each is open or has failed. */
+  async held(): Promise<this> {
+    await Promise.all(this.processes.map((one) => one.waitForLine('held', HELD_TIMEOUT_MS)));
+    return this;
+  }
+
+  /** Closes what is still open, and returns what became of all. */
+  async stop(): Promise<Held> {
+    const results = this.processes.map(async (one) => {
+      one.endInput();
+      return JSON.parse(await one.waitForLine('"opened"', END_TIMEOUT_MS)) as Held;
+    });
+    return (await Promise.all(results)).reduce(add);
+  }
+}
+
+function add(a: Held, b: Held): Held {
+  const answers = { ...a.answers };
+  for (const [line, count] of Object.entries(b.answers)) answers[line] = (answers[line] ?? 0) + count;
+  return {
+    opened: a.opened + b.opened,
+    failed: a.failed + b.failed,
+    reset: a.reset + b.reset,
+    closed: a.closed + b.closed,
+    answers,
+  };
+}
