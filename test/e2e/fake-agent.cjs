@@ -8,6 +8,8 @@
  *   version       says hello in a version of the protocol that nobody speaks
  *   die           says of offers that they are prepared, a dozen at a time, and its process ends with the first COMMIT
  *   forget        likewise, but only the channel ends; its list of live flows stays empty
+ *   mute          says hello properly and answers no offer
+ *   deaf          says hello properly for many offers, and then reads nothing; its pings go on, so that it passes for alive
  */
 const net = require('node:net');
 const { Channel } = require('../../dist/wire/channel');
@@ -30,6 +32,7 @@ function greet(channel, text) {
 
 function answer(channel, socket, id) {
   console.log('offer');
+  if (mode === 'mute') return;
   if (mode === 'late-garbage') socket.write(GARBAGE);
   else if (mode === 'die' || mode === 'forget') prepareTogether(channel, Buffer.from(id));
   else channel.sendRejected(id.readUInt32BE(0), id.readUInt32BE(4), 'kernel');
@@ -42,6 +45,20 @@ function prepareTogether(channel, id) {
   for (const each of waiting.splice(0)) {
     channel.sendId(frames.PREPARED, each.readUInt32BE(0), each.readUInt32BE(4));
   }
+}
+
+/** Without a Channel, which would find the other end silent. */
+function talkDeaf(socket) {
+  const hello = Buffer.from(encodeAgentHello({ ...HELLO, offers: 65_536 }));
+  const frame = (type, payload) => {
+    const header = Buffer.alloc(frames.FRAME_HEADER_BYTES);
+    header.writeUInt32BE(payload.length, 0);
+    header[4] = type;
+    socket.write(Buffer.concat([header, payload]));
+  };
+  frame(frames.HELLO, hello);
+  const timer = setInterval(() => frame(frames.PING, Buffer.alloc(0)), 1000);
+  socket.once('close', () => clearInterval(timer));
 }
 
 function talk(socket) {
@@ -63,6 +80,7 @@ net
     socket.on('error', () => socket.destroy());
     if (mode === 'garbage') socket.write(GARBAGE);
     else if (mode === 'silent') socket.resume();
+    else if (mode === 'deaf') talkDeaf(socket);
     else talk(socket);
   })
   .listen(Number(port), address, () => console.log('fake agent is listening'));

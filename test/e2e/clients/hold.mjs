@@ -1,6 +1,6 @@
 /**
- * Opens many connections and holds them: prints `held` when each is open or has failed, and when its standard input ends
- * closes all and prints as JSON what became of how many.
+ * Opens many connections and holds them: prints `held` when each is open or has failed, `answered` when each has got a
+ * response, and when its standard input ends closes all and prints as JSON what became of how many.
  *
  *   opened   handshakes that were completed, as far as the client can tell
  *   failed   those that were not
@@ -28,6 +28,7 @@ const {
 const result = { opened: 0, failed: 0, reset: 0, closed: 0, answers: {} };
 const sockets = new Set();
 let next = 0;
+let answered = 0;
 
 function open() {
   const k = next++;
@@ -62,6 +63,7 @@ function follow(socket) {
   socket.on('data', (piece) => {
     for (const [line] of piece.toString('latin1').matchAll(/^HTTP\/1\.1 \d{3}/gm)) {
       result.answers[line] = (result.answers[line] ?? 0) + 1;
+      if (++answered === count) console.log('answered');
     }
   });
 }

@@ -47,9 +47,13 @@ export class Holders {
   }
 
   /** Returns when each is open or has failed. */
-  async held(): Promise<this> {
-    await Promise.all(this.processes.map((one) => one.waitForLine('held', HELD_TIMEOUT_MS)));
-    return this;
+  held(): Promise<this> {
+    return this.said('held');
+  }
+
+  /** Returns when each has got a response. */
+  answered(): Promise<this> {
+    return this.said('answered');
   }
 
   /** Closes what is still open, and returns what became of all. */
@@ -59,6 +63,11 @@ export class Holders {
       return JSON.parse(await one.waitForLine('"opened"', END_TIMEOUT_MS)) as Held;
     });
     return (await Promise.all(results)).reduce(add);
+  }
+
+  private async said(line: string): Promise<this> {
+    await Promise.all(this.processes.map((one) => one.waitForLine(line, HELD_TIMEOUT_MS)));
+    return this;
   }
 }
 

@@ -2,9 +2,9 @@ import type { Cluster } from '../../../src/lab/cluster';
 import { SteadyLoad, unserved, type Outcomes } from '../faults/steady-load';
 
 /** Connections per second of the clients that have nothing to do with the trouble. */
-const RATE = 50;
+const RATE = 25;
 /** Nobody waits as long as this; it only tells a hung connection from a slow one. */
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 30_000;
 
 /** Starts the clients that must not notice what a suite does to others. */
 export function startOthers(cluster: Cluster): Promise<SteadyLoad> {
@@ -14,9 +14,9 @@ export function startOthers(cluster: Cluster): Promise<SteadyLoad> {
 /** Ends them, and expects that each of their requests was answered right. Returns a sentence for the report. */
 export async function expectServed(others: SteadyLoad): Promise<string> {
   const outcomes = await others.stop();
-  expect({ ...outcomes, served: outcomes.started }).toEqual(outcomes);
-  expect(outcomes.served).toBeGreaterThan(0);
-  return `others: ${latencyOf(outcomes)}, ${unserved(outcomes)}`;
+  const sentence = `others: ${latencyOf(outcomes)}, ${unserved(outcomes)}`;
+  if (outcomes.started === 0 || outcomes.served < outcomes.started) throw new Error(sentence);
+  return sentence;
 }
 
 function latencyOf({ served, started, p50, p99, max }: Outcomes): string {
