@@ -7,6 +7,7 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
+import { adviceOnPassing } from '../kernel/capabilities';
 import { formatAddress, parseAddress } from '../kernel/flow';
 
 export interface Vip {
@@ -81,7 +82,8 @@ function addToLoopback(host: string, family: 4 | 6): void {
     });
   } catch (cause) {
     const said = String((cause as { stderr?: Buffer }).stderr ?? cause).trim();
-    throw new Error(`manage_vips: add ${host} to lo: ${said} (needs CAP_NET_ADMIN and iproute2)`, { cause });
+    const advice = adviceOnPassing('CAP_NET_ADMIN') ?? 'needs iproute2 and CAP_NET_ADMIN';
+    throw new Error(`manage_vips: add ${host} to lo: ${said} (${advice})`, { cause });
   }
 }
 
@@ -93,8 +95,11 @@ function writeSysctl(path: string, value: number): void {
   try {
     writeFileSync(`/proc/sys/${path}`, String(value));
   } catch (cause) {
+    const name = path.replaceAll('/', '.');
     throw new Error(
-      `manage_vips: set ${path.replaceAll('/', '.')} to ${value}: ${(cause as Error).message}`,
+      `manage_vips: set ${name} to ${value}: ${(cause as NodeJS.ErrnoException).code ?? String(cause)} (set it in ` +
+        '/etc/sysctl.d, or let the agent write to /proc/sys/net, which takes CAP_NET_ADMIN and, under systemd, ' +
+        'ReadWritePaths=/proc/sys/net)',
       { cause },
     );
   }

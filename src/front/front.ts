@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 import { INSECURE_WARNING } from '../config/control';
 import type { FrontConfig } from '../config/model';
 import { mustNotChange } from '../config/unchanged';
+import { adviceOnPassing } from '../kernel/capabilities';
 import { raiseFileLimit } from '../kernel/libc';
 import { createAdmin, listenAdmin } from '../observe/admin';
 import { AdminAccess, readToken } from '../observe/admin-access';
@@ -62,6 +63,9 @@ export class Front {
   /** Starts a front; throws an Error whose message names the step and the cause. */
   static async start(config: FrontConfig, events: FrontEvents, logger: Logger): Promise<Front> {
     const files = raiseFileLimit();
+    const notPassedOn = adviceOnPassing('CAP_NET_ADMIN');
+    // Without it `ip` could not ask the neighbours, and a host that is only hard to reach would be taken for gone.
+    if (notPassedOn !== undefined) throw new Error(`capabilities: ${notPassedOn}`);
     const steering = Steering.open({
       interface: config.steering.interface,
       pin: config.steering.pin,

@@ -11,11 +11,31 @@ export type Capability = keyof typeof BITS;
 
 /** Whether this thread may use a capability. */
 export function holds(capability: Capability): boolean {
-  const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/thread-self/status', 'latin1'))?.[1];
-  const set = BigInt(`0x${effective ?? '0'}`);
-  const has = (name: Capability): boolean => (set & (1n << BITS[name])) !== 0n;
+  const set = readSet('CapEff');
   // What CAP_BPF allows was CAP_SYS_ADMIN's before, and still is (bpf_capable, include/linux/capability.h).
-  return has(capability) || (capability === 'CAP_BPF' && has('CAP_SYS_ADMIN'));
+  return isIn(set, capability) || (capability === 'CAP_BPF' && isIn(set, 'CAP_SYS_ADMIN'));
+}
+
+/**
+ * What is to be done so that the programs that this process starts have its capability too; undefined where they have, or
+ * where this process has not got it. Root's have it; others' only where it is ambient, which what setcap(8) gives is not.
+ */
+export function adviceOnPassing(capability: Capability): string | undefined {
+  if (process.geteuid?.() === 0 || !holds(capability) || isIn(readSet('CapAmb'), capability))
+    return undefined;
+  return (
+    `this process has ${capability}, the programs that it starts have not: grant it as an ambient capability ` +
+    `(AmbientCapabilities=${capability} for systemd, or setpriv --ambient-caps) and not to a file by setcap`
+  );
+}
+
+function readSet(name: 'CapEff' | 'CapAmb'): bigint {
+  const status = readFileSync('/proc/thread-self/status', 'latin1');
+  return BigInt(`0x${new RegExp(`^${name}:\\s*([0-9a-f]+)`, 'm').exec(status)?.[1] ?? '0'}`);
+}
+
+function isIn(set: bigint, capability: Capability): boolean {
+  return (set & (1n << BITS[capability])) !== 0n;
 }
 
 /** What to do about an EPERM of a step that needs these capabilities. */

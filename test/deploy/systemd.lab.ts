@@ -1,12 +1,11 @@
 /**
  * Front and agents as deploy/systemd/ has them, with real traffic: users that are not root, the capabilities of the unit
- * files and not one more. And without each of these capabilities: an error at start that names it.
+ * files and not one more.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Cluster, type Program } from '../../src/lab/cluster';
+import { Cluster } from '../../src/lab/cluster';
 import type { Host } from '../../src/lab/host';
-import { Lab } from '../../src/lab/lab';
 import type { LabProcess } from '../../src/lab/lab-process';
 import { VIP4, VIP6 } from '../../src/lab/topology';
 import { IPPROTO_TCP, setOption, TCP_REPAIR } from '../../src/kernel/socket';
@@ -17,44 +16,31 @@ import { countsOf, expectHandedOff, report, runClient, type LoadResult } from '.
 import { NODE, OTHER_UID, PROJECT, withPrivileges } from '../lab/unprivileged';
 import { amount } from '../soak';
 import { exactly, privilegesOf } from './privileges';
-import { Service } from './service';
+import type { Service } from './service';
+import { Services } from './services';
 
 const APP = `${PROJECT}/test/e2e/app.mjs`;
 const PIN = '/run/baton/bpf/front';
 const START_MS = 40_000;
 const TIMEOUT_MS = 120_000;
 const MIB = 1024 * 1024;
-
-/** The services of a lab, made when they are first started: the host, and with it what is mounted, outlives a program. */
-class Services {
-  readonly #prepared = new Map<string, Promise<Service>>();
-  /** Taken away from the next programs that start. */
-  without: readonly string[] = [];
-
-  of(program: Program, host: Host, directory: string): Promise<Service> {
-    const known = this.#prepared.get(host.name) ?? Service.prepare(`baton-${program}`, host, directory);
-    this.#prepared.set(host.name, known);
-    return known;
-  }
-
-  readonly command = async (program: Program, host: Host, config: string): Promise<readonly string[]> => {
-    const service = await this.of(program, host, join(config, '..'));
-    service.install(config);
-    return service.command([`BATON_NODE=${host.name}`], this.without);
-  };
-}
+const GONE_MS = 2_000;
+/** Until the channel's silence is noticed (5 s), the host is given up, and a neighbour was asked (3 s). */
+const TOLD_WITHIN_MS = 20_000;
 
 describe('as unprivileged services', () => {
   let cluster: Cluster;
   let services: Services;
   let sockets: ClientSockets;
 
+  const common = {
+    steering: { interface: 'eth0', pin: PIN, max_flows: 65_536 },
+    timeouts: { linger: '500ms', backend_gone: `${GONE_MS}ms` },
+  };
+
   beforeAll(async () => {
     services = new Services();
-    const front = (lab: Cluster) => ({
-      steering: { interface: 'eth0', pin: PIN, max_flows: 65_536 },
-      ...pools(lab),
-    });
+    const front = (lab: Cluster) => ({ ...common, ...pools(lab) });
     cluster = await Cluster.start({ app: APP, tls: true, front, command: services.command });
     sockets = await ClientSockets.start(cluster.client);
   }, START_MS);
@@ -248,9 +234,34 @@ describe('as unprivileged services', () => {
     TIMEOUT_MS,
   );
 
+  test(
+    'a front asks its neighbours, and tells the clients of a host that is gone',
+    async () => {
+      const front = await service(cluster.frontHost);
+      const { address4 } = cluster.lab.host('b2');
+      const ask = `
+      const alive = setInterval(() => undefined, 1000);
+      require('${PROJECT}/dist/steer/neighbour').neighbourAnswers('${address4}').then((yes) => {
+        console.log(yes);
+        clearInterval(alive);
+      });`;
+      const asked = async (capabilities: readonly string[]): Promise<string> => {
+        const argv = front.inside(withPrivileges({ uid: front.uid, capabilities }, [NODE, '-e', ask]));
+        return (await cluster.frontHost.run(argv)).stdout.trim();
+      };
+      expect(await asked(front.capabilities)).toBe('true');
+      const waiting = await Promise.all(Array.from({ length: 10 }, answeredAnywhere));
+      expect(new Set(await Promise.all(waiting.map(who)))).toEqual(new Set(['b2']));
+      await cluster.lab.host('b2').run(['ip', 'link', 'set', 'eth0', 'down']);
+      const ends = await Promise.all(waiting.map((connection) => connection.ended(TOLD_WITHIN_MS)));
+      expect(ends).toEqual(waiting.map(() => 'RST'));
+      report(`a host that is gone: ${ends.length} of its ${waiting.length} clients reset`);
+    },
+    TIMEOUT_MS,
+  );
+
   async function reload(backends: readonly number[]): Promise<void> {
-    const steering = { interface: 'eth0', pin: PIN, max_flows: 65_536 };
-    cluster.writeFrontConfig({ steering, ...pools(cluster, backends) });
+    cluster.writeFrontConfig({ ...common, ...pools(cluster, backends) });
     (await service(cluster.frontHost)).install(cluster.frontConfigFile);
     const before = await cluster.frontMetric('baton_config_reloads_total', { result: 'ok' });
     cluster.front.kill('SIGHUP');
@@ -269,7 +280,7 @@ describe('as unprivileged services', () => {
 
   async function answeredAnywhere(): Promise<RawConnection> {
     const connection = await sockets.connect({ host: VIP4 });
-    await connection.get('/who', 'Connection: close\r\n');
+    await connection.get('/who');
     return connection;
   }
 
@@ -304,64 +315,3 @@ async function writeAs(service: Service, host: Host, path: string): Promise<numb
   const { code } = await host.run(service.inside(argv));
   return code === 0 ? 0 : 1;
 }
-
-describe('without a capability', () => {
-  let lab: Lab;
-  const services = new Services();
-
-  beforeAll(async () => {
-    lab = await Lab.create({ backends: 1 });
-  }, START_MS);
-
-  afterAll(() => lab.destroy());
-
-  test.each([
-    { program: 'front', name: 'CAP_NET_ADMIN', step: /load eBPF object: EPERM/ },
-    { program: 'front', name: 'CAP_BPF', step: /load eBPF object: EPERM/ },
-    { program: 'front', name: 'CAP_NET_BIND_SERVICE', step: /bind 198\.19\.0\.1:80: EACCES/ },
-    { program: 'agent', name: 'CAP_NET_ADMIN', step: /rehearse a restore: .*: EPERM/ },
-  ] as const)(
-    'a $program without $name ends at start and names it',
-    async ({ program, name, step }) => {
-      const host = lab.host(program === 'front' ? 'f1' : 'b1');
-      const config = join(lab.dir, `${program}.yaml`);
-      writeFileSync(config, JSON.stringify(program === 'front' ? frontConfig() : agentConfig()));
-      services.without = [name];
-      const { code, stdout, stderr } = await host.run(await services.command(program, host, config));
-      expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
-      const lines = stdout
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line) as Record<string, string>);
-      // Before it only that the control channel of this lab is insecure.
-      expect(lines.map(({ level }) => level)).toEqual([...lines.slice(1).map(() => 'warn'), 'fatal']);
-      const { cause, msg } = lines.at(-1) ?? {};
-      expect(msg).toBe(`${program} failed`);
-      expect(cause).toMatch(step);
-      expect(cause).toContain(name);
-      expect(cause).toMatch(/grant/);
-    },
-    START_MS,
-  );
-
-  function frontConfig(): Record<string, unknown> {
-    return {
-      node: 'front-1',
-      listeners: [{ name: 'web', bind: `${VIP4}:80`, protocol: 'http' }],
-      routes: [{ pool: 'web' }],
-      pools: { web: { backends: [{ name: 'b1', agent: '198.18.0.21:7400', via: '198.18.0.21' }] } },
-      steering: { interface: 'eth0', pin: PIN },
-      control: { insecure: true },
-    };
-  }
-
-  function agentConfig(): Record<string, unknown> {
-    return {
-      node: 'b1',
-      control: { listen: '198.18.0.21:7400', insecure: true },
-      vips: [VIP4],
-      manage_vips: true,
-      serve: { upstream: 'http://127.0.0.1:8080' },
-    };
-  }
-});
