@@ -48,6 +48,7 @@ export const RECEIVE_SEQUENCE = 48;
 export const SEND_SEQUENCE = 52;
 export const WINDOW = 56;
 export const WINDOW_BYTES = 20;
+const LARGEST_WINDOW = 64;
 const OUR_WINDOW = 68;
 const WINDOW_UPDATE = 72;
 export const RECEIVE_LENGTH = 76;
@@ -73,6 +74,10 @@ export const MAX_QUEUE_BYTES = 8 * 1024 * 1024;
 const MAX_WINDOW_SCALE = 14;
 /** The smallest MSS that a socket can be given (TCP_MIN_MSS, include/net/tcp.h); a client may announce less. */
 export const MIN_MSS = 88;
+/** What a sender assumes where nothing is announced (TCP_MSS_DEFAULT, include/net/tcp.h). */
+const DEFAULT_MSS = 536;
+/** An MSS counts the options of a segment, and timestamps are in every one. */
+const TIMESTAMP_BYTES = 12;
 
 /**
  * Checks a snapshot that came from a peer: lengths, ranges, options and flags. Throws a RepairError `malformed_snapshot` that
@@ -113,6 +118,20 @@ export function checkSnapshot(bytes: Buffer, offset: number, length: number): vo
 export function acknowledged(bytes: Buffer, offset: number): number {
   const queued = bytes.readUInt32BE(offset + SENT_LENGTH) + bytes.readUInt32BE(offset + UNSENT_LENGTH);
   return (bytes.readUInt32BE(offset + SEND_SEQUENCE) - queued) >>> 0;
+}
+
+/**
+ * The MSS to start with, bytes: what the client announced, or less where its window is so small that two such segments
+ * never fit it. Larger ones would wait for the timer, 200 ms each (tcp_bound_to_half_wnd, include/net/tcp.h; RFC 9293
+ * section 3.8.6.2.1). The kernel computes this when a window is announced, but not when one is restored.
+ */
+export function startingMss(bytes: Buffer, offset: number): number {
+  const announced = bytes.readUInt16BE(offset + MSS);
+  const window = bytes.readUInt32BE(offset + LARGEST_WINDOW);
+  if (window === 0) return announced;
+  const payload = window > DEFAULT_MSS ? window >>> 1 : window;
+  const timestamps = (bytes.readUInt8(offset + OPTIONS) & OPTION_TIMESTAMPS) === 0 ? 0 : TIMESTAMP_BYTES;
+  return Math.min(announced, Math.max(payload + timestamps, MIN_MSS));
 }
 
 /** What is left of the window that the client was promised, in bytes: how much more it may send unasked. */

@@ -183,8 +183,9 @@ function rewindSequences(fd: number, bytes: Buffer, offset: number): void {
   selectQueue(fd, RECEIVE_QUEUE);
   const unread = bytes.readUInt32BE(offset + layout.RECEIVE_LENGTH);
   setSequence(fd, bytes.readUInt32BE(offset + layout.RECEIVE_SEQUENCE) - unread);
-  // Before connect, or segments of 524 bytes go out until the client's next window update.
-  const mss = Math.min(bytes.readUInt16BE(offset + layout.MSS), LARGEST_MAXSEG);
+  // Before connect, or segments of 524 bytes go out until the client's next window update. The MSS option that follows
+  // tells what the client takes at most: segments grow with its window.
+  const mss = Math.min(layout.startingMss(bytes, offset), LARGEST_MAXSEG);
   must(setOption(fd, IPPROTO_TCP, TCP_MAXSEG, mss), 'set TCP_MAXSEG');
 }
 

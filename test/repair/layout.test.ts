@@ -109,6 +109,23 @@ test('whatever arrives is accepted or refused as malformed, and what is accepted
 });
 
 test.each([
+  { window: 0, timestamps: true, mss: 1460 },
+  { window: 65_535, timestamps: true, mss: 1460 },
+  { window: 2920, timestamps: false, mss: 1460 },
+  { window: 2000, timestamps: false, mss: 1000 },
+  { window: 1152, timestamps: true, mss: 576 + 12 },
+  { window: 536, timestamps: false, mss: 536 },
+  { window: 40, timestamps: true, mss: 88 },
+])(
+  'segments start at $mss bytes where the client never took more than $window at once',
+  ({ window, timestamps, mss }) => {
+    const bytes = makeSnapshot({ options: timestamps ? 7 : 6, mss: 1460 });
+    bytes.writeUInt32BE(window, layout.WINDOW + 8);
+    expect(layout.startingMss(bytes, 0)).toBe(mss);
+  },
+);
+
+test.each([
   // At the last update the client was promised 1000 bytes, and has sent this many since.
   { sent: 0, left: 1000 },
   { sent: 999, left: 1 },
