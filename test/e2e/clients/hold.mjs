@@ -9,7 +9,8 @@
  *   answers  first lines of responses -> how often
  *
  * Options: { address, port (80), sources, count, parallel, text, drip, dripMs, read }: each sends `text` at once, then `drip`
- * character by character, one every `dripMs`; with `read: false` what comes is left in the kernel's buffers.
+ * character by character, one every `dripMs`, or each as soon as the one before is gone; with `read: false` what comes is
+ * left in the kernel's buffers.
  */
 import { connect } from 'node:net';
 import { options } from './load.mjs';
@@ -68,18 +69,27 @@ function follow(socket) {
   });
 }
 
-function startDripping() {
-  let at = 0;
+/** One write after the other, or Node would send them together. */
+function dripFast(socket, at) {
+  if (at < drip.length) socket.write(drip[at], () => dripFast(socket, at + 1));
+}
+
+/** Each begins when it is open, and goes on with the others. */
+function dripSlowly() {
+  const positions = new WeakMap();
   const timer = setInterval(() => {
-    const octet = drip[at++];
-    if (octet === undefined) clearInterval(timer);
-    else for (const socket of sockets) socket.write(octet);
+    for (const socket of sockets) {
+      const at = positions.get(socket) ?? 0;
+      positions.set(socket, at + 1);
+      if (at < drip.length) socket.write(drip[at]);
+    }
   }, dripMs);
   timer.unref();
 }
 
+if (dripMs > 0) dripSlowly();
 await Promise.all(Array.from({ length: Math.min(parallel, count) }, open));
-if (drip !== '') startDripping();
+if (dripMs === 0) for (const socket of sockets) dripFast(socket, 0);
 console.log('held');
 process.stdin.resume();
 process.stdin.once('end', () => {

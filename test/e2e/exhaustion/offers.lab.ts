@@ -1,5 +1,4 @@
 /** Agents that do not answer, or do not even read: what the front keeps for them is bounded, and others are served. */
-import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Cluster } from '../../../src/lab/cluster';
 import type { LabProcess } from '../../../src/lab/lab-process';
@@ -7,6 +6,7 @@ import { amount } from '../../soak';
 import { descriptorsOf, untilNothingLeft } from '../faults/remains';
 import { APP, report } from '../support';
 import { Holders } from './holders';
+import { forgetPeak, peakMemory } from './memory';
 import { expectServed, startOthers } from './others';
 
 const FAKE_AGENT = join(__dirname, '../fake-agent.cjs');
@@ -63,17 +63,6 @@ async function offers(): Promise<number> {
   return (await cluster.frontApi<{ offers: number }>('/v1/status')).offers;
 }
 
-/** Most memory that the front has had resident since `forgetPeak`, MB. */
-function peakMemory(): number {
-  const status = readFileSync(`/proc/${cluster.front.pid}/status`, 'utf8');
-  return Number(/^VmHWM:\s+(\d+)/m.exec(status)?.[1]) / 1024;
-}
-
-/** proc(5), clear_refs: 5 resets the peak to what is resident now. */
-function forgetPeak(): void {
-  writeFileSync(`/proc/${cluster.front.pid}/clear_refs`, '5');
-}
-
 test(
   `an agent that answers no offer, and a burst of ${BURST}: the rest is relayed at once`,
   async () => {
@@ -106,15 +95,15 @@ test(
   async () => {
     await start('deaf', '3s', [1, 2]);
     const others = await startOthers(cluster);
-    forgetPeak();
-    const before = peakMemory();
+    forgetPeak(cluster.front);
+    const before = peakMemory(cluster.front);
     const clients = Holders.start(cluster.client, {
       count: LARGE_HEADS,
       text: request(HEAD_BYTES),
       parallel: 400,
     });
     await clients.answered();
-    const growth = peakMemory() - before;
+    const growth = peakMemory(cluster.front) - before;
     const held = await clients.stop();
     const served = await expectServed(others);
     const timeouts = await cluster.frontMetric('baton_handoffs_total', { backend: 'b1', result: 'timeout' });
