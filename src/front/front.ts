@@ -200,6 +200,7 @@ export class Front {
     mustNotChange('admin.listen', old.config.admin.listen, config.admin.listen);
     // A rotated token is no changed configuration, but one that cannot be read is a failed reload.
     const token = readToken(config.admin);
+    if (config.control.insecure && !old.config.control.insecure) this.logger.warn(INSECURE_WARNING);
     try {
       this.#generation = await this.#begin(config);
     } catch (error) {

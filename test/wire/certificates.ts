@@ -30,9 +30,8 @@ export interface Wanted {
 
 /** Certificates of any kind, sound or not, made by the openssl program without the house's own code. */
 export class Certificates {
-  readonly directory = mkdtempSync(join(tmpdir(), 'baton-certificates-'));
-
-  constructor() {
+  /** In a directory of its own, or beside others. */
+  constructor(readonly directory = mkdtempSync(join(tmpdir(), 'baton-certificates-'))) {
     writeFileSync(this.file('openssl.cnf'), CONF);
   }
 
