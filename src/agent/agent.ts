@@ -16,6 +16,7 @@ import { createRegistry } from '../observe/registry';
 import type { StatsSnapshot } from '../observe/stats';
 import { prepareAnyFreeze } from '../repair/freeze';
 import { rehearse } from '../repair/rehearsal';
+import { expiryOf } from '../wire/identity';
 import { addAgentRoutes } from './admin-routes';
 import { Adopter, ADOPTION_RESULTS } from './adopter';
 import { ControlServer } from './control-server';
@@ -43,6 +44,8 @@ export class Agent {
   #admin: FastifyInstance | undefined;
   #access: AdminAccess | undefined;
   #serving = false;
+  /** When its certificate ends, seconds since 1970. */
+  #certificateExpiry: number | undefined;
 
   private constructor(
     readonly config: AgentConfig,
@@ -61,6 +64,7 @@ export class Agent {
       voided: (record) => this.control.reportVoid(record),
     });
     const self = { node: config.node, vips: config.vips.map(({ host }) => host) };
+    this.#certificateExpiry = config.control.tls && expiryOf(config.control.tls.pem.cert);
     this.control = new ControlServer(self, config.control, this.adopter, logger);
     server.on('connection', this.#attached);
     server.on('request', this.#countRequest);
@@ -130,6 +134,7 @@ export class Agent {
     const token = config.admin && readToken(config.admin);
     const { tls } = config.control;
     const closed = tls === undefined ? 0 : this.control.renew(tls);
+    this.#certificateExpiry = tls && expiryOf(tls.pem.cert);
     this.#access?.useToken(token);
     return closed;
   }
@@ -207,6 +212,15 @@ export class Agent {
           value,
         })),
         { name: 'log_lines_dropped_total', labels: {}, value: droppedLines() },
+        ...(this.#certificateExpiry === undefined
+          ? []
+          : [
+              {
+                name: 'agent_certificate_expiry_timestamp_seconds',
+                labels: { node: this.config.node },
+                value: this.#certificateExpiry,
+              },
+            ]),
         { name: 'agent_connections', labels: {}, value: this.live.size },
         { name: 'agent_response_bytes_total', labels: {}, value: this.live.bytesWritten },
       ],

@@ -5,12 +5,14 @@
  *   const agent = await attach(server, { node: 'b1', control: { listen: '198.18.0.21:7400', insecure: true },
  *                                        vips: ['198.19.0.1'] });
  *   ...
+ *   reload(agent, config);   // other certificates or fronts; what else has changed is an error
  *   await agent.stop();
  *
  * The server gets adopted connections as ordinary ones: `req.socket.remoteAddress` is the client's.
  */
 import type { Logger } from 'pino';
 import { parseAgentConfigObject } from '../config/load';
+import type { AgentConfig } from '../config/model';
 import { createLogger } from '../observe/log';
 import { serverOf, type Application } from './adapters';
 import { Agent } from './agent';
@@ -32,10 +34,21 @@ export async function attach(
   config: unknown,
   options: AttachOptions = {},
 ): Promise<Agent> {
-  const loaded = parseAgentConfigObject(config);
-  if (!loaded.ok) {
-    throw new Error(`agent configuration: ${loaded.problems.map(({ message }) => message).join('\n')}`);
-  }
-  const logger = options.logger ?? createLogger({ node: loaded.config.node, component: 'agent' });
-  return Agent.start(loaded.config, await serverOf(application), logger);
+  const checked = configOf(config);
+  const logger = options.logger ?? createLogger({ node: checked.node, component: 'agent' });
+  return Agent.start(checked, await serverOf(application), logger);
+}
+
+/**
+ * Reads the files of a configuration anew and takes over what may change in a running agent: see Agent.reload. Returns how
+ * many channels it closed; throws an Error with the reason, and everything stays as it was.
+ */
+export function reload(agent: Agent, config: unknown): number {
+  return agent.reload(configOf(config));
+}
+
+function configOf(value: unknown): AgentConfig {
+  const loaded = parseAgentConfigObject(value);
+  if (loaded.ok) return loaded.config;
+  throw new Error(`agent configuration: ${loaded.problems.map(({ message }) => message).join('\n')}`);
 }

@@ -16,6 +16,7 @@ import { createRegistry } from '../observe/registry';
 import { mergeStats, type Sample, type StatsSnapshot } from '../observe/stats';
 import { prepareFreeze } from '../repair/freeze';
 import { Steering } from '../steer/steering';
+import { expiryOf } from '../wire/identity';
 import { addFrontRoutes } from './admin-routes';
 import { Counters } from './counters';
 import { Generation } from './generation';
@@ -232,6 +233,11 @@ export class Front {
     for (const backend of backends) {
       const labels = { pool: backend.pool.name, backend: backend.config.name };
       samples.push({ name: 'backend_up', labels, value: backend.up ? 1 : 0 });
+    }
+    const { node, control } = this.generation.config;
+    if (control.tls !== undefined) {
+      const value = expiryOf(control.tls.pem.cert);
+      samples.push({ name: 'certificate_expiry_timestamp_seconds', labels: { node }, value });
     }
     // A backend of several pools is one to steering.
     for (const [number, name] of new Map(backends.map(({ number, config }) => [number, config.name]))) {

@@ -63,6 +63,12 @@ export const CATALOGUE: Readonly<Record<Component, readonly MetricSpec[]>> = {
       labels: [],
     },
     {
+      name: 'certificate_expiry_timestamp_seconds',
+      type: 'gauge',
+      help: 'When the certificate of the control channel ends, Unix time; only with control.tls.',
+      labels: ['node'],
+    },
+    {
       name: 'flows_reset_total',
       type: 'counter',
       help: 'Connections that were ended with a RST because the host of their backend is gone.',
@@ -111,6 +117,12 @@ export const CATALOGUE: Readonly<Record<Component, readonly MetricSpec[]>> = {
       type: 'histogram',
       help: 'Time to rebuild one connection in this kernel.',
       labels: [],
+    },
+    {
+      name: 'agent_certificate_expiry_timestamp_seconds',
+      type: 'gauge',
+      help: 'When the certificate of the control channel ends, Unix time; only with control.tls.',
+      labels: ['node'],
     },
     {
       name: 'agent_connections',

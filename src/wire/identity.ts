@@ -86,6 +86,11 @@ export function isValidAt(certificate: X509Certificate, now: number): boolean {
   return Date.parse(certificate.validFrom) <= now && now <= Date.parse(certificate.validTo);
 }
 
+/** When a node's own certificate ends, the first one of its PEM text: seconds since 1970. */
+export function expiryOf(pem: string): number {
+  return Date.parse(new X509Certificate(pem).validTo) / 1000;
+}
+
 /** A certificate's names for a message: hostile bytes, so one line of bounded length. */
 export function namesOf({ subjectAltName }: Pick<X509Certificate, 'subjectAltName'>): string {
   if (subjectAltName === undefined) return 'the certificate names nobody';

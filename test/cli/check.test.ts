@@ -1,7 +1,8 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
+import { certs } from '../../src/cli/certs';
 import { check } from '../../src/cli/check';
 
 const EXAMPLES = join(__dirname, '../../config');
@@ -25,6 +26,33 @@ test.each([
   const file = join(EXAMPLES, name);
   expect(await run(file)).toEqual({ code: 0, stdout: `${file}: ok (${summary})\n`, stderr: '' });
 });
+
+test.each(['front.yaml', 'agent.yaml'])(
+  '%s is valid with the certificates that it speaks of',
+  async (name) => {
+    const directory = mkdtempSync(join(tmpdir(), 'baton-check-'));
+    try {
+      const text = readFileSync(join(EXAMPLES, name), 'utf8');
+      const [command = ''] =
+        /(?<=`baton certs --out config\/tls )[^`]*/.exec(
+          readFileSync(join(EXAMPLES, 'front.yaml'), 'utf8'),
+        ) ?? [];
+      await certs(['--out', join(directory, 'tls'), ...command.split(' ')], {
+        stdout: new PassThrough(),
+        stderr: new PassThrough(),
+      });
+      const secured = text
+        .replace(/^control: .*insecure.*\n/m, '')
+        .replace(/^# (control:.*\n(# {3}.*\n)*)/m, (_all, lines: string) => lines.replace(/^# /gm, ''));
+      const file = join(directory, name);
+      writeFileSync(file, secured);
+      expect(secured).toMatch(/^ *(control: { )?tls: {/m);
+      expect(await run(file)).toMatchObject({ code: 0, stderr: '' });
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  },
+);
 
 test('each problem is a line', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'baton-check-'));

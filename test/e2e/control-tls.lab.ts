@@ -436,6 +436,11 @@ test(
     await everywhere(cluster.tlsDir, both);
     await everywhere(next, both);
     expect(await shownBy(1)).toBe(certificate(next));
+    const expiry = (name: string): number => Date.parse(new Certificates(next).read(name).validTo) / 1000;
+    expect([
+      await cluster.frontMetric('baton_certificate_expiry_timestamp_seconds'),
+      await cluster.agentMetric(1, 'baton_agent_certificate_expiry_timestamp_seconds'),
+    ]).toEqual([expiry('front-1'), expiry('b1')]);
     await everywhere(next, join(next, 'ca.pem'));
     // Who still has the old one is a stranger now.
     const old = await ControlPeer.start(cluster.client, cluster.lab.host('b1'), {

@@ -31,6 +31,7 @@ describe('the catalogue', () => {
       'counter baton_exhausted_total{resource}',
       'gauge baton_flows{backend}',
       'gauge baton_flow_capacity{}',
+      'gauge baton_certificate_expiry_timestamp_seconds{node}',
       'counter baton_flows_reset_total{backend}',
       'counter baton_steered_packets_total{backend}',
       'counter baton_steered_bytes_total{backend}',
@@ -41,6 +42,7 @@ describe('the catalogue', () => {
     expect(lines('agent')).toEqual([
       'counter baton_agent_adoptions_total{result}',
       'histogram baton_agent_restore_duration_seconds{}',
+      'gauge baton_agent_certificate_expiry_timestamp_seconds{node}',
       'gauge baton_agent_connections{}',
       'counter baton_agent_requests_total{code}',
       'counter baton_agent_response_bytes_total{}',

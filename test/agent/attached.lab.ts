@@ -1,0 +1,58 @@
+/** An agent inside a program: what it takes over while it runs. */
+import { once } from 'node:events';
+import { connect } from 'node:tls';
+import type { Agent } from '../../src/agent/agent';
+import { attach, reload } from '../../src/agent/index';
+import { silentLogger } from '../../src/observe/log';
+import * as frames from '../../src/wire/frames';
+import { encodeFrontHello } from '../../src/wire/hello';
+import { Certificates } from '../wire/certificates';
+import { frame, RawPeer } from '../wire/raw-peer';
+import { CONTROL, VIP } from './agent-parts';
+
+const certificates = new Certificates().makeCluster();
+let agent: Agent;
+
+beforeAll(async () => {
+  agent = await attach((_request, response) => response.end(), config(), { logger: silentLogger() });
+});
+
+afterAll(async () => {
+  await agent.stop();
+  certificates.remove();
+});
+
+function config(changes: object = {}, tls: object = {}): object {
+  const { ca, cert, key } = certificates.tls('b1');
+  const listen = `${CONTROL.host}:${CONTROL.port}`;
+  return {
+    node: 'b1',
+    control: { listen, tls: { ca, cert, key, allow: ['front-1'], ...tls } },
+    vips: [VIP],
+    ...changes,
+  };
+}
+
+async function open(): Promise<RawPeer> {
+  const { host, port } = CONTROL;
+  const socket = connect({ host, port, rejectUnauthorized: false, ...certificates.credentials('front-1') });
+  const front = new RawPeer(socket);
+  await once(socket, 'secureConnect');
+  return front.send(frame(frames.HELLO, encodeFrontHello({ role: 'offers', node: 'front-1' })));
+}
+
+test('the fronts that may connect', async () => {
+  const front = await open();
+  expect((await front.next())?.type).toBe(frames.HELLO);
+  expect(reload(agent, config())).toBe(0);
+  expect(() => reload(agent, config({ vips: ['198.19.0.9'] }, { allow: ['front-2'] }))).toThrow(
+    'vips has changed: that needs a restart',
+  );
+  expect(() => reload(agent, config({}, { allow: ['front-2'], ca: '/absent' }))).toThrow(
+    /control\.tls\.ca: .*ENOENT/,
+  );
+  expect(agent.control.fronts()).toHaveLength(1);
+  expect(reload(agent, config({}, { allow: ['front-2'] }))).toBe(1);
+  expect((await front.next())?.type).toBe(frames.BYE);
+  await front.end();
+});
