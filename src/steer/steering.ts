@@ -135,14 +135,22 @@ export class Steering {
 function ethernetInterface(name: string): number {
   const ifindex = ifNameToIndex(name);
   if (ifindex === 0) throw new Error(`steering.interface: there is no interface ${name}`);
-  const output = execFileSync('ip', ['-json', 'link', 'show', 'dev', name], { encoding: 'utf8' });
-  const [link] = JSON.parse(output) as { link_type?: string }[];
+  const [link] = JSON.parse(showLink(name)) as { link_type?: string }[];
   if (link?.link_type !== 'ether') {
     throw new Error(
       `steering.interface: ${name} is of type ${link?.link_type ?? 'unknown'}, only Ethernet is steered`,
     );
   }
   return ifindex;
+}
+
+function showLink(name: string): string {
+  try {
+    return execFileSync('ip', ['-json', 'link', 'show', 'dev', name], { encoding: 'utf8', stdio: 'pipe' });
+  } catch (cause) {
+    const { stderr = '', message } = cause as Error & { stderr?: string };
+    throw new Error(`steering.interface: ${stderr.trim() || message} (is iproute2 installed?)`, { cause });
+  }
 }
 
 /** Removes our pins and their directory, which holds nothing else. */
