@@ -197,15 +197,15 @@ function selectQueue(fd: number, queue: number): void {
   must(setOption(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, queue), 'set TCP_REPAIR_QUEUE');
 }
 
-/** Only what was negotiated, and only while nothing was sent. */
+/** What was negotiated; only while nothing was sent. */
 function setOptions(fd: number, bytes: Buffer, offset: number): void {
   const negotiated = bytes.readUInt8(offset + layout.OPTIONS);
   let length = putOption(0, KIND_MSS, bytes.readUInt16BE(offset + layout.MSS));
-  if ((negotiated & layout.OPTION_WINDOW_SCALE) !== 0) {
-    const client = bytes.readUInt8(offset + layout.CLIENT_WINDOW_SCALE);
-    const ours = bytes.readUInt8(offset + layout.OUR_WINDOW_SCALE);
-    length = putOption(length, KIND_WINDOW, client + ours * 0x10000);
-  }
+  // Also where no scaling was negotiated: connect has chosen a scale of its own, and windows would go out divided by it,
+  // to a client that does not multiply. Scales of 0 are as good as none.
+  const client = bytes.readUInt8(offset + layout.CLIENT_WINDOW_SCALE);
+  const ours = bytes.readUInt8(offset + layout.OUR_WINDOW_SCALE);
+  length = putOption(length, KIND_WINDOW, client + ours * 0x10000);
   if ((negotiated & layout.OPTION_SACK) !== 0) length = putOption(length, KIND_SACK_PERMITTED, 0);
   if ((negotiated & layout.OPTION_TIMESTAMPS) !== 0) length = putOption(length, KIND_TIMESTAMP, 0);
   must(setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_OPTIONS, options, length), 'set TCP_REPAIR_OPTIONS');

@@ -8,6 +8,7 @@ const { writeFileSync } = require('node:fs');
 const loopback = require('./loopback.cjs');
 const { exchange, layout, libc, socket, Stream } = loopback;
 
+const EVERYTHING = 7;
 const SYSCTLS = { tcp_timestamps: 1, tcp_sack: 2, tcp_window_scaling: 4 };
 
 function allow(options) {
@@ -21,6 +22,8 @@ loopback.run(async ({ family, unread, sent, options }) => {
   const host = family === 4 ? '127.0.0.1' : '::1';
   const listener = loopback.listen(host);
   const { client, server, flow } = loopback.connectPair(listener, host);
+  // Where it is restored the kernel would negotiate everything: it must keep to what was negotiated here.
+  allow(EVERYTHING);
   const atClient = new Stream(client);
   atClient.socket.pause();
 
