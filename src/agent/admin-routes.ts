@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import { formatVip } from '../config/addresses';
 import { formatFlow } from '../kernel/flow';
 import type { Agent } from './agent';
 
@@ -13,7 +14,7 @@ export function addAgentRoutes(admin: FastifyInstance, agent: Agent): void {
     node: agent.config.node,
     serving: agent.serving,
     uptime_seconds: (performance.now() - startedAt) / 1000,
-    vips: agent.config.vips.map(({ host }) => host),
+    vips: agent.config.vips.map(formatVip),
     connections: agent.live.size,
     prepared: agent.control.prepared,
     adoptions: agent.adopter.results,

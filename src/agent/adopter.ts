@@ -14,10 +14,12 @@ import { RepairError } from '../repair/errors';
 import { checkSnapshot, FLOW } from '../repair/layout';
 import { goLive, Restorer, shouldProbe, unsentPart } from '../repair/restore';
 import type { HandoffId } from '../steer/flow-table';
-import type { RejectReason } from '../wire/frames';
 import type { FlowRecord } from '../wire/records';
+import { Admission, type AllowedVip, type Claim } from './admission';
 import type { LiveConnections } from './live-connections';
 import { onlyMessage, type OnlyMessage } from './one-request';
+import { OwnAddresses } from './own-addresses';
+import { RejectedOffer } from './rejected-offer';
 
 /** Connections that one channel may have prepared at once; more are rejected. */
 export const MOST_PREPARED = 4096;
@@ -34,6 +36,7 @@ export type AdoptionResult = (typeof ADOPTION_RESULTS)[number];
 /** A restored connection that waits for the front's decision. */
 interface Prepared {
   readonly id: HandoffId;
+  readonly claim: Claim;
   readonly fd: number;
   readonly flow: Buffer;
   readonly unsent: Buffer;
@@ -43,8 +46,9 @@ interface Prepared {
 }
 
 export interface AdopterOptions {
-  /** Addresses that connections may be restored on, 16 bytes each as in a flow. */
-  readonly vips: readonly Buffer[];
+  readonly vips: readonly AllowedVip[];
+  /** Addresses of this host: no client has one of them. */
+  readonly own?: OwnAddresses;
   readonly live: LiveConnections;
   /**
    * The first descriptor that is not for connections: the application, the channels and the admin API need some. The kernel
@@ -71,29 +75,31 @@ export class Adopter {
     failed: 0,
   };
   readonly #restorer = new Restorer();
-  readonly #vips: ReadonlySet<string>;
+  readonly #admission: Admission;
   /** True while offers are refused because the agent is on its way out. */
   stopping = false;
 
   constructor(readonly options: AdopterOptions) {
-    this.#vips = new Set(options.vips.map((vip) => vip.toString('latin1')));
+    const { vips, live, own = new OwnAddresses() } = options;
+    this.#admission = new Admission(vips, live, own);
   }
 
-  /** Restores an offered connection. Throws a RejectedOffer. */
-  prepare(id: HandoffId, bytes: Buffer, offset: number, length: number): Prepared {
+  /** Restores a connection that a front offers. Throws a RejectedOffer. */
+  prepare(id: HandoffId, bytes: Buffer, offset: number, length: number, front: string): Prepared {
     const began = performance.now();
+    let claim: Claim | undefined;
     try {
       if (this.stopping) throw new RejectedOffer('stopping', 'agent is stopping');
       checkSnapshot(bytes, offset, length);
-      const vip = bytes.toString('latin1', offset + FLOW + 16, offset + FLOW + 32);
-      if (!this.#vips.has(vip)) throw new RejectedOffer('vip_not_allowed', 'not one of vips');
+      claim = this.#admission.claim(bytes, offset, length, front);
       const message = onlyMessage(bytes, offset);
-      const fd = this.#restore(bytes, offset);
+      const fd = this.#restore(bytes, offset, claim.replacesOpen);
       const flow = Buffer.from(bytes.subarray(offset + FLOW, offset + FLOW + FLOW_BYTES));
       const now = performance.now();
       this.options.restored((now - began) / 1000);
       return {
         id,
+        claim,
         fd,
         flow,
         unsent: unsentPart(bytes, offset, length),
@@ -102,13 +108,14 @@ export class Adopter {
         since: now,
       };
     } catch (error) {
+      if (claim !== undefined) this.#admission.release(claim);
       this.results.rejected += 1;
       throw rejection(error);
     }
   }
 
-  #restore(bytes: Buffer, offset: number): number {
-    const fd = this.#restorer.restore(bytes, offset);
+  #restore(bytes: Buffer, offset: number, replacesOpen: boolean): number {
+    const fd = this.#restorer.restore(bytes, offset, replacesOpen);
     const { reservedFrom } = this.options;
     if (fd < reservedFrom) return fd;
     release(fd);
@@ -117,7 +124,8 @@ export class Adopter {
 
   /** The commit point: from here on the connection is this host's. */
   adopt(prepared: Prepared, front: string): void {
-    const { id, fd, flow, unsent, probe, message } = prepared;
+    const { id, claim, fd, flow, unsent, probe, message } = prepared;
+    this.#admission.release(claim);
     let taken: number;
     try {
       taken = goLive(fd, unsent, probe);
@@ -140,14 +148,19 @@ export class Adopter {
   /** Forgets a prepared connection without a packet, as its front wishes. */
   discard(prepared: Prepared): void {
     this.results.aborted += 1;
-    release(prepared.fd);
+    this.#drop(prepared);
   }
 
   /** Forgets a prepared connection whose front cannot be asked, or has not decided for too long. */
   giveUp(prepared: Prepared): void {
     this.results.channel_lost += 1;
-    release(prepared.fd);
+    this.#drop(prepared);
     this.options.voided({ flow: prepared.flow, id: prepared.id });
+  }
+
+  #drop({ claim, fd }: Prepared): void {
+    this.#admission.release(claim);
+    release(fd);
   }
 
   close(): void {
@@ -171,12 +184,12 @@ export class PreparedOffers {
   }
 
   /** Throws a RejectedOffer. */
-  offer(id: HandoffId, bytes: Buffer, offset: number, length: number): void {
+  offer(id: HandoffId, bytes: Buffer, offset: number, length: number, front: string): void {
     if (this.#prepared.size >= MOST_PREPARED || this.#prepared.has(keyOf(id))) {
       this.adopter.results.rejected += 1;
       throw new RejectedOffer('too_many_offers', `${this.#prepared.size} offers wait for a decision`);
     }
-    this.#prepared.set(keyOf(id), this.adopter.prepare(id, bytes, offset, length));
+    this.#prepared.set(keyOf(id), this.adopter.prepare(id, bytes, offset, length, front));
   }
 
   commit(id: HandoffId, front: string): void {
@@ -211,17 +224,6 @@ export class PreparedOffers {
       this.#prepared.delete(key);
       this.adopter.giveUp(prepared);
     }
-  }
-}
-
-/** An offer that the agent does not take; `reason` goes to the front, the message to the log. */
-export class RejectedOffer extends Error {
-  constructor(
-    readonly reason: RejectReason,
-    message: string,
-  ) {
-    super(message);
-    this.name = 'RejectedOffer';
   }
 }
 

@@ -2,6 +2,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
+import { formatVip } from '../config/addresses';
 import { INSECURE_WARNING } from '../config/control';
 import type { AgentConfig } from '../config/model';
 import { mustNotChange } from '../config/unchanged';
@@ -22,7 +23,7 @@ import { Adopter, ADOPTION_RESULTS } from './adopter';
 import { ControlServer } from './control-server';
 import { LiveConnections } from './live-connections';
 import { OneRequest, type OnlyMessage } from './one-request';
-import { manageVips, missingVips } from './vips';
+import { addressesOf, manageVips, missingVips } from './vips';
 
 /** How long a stopping agent lets running requests finish. */
 const GRACE_MS = 10_000;
@@ -54,7 +55,10 @@ export class Agent {
   ) {
     this.live = new LiveConnections((connection) => this.control.reportClosed(connection));
     this.adopter = new Adopter({
-      vips: config.vips.map(({ host }) => parseAddress(host)),
+      vips: config.vips.map(({ host, port }) => ({
+        address: parseAddress(host),
+        ...(port !== undefined && { port }),
+      })),
       live: this.live,
       reservedFrom: unreserved(raiseFileLimit()),
       admit: (socket, message) => this.#admit(socket, message),
@@ -63,7 +67,7 @@ export class Agent {
         logger.error({ flow: formatFlow(flow), cause }, 'a committed connection could not go live'),
       voided: (record) => this.control.reportVoid(record),
     });
-    const self = { node: config.node, vips: config.vips.map(({ host }) => host) };
+    const self = { node: config.node, vips: addressesOf(config.vips).map(({ host }) => host) };
     this.#certificateExpiry = config.control.tls && expiryOf(config.control.tls.pem.cert);
     this.control = new ControlServer(self, config.control, this.adopter, logger);
     server.on('connection', this.#attached);
@@ -87,9 +91,9 @@ export class Agent {
       );
     }
     if (config.manage_vips) {
-      for (const done of manageVips(config.vips)) logger.info({ done }, 'manage_vips');
+      for (const done of manageVips(addressesOf(config.vips))) logger.info({ done }, 'manage_vips');
     }
-    const missing = missingVips(config.vips).map(({ host }) => host);
+    const missing = missingVips(addressesOf(config.vips)).map(({ host }) => host);
     if (missing.length > 0) {
       logger.error(
         { vips: missing },
@@ -106,7 +110,7 @@ export class Agent {
     logger.info(
       {
         control: config.control.listen,
-        vips: config.vips.map(({ host }) => host),
+        vips: config.vips.map(formatVip),
         ...(classicBecause === undefined
           ? { freeze_filter: 'ebpf' }
           : { freeze_filter: 'classic, 10 µs slower at every adoption', because: classicBecause }),

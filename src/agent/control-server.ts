@@ -9,7 +9,8 @@ import * as frames from '../wire/frames';
 import { MOST_HANDSHAKES, openGate, type Gate, type Peer } from '../wire/gate';
 import { decodeFrontHello, encodeAgentHello, type FrontHello } from '../wire/hello';
 import { readId, type FlowRecord } from '../wire/records';
-import { MOST_PREPARED, PreparedOffers, RejectedOffer, type Adopter } from './adopter';
+import { MOST_PREPARED, PreparedOffers, type Adopter } from './adopter';
+import { RejectedOffer } from './rejected-offer';
 
 /** Fronts times their accepting threads, twice over for reconnects: far more than a cluster has. */
 const MOST_CHANNELS = 1024;
@@ -152,7 +153,7 @@ export class ControlServer {
     }
     switch (type) {
       case frames.OFFER:
-        this.#offer(front, bytes, offset, length);
+        this.#offer(front, front.hello.node, bytes, offset, length);
         return;
       case frames.COMMIT:
         front.prepared.commit(readId(bytes, offset, length), front.hello.node);
@@ -185,11 +186,11 @@ export class ControlServer {
     if (hello.role === 'keeper') this.#listFlows(front);
   }
 
-  #offer(front: FrontChannel, bytes: Buffer, offset: number, length: number): void {
+  #offer(front: FrontChannel, node: string, bytes: Buffer, offset: number, length: number): void {
     const { epoch, sequence } = readId(bytes, offset, length);
     const at = offset + frames.ID_BYTES;
     try {
-      front.prepared.offer({ epoch, sequence }, bytes, at, length - frames.ID_BYTES);
+      front.prepared.offer({ epoch, sequence }, bytes, at, length - frames.ID_BYTES, node);
       front.channel.sendId(frames.PREPARED, epoch, sequence);
     } catch (error) {
       if (!(error instanceof RejectedOffer)) throw error;

@@ -33,6 +33,11 @@ const SYSCTLS: readonly Sysctl[] = [
   { path: 'net/ipv4/tcp_tw_reuse', holds: (value) => value === 1, value: 1 },
 ];
 
+/** The addresses of VIPs, which may be listed once per port, each once. */
+export function addressesOf(vips: readonly Vip[]): Vip[] {
+  return [...new Map(vips.map(({ host, family }) => [host, { host, family }])).values()];
+}
+
 /** VIPs that are not addresses of this host. */
 export function missingVips(vips: readonly Vip[]): Vip[] {
   const own = new Set(

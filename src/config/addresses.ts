@@ -1,5 +1,5 @@
 import { SocketAddress, isIPv4, isIPv6 } from 'node:net';
-import type { Endpoint } from './model';
+import type { Endpoint, VipConfig } from './model';
 
 /** An IP address in canonical spelling, so that equal addresses are equal strings. */
 interface Address {
@@ -29,6 +29,17 @@ export function parseEndpoint(text: string): Endpoint | undefined {
   const port = Number(match[3]);
   if (!address || port > 65535 || (address.family === 6) !== (bracketed !== undefined)) return undefined;
   return { ...address, port };
+}
+
+/** `198.19.0.1`, `2001:db8::1`, or with a port from 1 on: `198.19.0.1:80`, `[2001:db8::1]:80`; undefined for anything else. */
+export function parseVip(text: string): VipConfig | undefined {
+  const endpoint = parseEndpoint(text);
+  return endpoint === undefined ? parseAddress(text) : endpoint.port > 0 ? endpoint : undefined;
+}
+
+/** The inverse of `parseVip`. */
+export function formatVip({ host, port }: VipConfig): string {
+  return port === undefined ? host : formatEndpoint({ host, port });
 }
 
 /** The inverse of `parseEndpoint`. */

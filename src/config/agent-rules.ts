@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { parseAddress } from './addresses';
+import { formatVip, parseVip } from './addresses';
 import { checkAdmin } from './admin';
 import { checkControl } from './control';
 import { isFile } from './files';
@@ -24,11 +24,16 @@ export function checkAgent(input: AgentInput, use: AgentUse, directory: string, 
 }
 
 function checkVips(vips: readonly string[], report: ProblemReport): void {
-  const seen = new Set<string | undefined>();
-  vips.forEach((vip, index) => {
-    const host = parseAddress(vip)?.host;
-    if (seen.has(host)) report.add(['vips', index], `"${vip}" is already taken`);
-    seen.add(host);
+  const parsed = vips.map(parseVip);
+  const whole = new Set(parsed.map((vip) => (vip?.port === undefined ? vip?.host : undefined)));
+  const seen = new Set<string>();
+  parsed.forEach((vip, index) => {
+    if (vip === undefined) return;
+    const text = formatVip(vip);
+    if (seen.has(text)) report.add(['vips', index], `"${vips[index] ?? ''}" is already taken`);
+    else if (vip.port !== undefined && whole.has(vip.host))
+      report.add(['vips', index], `adds nothing to ${vip.host}, which stands for all its ports`);
+    seen.add(text);
   });
 }
 

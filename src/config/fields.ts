@@ -89,6 +89,10 @@ export function address(description: string) {
   return text(description, 'an IP address', { format: 'address' });
 }
 
+export function vip(description: string) {
+  return text(description, 'an IP address or ADDRESS:PORT', { format: 'vip' });
+}
+
 export function endpoint(description: string, options: object = {}) {
   return text(description, 'ADDRESS:PORT', { format: 'endpoint', ...options });
 }

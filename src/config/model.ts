@@ -130,12 +130,19 @@ export type ServeConfig =
       readonly listen?: Endpoint;
     };
 
+/** A VIP of an agent: with any port, where it names none. */
+export interface VipConfig {
+  readonly host: string;
+  readonly family: 4 | 6;
+  readonly port?: number;
+}
+
 export interface AgentConfig {
   readonly kind: 'agent';
   readonly node: string;
   readonly control: ControlSecurity & { readonly listen: Endpoint };
-  /** Only connections to these addresses may be restored. */
-  readonly vips: readonly { readonly host: string; readonly family: 4 | 6 }[];
+  /** Only connections to these may be restored. */
+  readonly vips: readonly VipConfig[];
   readonly manage_vips: boolean;
   /** Absent when the agent is a library inside the service (`attach`). */
   readonly serve?: ServeConfig;

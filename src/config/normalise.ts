@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
-import { parseAddress, parseEndpoint } from './addresses';
+import { parseAddress, parseEndpoint, parseVip } from './addresses';
 import { normaliseAdmin } from './admin';
 import { normaliseControl } from './control';
 import { parseDuration } from './durations';
@@ -53,7 +53,7 @@ export function normaliseAgent(input: AgentInput, directory: string, pem?: Crede
     kind: 'agent',
     node: input.node,
     control: { ...normaliseControl(input.control, directory, pem), listen: endpoint(input.control.listen) },
-    vips: input.vips.map(address),
+    vips: input.vips.map(vip),
     manage_vips: input.manage_vips,
     ...(input.serve && { serve: normaliseServe(input.serve, directory) }),
     ...(input.admin && { admin: normaliseAdmin(input.admin, directory) }),
@@ -119,6 +119,7 @@ function normaliseServe(
 
 const endpoint = (text: string) => valid(parseEndpoint(text));
 const address = (text: string) => valid(parseAddress(text));
+const vip = (text: string) => valid(parseVip(text));
 const duration = (text: string) => valid(parseDuration(text));
 
 /** The schema has checked every text with the same parsers, so a failure here is a bug and no operator's mistake. */

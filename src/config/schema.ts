@@ -15,6 +15,7 @@ import {
   oneOrMore,
   settings,
   text,
+  vip,
 } from './fields';
 
 /** The YAML spelling of both kinds of configuration: one source for types, validation and the reference page. */
@@ -196,7 +197,10 @@ export const AGENT_SCHEMA = mapping('Configuration of an agent.', {
       }),
     ),
   }),
-  vips: listOf('Only connections to these addresses may be restored.', address('VIP.')),
+  vips: listOf(
+    'Only connections to these may be restored: to any port of an address, or to one.',
+    vip('VIP, alone or with a port.'),
+  ),
   manage_vips: Type.Boolean({
     default: false,
     description:

@@ -38,7 +38,8 @@ export interface FlowKeeperOptions {
 }
 
 export class FlowKeeper {
-  #closed: Closed[] = [];
+  /** By flow and id: an agent may say the same thing any number of times. */
+  readonly #closed = new Map<string, Closed>();
   readonly #lists = new Map<string, Set<string>>();
   readonly #timers: NodeJS.Timeout[];
 
@@ -60,13 +61,17 @@ export class FlowKeeper {
 
   /** Entries that wait for their removal. */
   get lingering(): number {
-    return this.#closed.length;
+    return this.#closed.size;
   }
 
-  /** An agent says that these connections are over. */
-  closed(records: readonly FlowRecord[]): void {
-    const due = monotonicNs() + this.options.lingerMs * NS_PER_MS;
-    for (const { flow, id } of records) this.#closed.push({ flow, id, due });
+  /**
+   * An agent says that these connections are over; `backends` are its numbers. It tells all fronts of all its connections,
+   * and what is not steered to it from here, or by another handoff, is none of this front's business or none of its own.
+   */
+  closed(records: readonly FlowRecord[], backends: ReadonlySet<number>): void {
+    for (const record of records) {
+      if (this.#entryOf(record, backends) !== undefined) this.#linger(record);
+    }
   }
 
   /**
@@ -81,7 +86,9 @@ export class FlowKeeper {
     backends: ReadonlySet<number>,
   ): void {
     const list = this.#lists.get(agent) ?? new Set<string>();
-    for (const { flow, id } of records) list.add(keyOf(flow, id));
+    for (const record of records) {
+      if (this.#entryOf(record, backends) !== undefined) list.add(keyOf(record.flow, record.id));
+    }
     if (!last) {
       this.#lists.set(agent, list);
       return;
@@ -95,10 +102,10 @@ export class FlowKeeper {
   }
 
   /** An agent says that it prepared these connections and will never serve them. */
-  voided(records: readonly FlowRecord[]): void {
-    for (const { flow, id } of records) {
-      const entry = this.flows.get(flow);
-      if (entry !== undefined && sameHandoff(entry.id, id)) this.#presumeOver({ ...entry, flow });
+  voided(records: readonly FlowRecord[], backends: ReadonlySet<number>): void {
+    for (const record of records) {
+      const entry = this.#entryOf(record, backends);
+      if (entry !== undefined) this.#presumeOver({ ...entry, flow: record.flow });
     }
   }
 
@@ -126,18 +133,14 @@ export class FlowKeeper {
   sweepClosed(): void {
     const now = monotonicNs();
     const linger = this.options.lingerMs * NS_PER_MS;
-    const waiting: Closed[] = [];
-    for (const closed of this.#closed) {
-      if (closed.due > now) {
-        waiting.push(closed);
-      } else if (!this.flows.remove(closed.flow, closed.id, now - linger)) {
-        const entry = this.flows.get(closed.flow);
-        // Gone, or the port's next connection: nothing of ours is left.
-        if (entry === undefined || !sameHandoff(entry.id, closed.id)) continue;
-        waiting.push({ ...closed, due: entry.lastSeen + linger });
-      }
+    for (const [key, { flow, id, due }] of this.#closed) {
+      if (due > now) continue;
+      const removed = this.flows.remove(flow, id, now - linger);
+      const entry = removed ? undefined : this.flows.get(flow);
+      // Gone, or the port's next connection: nothing of ours is left.
+      if (entry === undefined || !sameHandoff(entry.id, id)) this.#closed.delete(key);
+      else this.#closed.set(key, { flow, id, due: entry.lastSeen + linger });
     }
-    this.#closed = waiting;
   }
 
   /** Removes what has been silent for too long. */
@@ -148,8 +151,22 @@ export class FlowKeeper {
 
   /** Whether the connection is over the backend's kernel decides, by the client's next packet. */
   #presumeOver({ flow, id, client }: FlowEntry): void {
-    this.closed([{ flow, id }]);
+    this.#linger({ flow, id });
     this.farewells.probe(flow, client);
+  }
+
+  #linger({ flow, id }: FlowRecord): void {
+    const key = keyOf(flow, id);
+    const due = monotonicNs() + this.options.lingerMs * NS_PER_MS;
+    if (!this.#closed.has(key)) this.#closed.set(key, { flow, id, due });
+  }
+
+  /** The entry that an agent speaks of, if it is one of its own. */
+  #entryOf({ flow, id }: FlowRecord, backends: ReadonlySet<number>): FlowEntry | undefined {
+    const entry = this.flows.get(flow);
+    return entry !== undefined && sameHandoff(entry.id, id) && backends.has(entry.backend)
+      ? entry
+      : undefined;
   }
 
   /** Copies of the entries that match: the table may be changed while they are worked on. */

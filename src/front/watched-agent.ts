@@ -101,8 +101,8 @@ export class WatchedAgent {
           if (refused) this.keeper.doubt(this.#numbers, monotonicNs() - LOST_COMMIT_NS);
         },
         onFlows: (flows, last, askedAt) => this.keeper.listed(agent, flows, last, askedAt, this.#numbers),
-        onClosed: (flows) => this.keeper.closed(flows),
-        onVoid: (flows) => this.keeper.voided(flows),
+        onClosed: (flows) => this.keeper.closed(flows, this.#numbers),
+        onVoid: (flows) => this.keeper.voided(flows, this.#numbers),
       },
     );
   }

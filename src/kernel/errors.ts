@@ -21,6 +21,7 @@ export const EEXIST = constants.errno.EEXIST;
 export const EINVAL = constants.errno.EINVAL;
 export const E2BIG = constants.errno.E2BIG;
 export const EADDRNOTAVAIL = constants.errno.EADDRNOTAVAIL;
+export const ESTALE = constants.errno.ESTALE;
 export const EADDRINUSE = constants.errno.EADDRINUSE;
 
 /** Out of descriptors: this process, or this host. */

@@ -1,11 +1,10 @@
 /**
- * Ends a connection that this kernel still knows, by its addresses (netlink SOCK_DIAG, SOCK_DESTROY).
+ * What this kernel knows of a connection by its addresses, and the end of it (netlink SOCK_DIAG, SOCK_DESTROY).
  *
  * Needed where a client has begun a new connection from a port whose old connection this host has not forgotten: the
- * handshake with the front proves that the old one is dead, but the kernel refuses the tuple as long as its TIME_WAIT
- * or its socket is there.
+ * kernel refuses the tuple as long as its TIME_WAIT or its socket is there.
  */
-import { ENOENT, must } from './errors';
+import { ENOENT, ESTALE, must } from './errors';
 import { flowFamily } from './flow';
 import * as libc from './libc';
 import { AF_INET, AF_INET6, IPPROTO_TCP, SOCK_CLOEXEC } from './socket';
@@ -13,6 +12,7 @@ import { AF_INET, AF_INET6, IPPROTO_TCP, SOCK_CLOEXEC } from './socket';
 const AF_NETLINK = 16;
 const SOCK_RAW = 3;
 const NETLINK_SOCK_DIAG = 4;
+const SOCK_DIAG_BY_FAMILY = 20;
 const SOCK_DESTROY = 21;
 const NLM_F_REQUEST = 1;
 const NLM_F_ACK = 4;
@@ -32,6 +32,27 @@ const DESTINATION_PORT = HEADER_BYTES + 10;
 const SOURCE = HEADER_BYTES + 12;
 const DESTINATION = HEADER_BYTES + 28;
 const COOKIE = HEADER_BYTES + 48;
+const COOKIE_BYTES = 8;
+// struct inet_diag_msg behind the header of an answer.
+const FOUND_STATE = HEADER_BYTES + 1;
+const FOUND_COOKIE = HEADER_BYTES + 44;
+const FOUND_UNACKNOWLEDGED = HEADER_BYTES + 60;
+const FOUND_INODE = HEADER_BYTES + 68;
+
+const TCP_LISTEN = 10;
+
+/** INET_DIAG_NOCOOKIE: whichever socket has the addresses. */
+const ANY_COOKIE: Buffer = Buffer.alloc(COOKIE_BYTES, 0xff);
+
+/** A socket of this host that has a flow's addresses. */
+export interface KnownSocket {
+  /** Bytes that the client has not acknowledged; a FIN counts as one. */
+  readonly unacknowledged: number;
+  /** No process has it: TIME_WAIT, or what is left of a connection that its process has closed. */
+  readonly orphan: boolean;
+  /** Tells it from every other socket, also of the same addresses. */
+  readonly cookie: Buffer;
+}
 
 export class SockDiag {
   readonly #fd = must(
@@ -42,15 +63,44 @@ export class SockDiag {
   readonly #reply = Buffer.alloc(4096);
 
   /**
-   * Destroys this host's side (VIP to client) of a flow, in whatever state it is. True when there was one. The kernel
-   * answers while the request is being sent, so this never blocks.
+   * This host's side (VIP to client) of a flow, in whatever state it is. The kernel answers while the request is being
+   * sent, so this never blocks.
    */
-  destroy(flow: Buffer, offset: number): boolean {
+  find(flow: Buffer, offset: number): KnownSocket | undefined {
+    this.#ask(SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, flow, offset);
+    if (this.#reply.readUInt16LE(TYPE) !== SOCK_DIAG_BY_FAMILY) {
+      this.#expectFound('look for an old connection of the same addresses');
+      return undefined;
+    }
+    // Where no connection has the addresses, the kernel finds who listens there.
+    if (this.#reply[FOUND_STATE] === TCP_LISTEN) return undefined;
+    return {
+      unacknowledged: this.#reply.readUInt32LE(FOUND_UNACKNOWLEDGED),
+      orphan: this.#reply.readUInt32LE(FOUND_INODE) === 0,
+      cookie: Buffer.from(this.#reply.subarray(FOUND_COOKIE, FOUND_COOKIE + COOKIE_BYTES)),
+    };
+  }
+
+  /** Destroys that socket and no other; false when it is gone. */
+  destroy(flow: Buffer, offset: number, { cookie }: KnownSocket): boolean {
+    this.#ask(SOCK_DESTROY, NLM_F_REQUEST | NLM_F_ACK, flow, offset, cookie);
+    return this.#expectFound('destroy the old connection of the same addresses');
+  }
+
+  /** Reads the result of a request that has not been answered with a socket. */
+  #expectFound(step: string): boolean {
+    const result = this.#reply.readInt32LE(HEADER_BYTES);
+    if (result === -ENOENT || result === -ESTALE) return false;
+    must(result, step);
+    return true;
+  }
+
+  #ask(type: number, flags: number, flow: Buffer, offset: number, cookie = ANY_COOKIE): void {
     const request = this.#request.fill(0);
     const ipv4 = flowFamily(flow, offset) === 4;
     request.writeUInt32LE(REQUEST_BYTES, 0);
-    request.writeUInt16LE(SOCK_DESTROY, TYPE);
-    request.writeUInt16LE(NLM_F_REQUEST | NLM_F_ACK, FLAGS);
+    request.writeUInt16LE(type, TYPE);
+    request.writeUInt16LE(flags, FLAGS);
     request.writeUInt32LE(1, SEQUENCE);
     request[FAMILY] = ipv4 ? AF_INET : AF_INET6;
     request[PROTOCOL] = IPPROTO_TCP;
@@ -61,13 +111,9 @@ export class SockDiag {
     const skip = ipv4 ? 12 : 0;
     flow.copy(request, SOURCE, offset + 16 + skip, offset + 32);
     flow.copy(request, DESTINATION, offset + skip, offset + 16);
-    request.fill(0xff, COOKIE, COOKIE + 8); // INET_DIAG_NOCOOKIE: whichever socket has these addresses
-    must(libc.send(this.#fd, request, REQUEST_BYTES, 0), 'send SOCK_DESTROY');
-    must(libc.recv(this.#fd, this.#reply, this.#reply.length, 0), 'receive SOCK_DESTROY answer');
-    const result = this.#reply.readInt32LE(HEADER_BYTES);
-    if (result === -ENOENT) return false;
-    must(result, 'destroy the old connection of the same addresses');
-    return true;
+    cookie.copy(request, COOKIE);
+    must(libc.send(this.#fd, request, REQUEST_BYTES, 0), 'send a SOCK_DIAG request');
+    must(libc.recv(this.#fd, this.#reply, this.#reply.length, 0), 'receive a SOCK_DIAG answer');
   }
 
   close(): void {

@@ -30,7 +30,7 @@
  *   --[=======================]|              |[==============================]|[================]|
  *     the application has not read it          the client may still ask for it  goes out when live
  */
-import { isMapped } from '../kernel/flow';
+import { impossibleFlow } from './addresses';
 import { RepairError } from './errors';
 
 export const SNAPSHOT_VERSION = 2;
@@ -43,11 +43,16 @@ export const MSS = 4;
 export const FLAGS = 6;
 const PADDING = 7;
 export const FLOW = 8;
+/** The parts of the flow. */
+export const CLIENT = 8;
+export const VIP = 24;
+export const VIP_PORT = 42;
 export const TIMESTAMP = 44;
 export const RECEIVE_SEQUENCE = 48;
 export const SEND_SEQUENCE = 52;
 export const WINDOW = 56;
 export const WINDOW_BYTES = 20;
+const CLIENT_WINDOW = 60;
 const LARGEST_WINDOW = 64;
 const OUR_WINDOW = 68;
 const WINDOW_UPDATE = 72;
@@ -72,6 +77,10 @@ export const MAX_QUEUE_BYTES = 8 * 1024 * 1024;
 
 /** RFC 7323 section 2.3. */
 const MAX_WINDOW_SCALE = 14;
+/** What a window field of 16 bits says, unscaled. */
+const MAX_WINDOW_FIELD = 65_535;
+/** The largest window that there is: with it, what is old and what is new can just be told apart (RFC 7323 section 2.2). */
+const MAX_WINDOW = MAX_WINDOW_FIELD << MAX_WINDOW_SCALE;
 /** The smallest MSS that a socket can be given (TCP_MIN_MSS, include/net/tcp.h); a client may announce less. */
 export const MIN_MSS = 88;
 /** What a sender assumes where nothing is announced (TCP_MSS_DEFAULT, include/net/tcp.h). */
@@ -80,13 +89,11 @@ const DEFAULT_MSS = 536;
 const TIMESTAMP_BYTES = 12;
 
 /**
- * Checks a snapshot that came from a peer: lengths, ranges, options and flags. Throws a RepairError `malformed_snapshot` that
- * says what is wrong. The sequence numbers may have any value; that the VIP is allowed is the agent's business.
+ * Checks a snapshot that came from a peer: lengths, ranges, options, flags, addresses and windows. Throws a RepairError
+ * `malformed_snapshot` that says what is wrong. A connection may stand anywhere in the sequence numbers; whether the VIP is
+ * allowed is the agent's business.
  */
 export function checkSnapshot(bytes: Buffer, offset: number, length: number): void {
-  const wrong = (what: string): never => {
-    throw new RepairError('malformed_snapshot', `snapshot: ${what}`);
-  };
   if (length < HEADER_BYTES) wrong(`${length} bytes, shorter than its header`);
   if (bytes[offset + VERSION] !== SNAPSHOT_VERSION)
     wrong(`version ${bytes[offset + VERSION] ?? 0} is not known`);
@@ -109,9 +116,35 @@ export function checkSnapshot(bytes: Buffer, offset: number, length: number): vo
     wrong(`a queue is longer than ${MAX_QUEUE_BYTES} bytes`);
   if (HEADER_BYTES + queues.reduce((sum, queue) => sum + queue, 0) !== length) wrong('lengths do not add up');
 
-  const flow = offset + FLOW;
-  if (isMapped(bytes, flow) !== isMapped(bytes, flow + 16)) wrong('addresses of different families');
-  if (bytes.readUInt16BE(flow + 32) === 0 || bytes.readUInt16BE(flow + 34) === 0) wrong('port 0');
+  const objection = impossibleFlow(bytes, offset + FLOW);
+  if (objection !== undefined) wrong(objection);
+  checkWindows(bytes, offset);
+}
+
+/**
+ * What the kernel keeps true of an ESTABLISHED connection. It refuses some of these itself, but only when everything else
+ * has been restored (tcp_repair_set_window, net/ipv4/tcp.c); a window that it takes and that is none would have it send or
+ * accept what no client expects.
+ */
+function checkWindows(bytes: Buffer, offset: number): void {
+  const clients = bytes.readUInt32BE(offset + CLIENT_WINDOW);
+  const largest = bytes.readUInt32BE(offset + LARGEST_WINDOW);
+  const most = MAX_WINDOW_FIELD * 2 ** bytes.readUInt8(offset + CLIENT_WINDOW_SCALE);
+  if (clients > largest) wrong(`the client's window ${clients} is larger than its largest, ${largest}`);
+  if (largest > most) wrong(`the client cannot announce a window of ${largest}`);
+
+  // Not by our window scale: the kernel counts more than it announces.
+  const ours = bytes.readUInt32BE(offset + OUR_WINDOW);
+  const expected = bytes.readUInt32BE(offset + RECEIVE_SEQUENCE);
+  if (ours > MAX_WINDOW) wrong(`our window ${ours} is larger than any`);
+  const sinceUpdate = (expected - bytes.readUInt32BE(offset + WINDOW_UPDATE)) >>> 0;
+  if (sinceUpdate > MAX_WINDOW) wrong('our last window update lies ahead of what was received');
+  const ahead = (bytes.readUInt32BE(offset + WINDOW) - expected) | 0;
+  if (ahead > ours) wrong("the client's last window update lies beyond our window");
+}
+
+function wrong(what: string): never {
+  throw new RepairError('malformed_snapshot', `snapshot: ${what}`);
 }
 
 /** What the client has acknowledged: the sequence number of the first byte in the send queue (snd_una). */

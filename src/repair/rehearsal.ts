@@ -55,7 +55,7 @@ function tryRestore(restorer: Restorer, port: number): number {
 function tryAgain(restorer: Restorer): Restrictions {
   const inTheWay = tryRestore(restorer, ANY_PORT);
   try {
-    release(restorer.restore(snapshot(ANY_PORT), 0));
+    release(restorer.restore(snapshot(ANY_PORT), 0, true));
     return {};
   } catch (error) {
     if (!(error instanceof RepairError)) throw error;

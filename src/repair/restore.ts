@@ -68,6 +68,9 @@ const PLAIN_QUEUE_BYTES = 32 * 1024;
 const OVERHEAD_FACTOR = 4;
 const UNLOCK_BUFFERS = 0;
 
+/** A FIN counts as a byte; a client that lacks nothing else lacks no data. */
+const A_FIN = 1;
+
 const sockaddr = Buffer.alloc(SOCKADDR_BYTES);
 const options = Buffer.alloc(4 * OPTION_BYTES);
 const window = Buffer.alloc(layout.WINDOW_BYTES);
@@ -78,8 +81,12 @@ export class Restorer {
   /**
    * Rebuilds the connection of a snapshot that `checkSnapshot` has accepted and returns its socket, frozen and in
    * repair. Throws a RepairError, leaving nothing behind. Synchronous; sends nothing.
+   *
+   * What is left here of an old connection of the same addresses makes way: one that no process has any more, and of
+   * which the client lacks nothing. With `replacesOpen` any other one too: the caller knows that the client has given it
+   * up.
    */
-  restore(bytes: Buffer, offset: number): number {
+  restore(bytes: Buffer, offset: number, replacesOpen = false): number {
     const family = flowFamily(bytes, offset + layout.FLOW) === 4 ? AF_INET : AF_INET6;
     const fd = must(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), 'socket');
     try {
@@ -87,7 +94,7 @@ export class Restorer {
       // As on the front's listeners: an urgent byte stays where it is in the stream, whoever reads it.
       must(setOption(fd, SOL_SOCKET, SO_OOBINLINE, 1), 'set SO_OOBINLINE');
       rewindSequences(fd, bytes, offset);
-      this.#connect(fd, bytes, offset);
+      this.#connect(fd, bytes, offset, replacesOpen);
       setOptions(fd, bytes, offset);
       fillQueues(fd, bytes, offset);
       setWindow(fd, bytes, offset);
@@ -103,7 +110,7 @@ export class Restorer {
   }
 
   /** In repair, connect(2) only fills in the addresses and goes to ESTABLISHED: no packet is sent. */
-  #connect(fd: number, bytes: Buffer, offset: number): void {
+  #connect(fd: number, bytes: Buffer, offset: number, replacesOpen: boolean): void {
     const flow = offset + layout.FLOW;
     let length = sockaddrFromFlowVip(bytes, flow, sockaddr);
     const bound = bind(fd, sockaddr, length);
@@ -113,9 +120,8 @@ export class Restorer {
     length = sockaddrFromFlowClient(bytes, flow, sockaddr);
     const connected = connect(fd, sockaddr, length);
     if (connected === 0) return;
-    // The tuple is known here: TIME_WAIT, or a connection whose end never arrived. The client has completed a new
-    // handshake from the same port since, so whatever is left of the old connection is dead.
-    if (connected === -EADDRNOTAVAIL && this.#destroyOld(bytes, flow)) {
+    // The tuple is known here: TIME_WAIT, or a connection whose end never arrived.
+    if (connected === -EADDRNOTAVAIL && this.#destroyOld(bytes, flow, replacesOpen)) {
       must(
         connect(fd, sockaddr, length),
         'connect, old connection destroyed',
@@ -127,10 +133,15 @@ export class Restorer {
     }
   }
 
-  #destroyOld(bytes: Buffer, flow: number): boolean {
+  /** Returns whether the tuple may be free now. */
+  #destroyOld(bytes: Buffer, flow: number, open: boolean): boolean {
     try {
       this.#sockDiag ??= new SockDiag();
-      return this.#sockDiag.destroy(bytes, flow);
+      const old = this.#sockDiag.find(bytes, flow);
+      if (old === undefined) return true;
+      if (!open && (!old.orphan || old.unacknowledged > A_FIN)) return false;
+      this.#sockDiag.destroy(bytes, flow, old);
+      return true;
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
       // Kernels without CONFIG_INET_DIAG_DESTROY, and older ones for TIME_WAIT, answer EOPNOTSUPP.

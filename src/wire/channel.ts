@@ -15,6 +15,8 @@ const MOST_UNWRITTEN_BYTES = 64 * 1024 * 1024;
 /** A ping goes out this often, and a channel that has been silent for much longer is dead. */
 export const PING_INTERVAL_MS = 1000;
 export const SILENCE_LIMIT_MS = 5000;
+/** The longest frame (24 MiB) takes half of this at 100 Mbit/s; one that never ends would hold its memory for as long. */
+export const FRAME_LIMIT_MS = 5000;
 /** After a pause of this process what the peer has sent meanwhile waits unread: this long it gets to be read. */
 const CATCH_UP_MS = 50;
 /** How long last words may take to leave. */
@@ -142,7 +144,7 @@ export class Channel {
 
   readonly #dispatch: OnFrame = (type, bytes, offset, length) => {
     if (this.#closed || type === frames.PONG) return;
-    if (type === frames.PING) this.#begin(frames.PONG, 0);
+    if (type === frames.PING) this.#pong();
     else if (type === frames.BYE)
       this.close(`peer said: ${printable(bytes.toString('utf8', offset, offset + length))}`);
     else {
@@ -150,6 +152,11 @@ export class Channel {
       if (type === frames.HELLO) this.#greeted = true;
     }
   };
+
+  /** Whatever waits to be written says the same, and a peer that does not read gets no more of it. */
+  #pong(): void {
+    if (this.#used === 0 && this.#stream.writableLength === 0) this.#begin(frames.PONG, 0);
+  }
 
   /** A peer that does not read must not keep the stream. */
   #endStream(): void {
@@ -161,14 +168,19 @@ export class Channel {
   }
 
   #ping(): void {
+    const { startedAt } = this.#decoder;
     const heardAt = this.#heardAt;
-    const silence = performance.now() - heardAt;
-    if (silence <= SILENCE_LIMIT_MS) {
+    const now = performance.now();
+    const silence = now - heardAt;
+    const stuck = now - startedAt;
+    if (silence <= SILENCE_LIMIT_MS && stuck <= FRAME_LIMIT_MS) {
       this.#begin(frames.PING, 0);
       return;
     }
     setTimeout(() => {
       if (this.#heardAt === heardAt) this.close(`no word for ${Math.round(silence)} ms`);
+      else if (stuck > FRAME_LIMIT_MS && this.#decoder.startedAt === startedAt)
+        this.close(`a frame has not come to its end after ${Math.round(stuck)} ms`);
     }, CATCH_UP_MS).unref();
   }
 

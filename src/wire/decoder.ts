@@ -14,10 +14,16 @@ export class FrameDecoder {
   /** The beginning of a frame whose rest has not arrived; allocated once its length is known. */
   #partial: Buffer = EMPTY;
   #filled = 0;
+  #startedAt = Infinity;
   readonly #header = Buffer.alloc(FRAME_HEADER_BYTES);
 
   /** `longest` is the longest payload that a frame of a type may have, 0 for types that are not known. */
   constructor(private readonly longest: (type: number) => number = longestPayload) {}
+
+  /** When the frame whose rest is missing began, performance.now(); Infinity while none does. */
+  get startedAt(): number {
+    return this.#startedAt;
+  }
 
   /** Throws a ProtocolError for a frame that cannot be; the stream is then of no further use. */
   push(chunk: Buffer, onFrame: OnFrame): void {
@@ -48,6 +54,7 @@ export class FrameDecoder {
 
   #startFrame(chunk: Buffer, at: number, total: number): number {
     this.#partial = Buffer.allocUnsafe(total);
+    this.#startedAt = performance.now();
     this.#filled = chunk.copy(this.#partial, 0, at);
     return chunk.length;
   }
@@ -66,6 +73,7 @@ export class FrameDecoder {
     }
     this.#partial = EMPTY;
     this.#filled = 0;
+    this.#startedAt = Infinity;
     onFrame(frame.readUInt8(4), frame, FRAME_HEADER_BYTES, length);
     return at + copied;
   }

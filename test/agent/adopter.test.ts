@@ -1,5 +1,6 @@
-import { Adopter, RejectedOffer } from '../../src/agent/adopter';
+import { Adopter } from '../../src/agent/adopter';
 import { LiveConnections } from '../../src/agent/live-connections';
+import { RejectedOffer } from '../../src/agent/rejected-offer';
 import { makeFlow, parseAddress } from '../../src/kernel/flow';
 import { HEADER_BYTES, ONE_REQUEST } from '../../src/repair/layout';
 import { makeSnapshot } from '../repair/snapshots';
@@ -10,7 +11,7 @@ let restores: number;
 function openAdopter(...vips: string[]): void {
   restores = 0;
   adopter = new Adopter({
-    vips: vips.map((vip) => parseAddress(vip)),
+    vips: vips.map((vip) => ({ address: parseAddress(vip) })),
     live: new LiveConnections(() => undefined),
     reservedFrom: Infinity,
     admit: () => undefined,
@@ -27,7 +28,7 @@ function refusalOf(snapshot: Buffer): unknown {
   // As it arrives: behind other bytes.
   const bytes = Buffer.concat([Buffer.alloc(13, 0xee), snapshot]);
   try {
-    adopter.prepare({ epoch: 1, sequence: 1 }, bytes, 13, snapshot.length);
+    adopter.prepare({ epoch: 1, sequence: 1 }, bytes, 13, snapshot.length, 'f1');
     return undefined;
   } catch (error) {
     return error;

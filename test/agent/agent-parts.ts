@@ -35,7 +35,7 @@ export class AgentParts {
       { write: (line: string) => this.log.push(JSON.parse(line) as AgentParts['log'][0]) },
     );
     this.adopter = new Adopter({
-      vips: [parseAddress(VIP)],
+      vips: [{ address: parseAddress(VIP) }],
       live: this.live,
       reservedFrom,
       admit,

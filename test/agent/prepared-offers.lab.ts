@@ -1,6 +1,7 @@
 import { closeSync, openSync, readdirSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import { MOST_PREPARED, PreparedOffers, RejectedOffer } from '../../src/agent/adopter';
+import { MOST_PREPARED, PreparedOffers } from '../../src/agent/adopter';
+import { RejectedOffer } from '../../src/agent/rejected-offer';
 import { raiseFileLimit } from '../../src/kernel/libc';
 import { makeFlow } from '../../src/kernel/flow';
 import { prepareFreeze } from '../../src/repair/freeze';
@@ -37,7 +38,7 @@ const flowOf = (sequence: number): Buffer => makeFlow('127.0.0.2', 10_000 + sequ
 
 function offer(sequence: number): void {
   const bytes = makeSnapshot({ flow: flowOf(sequence), queues: [0, 0, 0] });
-  offers.offer(idOf(sequence), bytes, 0, bytes.length);
+  offers.offer(idOf(sequence), bytes, 0, bytes.length, 'f1');
 }
 
 const descriptors = (): number => readdirSync('/proc/self/fd').length;
@@ -77,15 +78,50 @@ test('an id is good for one offer', () => {
   expect(agent.adopter.results).toMatchObject({ rejected: 1, aborted: 1 });
 });
 
-test('the same connection is not prepared twice', () => {
+/** With our window closed it goes live without a probe, so nobody says that there is no such client. */
+function offerSilent(sequence: number, by: PreparedOffers, front: string, of = 1): void {
+  const bytes = makeSnapshot({ flow: flowOf(of), windows: [60_000, 65_535, 0], queues: [0, 0, 0] });
+  by.offer(idOf(sequence), bytes, 0, bytes.length, front);
+}
+
+test('a connection that waits for a decision is not prepared twice, whoever offers it', () => {
+  const other = new PreparedOffers(agent.adopter);
+  const refusal = new RejectedOffer('address_in_use', 'the flow waits for a decision');
+  const before = descriptors();
   offer(1);
-  const bytes = makeSnapshot({ flow: flowOf(1), queues: [0, 0, 0] });
-  offers.offer(idOf(2), bytes, 0, bytes.length);
-  // The older one was what was left of an old connection, as far as this kernel can tell.
-  expect(offers.size).toBe(2);
-  offers.abort(idOf(1));
-  offers.commit(idOf(2), 'f1');
+  expect(() => offerSilent(2, offers, 'f1')).toThrow(refusal);
+  expect(() => offerSilent(1, other, 'f2')).toThrow(refusal);
+  expect([offers.size, other.size, descriptors() - before]).toEqual([1, 0, 1]);
+  // The first is as good as before.
+  offers.commit(idOf(1), 'f1');
   expect(admitted).toHaveLength(1);
+
+  offer(3);
+  offers.abort(idOf(3));
+  offerSilent(3, other, 'f2', 3);
+  expect(other.size).toBe(1);
+  other.channelLost();
+});
+
+test('a live connection makes way for the front that handed it over, and for no other', async () => {
+  offerSilent(1, offers, 'f1');
+  offers.commit(idOf(1), 'f1');
+  const [alive] = admitted;
+  const before = descriptors();
+  expect(() => offerSilent(2, offers, 'f2')).toThrow(
+    new RejectedOffer('address_in_use', 'the flow is live, handed over by f1'),
+  );
+  expect(descriptors()).toBe(before);
+  expect([alive?.destroyed, agent.live.holderOf(flowOf(1).toString('latin1'))]).toEqual([false, 'f1']);
+
+  offerSilent(3, offers, 'f1');
+  offers.commit(idOf(3), 'f1');
+  expect(admitted).toHaveLength(2);
+  // Its process is told that the old one is over, and the new one keeps the flow.
+  alive?.resume();
+  await until(() => agent.live.size === 1);
+  expect([...agent.live].map(({ id }) => id)).toEqual([idOf(3)]);
+  expect(agent.live.holderOf(flowOf(1).toString('latin1'))).toBe('f1');
 });
 
 test('flows that are prepared are listed with their ids', () => {

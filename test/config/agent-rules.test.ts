@@ -20,6 +20,12 @@ const CASES: ProblemCase[] = [
   [UPSTREAM, '{ app: ¶. }', `serve.app: there is no file ${JSON.stringify(dirname(__filename))}`],
   [UPSTREAM, '{ app: ¶"a\\0b" }', `serve.app: there is no file ${quoted('a\0b')}`],
   ['[198.19.0.1]', '["2001:db8::1", ¶"2001:DB8::1"]', 'vips[1]: "2001:DB8::1" is already taken'],
+  ['[198.19.0.1]', '["[::1]:80", "[::1]:81", ¶"[0::1]:80"]', 'vips[2]: "[0::1]:80" is already taken'],
+  [
+    '[198.19.0.1]',
+    '[¶198.19.0.1:80, 198.19.0.1]',
+    'vips[0]: adds nothing to 198.19.0.1, which stands for all its ports',
+  ],
   [
     '{ listen: 198.18.0.21:7400, insecure: true',
     '¶{ listen: 198.18.0.21:7400',

@@ -86,7 +86,7 @@ test.each(FRONT_CASES)('front: %j -> %j', (...problemCase) => {
 
 const AGENT_CASES: ProblemCase[] = [
   ['[198.19.0.1]', '¶[]', 'vips: the list is empty'],
-  ['[198.19.0.1]', '["::1", ¶198.19.0.1:80]', 'vips[1]: "198.19.0.1:80" is not an IP address'],
+  ['[198.19.0.1]', '["::1", ¶198.19.0.1:0]', 'vips[1]: "198.19.0.1:0" is not an IP address or ADDRESS:PORT'],
   ['node: b1', 'manage_vips: ¶"yes"\nnode: b1', 'manage_vips: "yes" is not true or false'],
   [
     'listen: 198.18.0.21:7400',

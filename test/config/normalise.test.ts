@@ -117,6 +117,19 @@ test('an app is found from its configuration', () => {
   });
 });
 
+test('a VIP stands alone or with a port', () => {
+  const text = AGENT.replace(
+    '[198.19.0.1]',
+    '[198.19.0.1, 198.19.0.2:80, "2001:DB8::1", "[2001:db8::2]:443"]',
+  );
+  expect(configOf(parseAgentConfig(text, __filename)).vips).toEqual([
+    { host: '198.19.0.1', family: 4 },
+    { host: '198.19.0.2', family: 4, port: 80 },
+    { host: '2001:db8::1', family: 6 },
+    { host: '2001:db8::2', family: 6, port: 443 },
+  ]);
+});
+
 test('an upstream is reduced to its origin', () => {
   const text = AGENT.replace('http://127.0.0.1:8080', 'HTTP://LocalHost:8080/');
   expect(configOf(parseAgentConfig(text, __filename)).serve).toEqual({

@@ -45,7 +45,7 @@ const isSteered = ({ flow, id }: FlowRecord): boolean => table.get(flow)?.id.seq
 /** Waits for as long as anything that lingers now may stay, and a little more. */
 async function lingered(): Promise<void> {
   const mark = steer(65_535);
-  keeper.closed([mark]);
+  keeper.closed([mark], OURS);
   await until(() => !isSteered(mark));
 }
 
@@ -53,7 +53,7 @@ describe('a closed connection', () => {
   test('is steered for the linger, and then no more', async () => {
     const [closed, other] = [steer(1), steer(2)];
     const began = performance.now();
-    keeper.closed([closed]);
+    keeper.closed([closed], OURS);
     expect(keeper.lingering).toBe(1);
     await until(() => !isSteered(closed));
     expect(performance.now() - began).toBeGreaterThanOrEqual(LINGER_MS - 1);
@@ -64,7 +64,7 @@ describe('a closed connection', () => {
     const closed = steer(1);
     const lastSeen = monotonicNs() + 3 * LINGER_MS * NS_PER_MS;
     table.setTimes(closed.flow, { lastSeen });
-    keeper.closed([closed]);
+    keeper.closed([closed], OURS);
     await lingered();
     expect([isSteered(closed), keeper.lingering]).toEqual([true, 1]);
     await until(() => !isSteered(closed));
@@ -73,20 +73,38 @@ describe('a closed connection', () => {
 
   test('has a successor on the same port that is not touched', async () => {
     const closed = steer(1, 10);
-    keeper.closed([closed]);
+    keeper.closed([closed], OURS);
     const successor = steer(1, 11);
     await lingered();
     expect([isSteered(successor), keeper.lingering]).toEqual([true, 0]);
     // Nor by a report that comes late.
-    keeper.closed([closed]);
+    keeper.closed([closed], OURS);
     await lingered();
     expect([isSteered(successor), keeper.lingering]).toEqual([true, 0]);
+  });
+
+  test('is the word of the agent that has it, and of no other', async () => {
+    const closed = steer(1);
+    keeper.closed([closed], new Set([5]));
+    keeper.voided([closed], new Set([5]));
+    await lingered();
+    expect([isSteered(closed), keeper.lingering, farewells]).toEqual([true, 0, []]);
+  });
+
+  test('takes no more memory when an agent says it again and again, or makes connections up', () => {
+    const closed = steer(1);
+    for (let n = 0; n < 10_000; n++) {
+      const made = { flow: makeFlow('198.18.1.2', 1 + n, '198.19.0.1', 80), id: { epoch: 7, sequence: n } };
+      keeper.closed([closed, made], OURS);
+      keeper.listed('a', [closed, made], false, 0, OURS);
+    }
+    expect(keeper.lingering).toBe(1);
   });
 
   test('may be reported twice, or without an entry', async () => {
     const closed = steer(1);
     table.remove(closed.flow, closed.id);
-    keeper.closed([closed, closed]);
+    keeper.closed([closed, closed], OURS);
     await lingered();
     expect(keeper.lingering).toBe(0);
   });
@@ -178,7 +196,7 @@ test('silent flows are looked for by itself, and not after stop', async () => {
   brief.stop();
   keeper.stop();
   const later = steer(2);
-  keeper.closed([later]);
+  keeper.closed([later], OURS);
   await new Promise((resolve) => setTimeout(resolve, 2 * LINGER_MS));
   expect([isSteered(later), keeper.lingering]).toEqual([true, 1]);
 });
@@ -198,7 +216,7 @@ describe('a client that nobody may serve', () => {
     const [copy, old] = [steer(1), steer(2, 10)];
     steer(2, 11);
     const unknown = { flow: makeFlow('198.18.1.1', 3, '198.19.0.1', 80), id: { epoch: 7, sequence: 3 } };
-    keeper.voided([copy, old, unknown]);
+    keeper.voided([copy, old, unknown], OURS);
     expect(farewells).toEqual(['probe 1']);
     expect(keeper.lingering).toBe(1);
   });

@@ -4,6 +4,7 @@
 // Both ends of a connection are dumped and released, so that its addresses are free on this host. An ordinary connection
 // between the same addresses then leaves the remains that a scenario needs, and both ends are restored over them.
 const { randomBytes } = require('node:crypto');
+const { once } = require('node:events');
 const { execFileSync } = require('node:child_process');
 const { closeSync, openSync, readdirSync, readFileSync, writeFileSync } = require('node:fs');
 const loopback = require('./loopback.cjs');
@@ -40,9 +41,9 @@ function takeBothEnds(listener, host) {
 }
 
 /** Restores both ends; neither hears anything before both are there. */
-async function restoreBothEnds(taken) {
+async function restoreBothEnds(taken, replacesOpen = false) {
   const client = restorer.restore(taken.client, 0);
-  const server = restorer.restore(taken.server, 0);
+  const server = restorer.restore(taken.server, 0, replacesOpen);
   const data = [randomBytes(100_000), randomBytes(100_000)];
   return exchange(loopback.live(client, taken.client), loopback.live(server, taken.server), ...data);
 }
@@ -110,11 +111,38 @@ const SCENARIOS = {
     const taken = takeBothEnds(listener, host);
     const old = leaveEstablished(listener, host, taken.port);
     const before = countIn(loopback.STATE.established, family, taken.port);
-    const arrived = await restoreBothEnds(taken);
+    // Nobody has said that it may go.
+    const unasked = loopback.outcomeOf(() => restorer.restore(taken.server, 0));
+    const arrived = await restoreBothEnds(taken, true);
     // The old socket is dead, and its owner is told: ECONNABORTED (tcp_abort, net/ipv4/tcp.c).
     const told = libc.recv(old, Buffer.alloc(1), 1, 0);
     libc.close(old);
-    return { before, told, ...arrived };
+    return { before, unasked, told, ...arrived };
+  },
+
+  /** The old connection's process has closed it, and its client has not got everything yet. */
+  async unfinished(host, listener, family) {
+    const taken = takeBothEnds(listener, host);
+    const { client, server } = loopback.connectPair(listener, host, taken.port);
+    // More than the client's kernel takes: the rest waits in the server's, also when its descriptor is closed.
+    const sent = loopback.sendUntilFull(server);
+    libc.close(server);
+    const before = countIn(loopback.STATE.finWait1, family, taken.port);
+    const outcome = loopback.outcomeOf(() => restorer.restore(taken.server, 0));
+    const old = new Stream(client);
+    const arrived = (await old.ended()).length === sent;
+    await once(old.finish().socket, 'close');
+    return { before, outcome, arrived, ...(await restoreBothEnds(taken)) };
+  },
+
+  /** Somebody listens at the address: no remains of a connection, and to be left alone. */
+  async listener(host, listener, family) {
+    const { SockDiag } = require(`${process.argv[2]}/kernel/sock-diag`);
+    const taken = takeBothEnds(listener, host);
+    const diag = new SockDiag();
+    const found = diag.find(taken.server, layout.FLOW);
+    diag.close();
+    return { found: found === undefined, ...(await restoreBothEnds(taken)) };
   },
 
   /** The old connection cannot be destroyed because the process has no descriptor left to ask for it. */

@@ -23,6 +23,17 @@ function changed(change: (bytes: Buffer) => void): Buffer {
   return bytes;
 }
 
+const ofClient = (client: string): Buffer =>
+  makeSnapshot({ flow: makeFlow(client, 40_000, client.includes(':') ? '2001:2::1' : '198.19.0.1', 80) });
+
+/** With a window of 65,535 of ours. */
+const sequences = (expected: number, clientsUpdate: number, ourUpdate: number): Buffer =>
+  changed((bytes) => {
+    bytes.writeUInt32BE(expected, layout.RECEIVE_SEQUENCE);
+    bytes.writeUInt32BE(clientsUpdate, layout.WINDOW);
+    bytes.writeUInt32BE(ourUpdate, layout.WINDOW + 16);
+  });
+
 describe('a snapshot is accepted', () => {
   test.each<[string, Buffer]>([
     ['with everything', makeSnapshot()],
@@ -34,9 +45,18 @@ describe('a snapshot is accepted', () => {
     ['with one request', makeSnapshot({ flags: layout.ONE_REQUEST })],
     ['over IPv6', makeSnapshot({ flow: makeFlow('2001:2::1', 1, '2001:2:0:ff::1', 65535) })],
     ['with its queues at their limit', makeSnapshot({ queues: [layout.MAX_QUEUE_BYTES, 0, 0] })],
+    ['with sequence numbers that wrap around', sequences(0xffffffff, 0xffffffff, 0xffffffff)],
+    ['whose last updates are of long ago', sequences(0x10, 0x90000000, 0xf0000000)],
+    ["whose client's window was updated as far ahead as our window goes", sequences(100, 65_635, 100)],
+    ['whose windows are closed', makeSnapshot({ windows: [0, 0, 0] })],
     [
-      'with any sequence numbers',
-      changed((bytes) => bytes.fill(0xff, layout.TIMESTAMP, layout.RECEIVE_LENGTH)),
+      "with the client's largest window",
+      makeSnapshot({ scales: [14, 14], windows: [2 ** 30 - 2 ** 14, 2 ** 30 - 2 ** 14, 1] }),
+    ],
+    // The kernel counts more than the field says: it may have buffer for more than it can announce.
+    [
+      'with a window of ours beyond its scale',
+      makeSnapshot({ options: 3, scales: [0, 0], windows: [0, 0, 4_000_000] }),
     ],
   ])('%s', (_, bytes) => {
     expect(() => check(bytes)).not.toThrow();
@@ -75,6 +95,40 @@ describe('a snapshot is refused', () => {
     ['addresses of different families', makeSnapshot({ flow: makeFlow('2001:2::1', 1, '198.18.1.1', 1) })],
     ['port 0', makeSnapshot({ flow: makeFlow('198.18.1.1', 0, '198.19.0.1', 80) })],
     ['port 0', makeSnapshot({ flow: makeFlow('198.18.1.1', 40000, '198.19.0.1', 0) })],
+    ['unspecified address', ofClient('0.0.0.0')],
+    ['unspecified address', ofClient('0.1.2.3')],
+    ['unspecified address', ofClient('::')],
+    ['broadcast address', ofClient('255.255.255.255')],
+    ['multicast address', ofClient('224.0.0.1')],
+    ['multicast address', ofClient('239.255.255.255')],
+    ['multicast address', ofClient('ff02::1')],
+    ['link-local address', ofClient('fe80::1')],
+    ['link-local address', ofClient('febf::1')],
+    ['multicast address', makeSnapshot({ flow: makeFlow('198.18.1.1', 40000, '224.0.0.1', 80) })],
+    ['loopback on one side alone', ofClient('127.0.0.1')],
+    ['loopback on one side alone', ofClient('127.255.255.254')],
+    ['loopback on one side alone', ofClient('::1')],
+    ['loopback on one side alone', makeSnapshot({ flow: makeFlow('198.18.1.1', 40000, '127.0.0.1', 80) })],
+    ['a connection with itself', makeSnapshot({ flow: makeFlow('198.19.0.1', 80, '198.19.0.1', 80) })],
+    ['a connection with itself', makeSnapshot({ flow: makeFlow('::1', 80, '::1', 80) })],
+    [
+      "the client's window 65535 is larger than its largest, 65534",
+      makeSnapshot({ windows: [65_535, 65_534, 0] }),
+    ],
+    [
+      'the client cannot announce a window of 65536',
+      makeSnapshot({ options: 3, scales: [0, 0], windows: [0, 65_536, 0] }),
+    ],
+    [
+      'the client cannot announce a window of 8388481',
+      makeSnapshot({ scales: [7, 0], windows: [0, 65_535 * 128 + 1, 0] }),
+    ],
+    ['our window 1073725441 is larger than any', makeSnapshot({ windows: [0, 0, 65_535 * 2 ** 14 + 1] })],
+    ['our window 4294967295 is larger than any', makeSnapshot({ windows: [0, 0, 0xffffffff] })],
+    ['our last window update lies ahead of what was received', sequences(100, 100, 101)],
+    ['our last window update lies ahead of what was received', sequences(0, 0, 1)],
+    ["the client's last window update lies beyond our window", sequences(100, 65_636, 100)],
+    ["the client's last window update lies beyond our window", sequences(0xffffffff, 65_535, 0xffffffff)],
   ])('%s', (what, bytes) => {
     const message = `snapshot: ${what}`;
     expect(refusalOf(bytes)).toMatchObject({ name: 'RepairError', code: 'malformed_snapshot', message });

@@ -17,7 +17,7 @@ const PORT = 8080;
 const INFO_STATE = 0;
 const INFO_OPTIONS = 5;
 /** Values of tcp_info's state (include/net/tcp_states.h). */
-const STATE = { established: 1, timeWait: 6, closeWait: 8 };
+const STATE = { established: 1, finWait1: 4, timeWait: 6, closeWait: 8 };
 
 const restorer = new Restorer();
 
@@ -71,6 +71,16 @@ function sendAll(fd, bytes, flags = 0) {
       libc.send(fd, bytes.subarray(done), bytes.length - done, flags | socket.MSG_DONTWAIT),
       'send',
     );
+  }
+}
+
+/** Writes until nothing more is taken; returns how many bytes were. */
+function sendUntilFull(fd) {
+  const piece = Buffer.alloc(65_536, 7);
+  for (let sent = 0; ;) {
+    const taken = libc.send(fd, piece, piece.length, socket.MSG_DONTWAIT);
+    if (taken < 0) return sent;
+    sent += taken;
   }
 }
 
@@ -188,6 +198,7 @@ module.exports = {
   portOf,
   run,
   sendAll,
+  sendUntilFull,
   snapshotOf,
   stateOf,
   until,

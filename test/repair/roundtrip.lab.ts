@@ -105,7 +105,9 @@ test('the remains of an old connection give way to the new one', async () => {
   await expectScenarios('conflict', {
     timeWait: { before: 1, ...WHOLE },
     timeWaitInTheWay: { before: 1, ...WHOLE },
-    established: { before: 1, told: -103, ...WHOLE },
+    established: { before: 1, unasked: 'address_in_use', told: -103, ...WHOLE },
+    unfinished: { before: 1, outcome: 'address_in_use', arrived: true, ...WHOLE },
+    listener: { found: true, ...WHOLE },
   });
 }, 70_000);
 

@@ -7,6 +7,8 @@ export interface SnapshotParts {
   readonly scales?: readonly [client: number, ours: number];
   readonly mss?: number;
   readonly flags?: number;
+  /** Bytes: the client's last window, its largest, ours. */
+  readonly windows?: readonly [client: number, largest: number, ours: number];
   readonly queues?: readonly [receive: number, sent: number, unsent: number];
 }
 
@@ -23,6 +25,9 @@ export function makeSnapshot(parts: SnapshotParts = {}): Buffer {
   bytes.writeUInt16BE(parts.mss ?? 1460, layout.MSS);
   bytes.writeUInt16BE((parts.flags ?? 0) << 8, layout.FLAGS);
   flow.copy(bytes, layout.FLOW);
+  (parts.windows ?? [60_000, 65_535, 65_535]).forEach((window, index) => {
+    bytes.writeUInt32BE(window, layout.WINDOW + 4 + 4 * index);
+  });
   bytes.writeUInt32BE(receive, layout.RECEIVE_LENGTH);
   bytes.writeUInt32BE(sent, layout.SENT_LENGTH);
   bytes.writeUInt32BE(unsent, layout.UNSENT_LENGTH);

@@ -213,10 +213,25 @@ describe('receiving', () => {
 
   test('PING is answered with PONG, and neither reaches the owner', async () => {
     const { peer, frames: read } = await openEnds();
-    peer.send(frame(frames.PONG), frame(frames.PING), frame(frames.PING));
+    peer.send(frame(frames.PONG), frame(frames.PING));
     expect((await peer.next())?.type).toBe(frames.PONG);
+    peer.send(frame(frames.PING));
     expect((await peer.next())?.type).toBe(frames.PONG);
     expect(read).toEqual([]);
+  });
+
+  test('PINGs of a peer that does not read are answered once', async () => {
+    const { peer, channel } = await openEnds();
+    peer.socket.pause();
+    const pings = Buffer.concat(Array.from({ length: 10_000 }, () => frame(frames.PING)));
+    for (let n = 0; n < 100; n++) peer.send(pings);
+    // All of them have been read when the word that follows them is.
+    peer.send(frame(frames.BYE, 'that was it'));
+    await until(() => channel.closed);
+    peer.socket.resume();
+    await peer.end();
+    process.stdout.write(`  a million pings: ${peer.socket.bytesRead} bytes in answer\n`);
+    expect(peer.socket.bytesRead).toBeLessThan(100_000);
   });
 
   test.each([

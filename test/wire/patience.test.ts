@@ -1,5 +1,5 @@
-import { HELLO, PING, PONG } from '../../src/wire/frames';
-import { Channel, PING_INTERVAL_MS, SILENCE_LIMIT_MS } from '../../src/wire/channel';
+import { BYE, HELLO, PING, PONG } from '../../src/wire/frames';
+import { Channel, FRAME_LIMIT_MS, PING_INTERVAL_MS, SILENCE_LIMIT_MS } from '../../src/wire/channel';
 import { encodeAgentHello } from '../../src/wire/hello';
 import { Link } from '../../src/wire/link';
 import { until } from '../kernel/pair';
@@ -53,6 +53,18 @@ async function silentPeer(): Promise<string> {
   return `silent peer left after ${quiet.closedAfter} ms, the other one kept (${talking.pings} pings)`;
 }
 
+async function endlessFrame(): Promise<string> {
+  const server = await openServer();
+  const dripping = await openChannel(server);
+  dripping.peer.send(frame(BYE, 'x'.repeat(60_000)).subarray(0, 10));
+  const drip = setInterval(() => dripping.peer.send(Buffer.from('x')), 200);
+  closers.push(() => clearInterval(drip));
+  await until(() => dripping.cause !== '', FRAME_LIMIT_MS + 3 * PING_INTERVAL_MS);
+  expect(dripping.cause).toMatch(/^a frame has not come to its end after \d+ ms$/);
+  expect(dripping.closedAfter).toBeGreaterThanOrEqual(FRAME_LIMIT_MS);
+  return `a peer that does not end its frame left after ${dripping.closedAfter} ms`;
+}
+
 async function noHello(): Promise<string> {
   const server = await openServer();
   const link = new Link({ host: '127.0.0.1', port: server.port }, { role: 'offers', node: 'f1' }, {});
@@ -76,7 +88,7 @@ async function noHello(): Promise<string> {
 }
 
 // The limits are waited for at their real length, side by side.
-test('who is silent is left in time', async () => {
-  const lines = await Promise.all([silentPeer(), noHello()]);
+test('who is silent, or does not come to an end, is left in time', async () => {
+  const lines = await Promise.all([silentPeer(), endlessFrame(), noHello()]);
   process.stdout.write(`${lines.join('; ')}\n`);
 }, 15_000);
