@@ -29,6 +29,7 @@ export const agent: Command = (args, output) =>
           },
         };
       },
+      supervised: true,
     },
     args,
     output,

@@ -2,23 +2,32 @@ import { loadFrontConfig } from '../config/load';
 import type { FrontConfig } from '../config/model';
 import { formatProblems } from '../config/problems';
 import { Front } from '../front/front';
+import { InheritedSockets } from '../front/inherited-sockets';
+import { Predecessor } from '../front/predecessor';
 import { createLogger } from '../observe/log';
 import type { Command } from './command';
 import { runService } from './service';
 
 /** `baton front --config FILE` */
-export const front: Command = (args, output) =>
-  runService(
+export const front: Command = async (args, output) => {
+  const predecessor = await Predecessor.meet(process.env);
+  return runService(
     {
       name: 'front',
       load: loadFrontConfig,
       logger: (config) => createLogger({ node: config.node, component: 'front' }),
-      start: (config, file, logger, failed) =>
-        Front.start(config, { loadConfig: () => reread(file), failed }, logger),
+      start: async (config, file, logger, failed) => {
+        const sockets = predecessor?.sockets ?? InheritedSockets.fromServiceManager(process.env);
+        const events = { loadConfig: () => reread(file), failed };
+        return Front.start(config, events, logger, { sockets, predecessor });
+      },
+      supervised: predecessor === undefined,
+      notStarted: (cause) => predecessor?.failed(cause),
     },
     args,
     output,
   );
+};
 
 function reread(file: string): FrontConfig {
   const loaded = loadFrontConfig(file);

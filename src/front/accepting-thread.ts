@@ -110,11 +110,15 @@ export class AcceptingThread {
     this.#acceptor = this.#makeAcceptor();
   }
 
-  /** Opens channels, then accepts. */
-  async start(): Promise<void> {
+  /** Opens channels; `accept` follows. */
+  async open(): Promise<void> {
     // The first connections should find the agents that are there, but must not wait for those that are not.
     const settled = Promise.all([...this.#offers.values()].map((offers) => offers.start()));
     await Promise.race([settled, new Promise((resolve) => setTimeout(resolve, CHANNEL_PATIENCE_MS).unref())]);
+  }
+
+  /** Takes connections from here on; throws an Error that names the listener. */
+  accept(): void {
     this.#acceptor.start(this.data.listeners);
   }
 
@@ -166,10 +170,11 @@ export class AcceptingThread {
 
   /**
    * Takes no more connections and resolves when those that are here have come to their end, or are given up because of
-   * `hurry`. Listening sockets in `keep` stay open.
+   * `hurry`. Nobody will accept at the addresses in `last` any more.
    */
-  async retire(keep: readonly number[]): Promise<void> {
-    this.#acceptor.stopListening(new Set(keep));
+  async retire(last: readonly string[]): Promise<void> {
+    this.#fallback.retire();
+    this.#acceptor.stopListening(new Set(last));
     while (this.#acceptor.active + this.#released.size > 0 && performance.now() < this.#deadline) {
       if (this.#deadline < Infinity) this.#fallback.closeIdle();
       await new Promise((resolve) => setTimeout(resolve, STOP_POLL_MS));

@@ -17,6 +17,10 @@ type StatsAnswer = Extract<FromWorker, { type: 'stats' }>;
 
 interface Thread {
   readonly worker: Worker;
+  /** Rejects with the reason when the thread breaks before. */
+  readonly ready: Promise<void>;
+  /** Likewise. */
+  readonly listening: Promise<void>;
   readonly waiting: Map<number, (answer: StatsAnswer | undefined) => void>;
   /** Its last count; undefined when it broke before it could say. */
   readonly stopped: Promise<StatsSnapshot | undefined>;
@@ -37,7 +41,7 @@ export class AcceptingThreads {
 
   /**
    * Starts a thread for each list of listeners and waits until all accept; throws an Error with the first one's reason if
-   * one cannot.
+   * one cannot. The descriptors are the threads' if this succeeds, the caller's if not.
    */
   static async start(
     data: Omit<WorkerData, 'index' | 'listeners' | 'log'>,
@@ -46,12 +50,13 @@ export class AcceptingThreads {
   ): Promise<AcceptingThreads> {
     const threads = new AcceptingThreads();
     try {
-      // All at once: their listening sockets are open already, and connections wait for each of them.
-      await Promise.all(
-        listeners.map((own, index) =>
-          threads.#startOne({ ...data, index, listeners: own, log: laneCounters() }, events),
-        ),
-      );
+      for (const [index, own] of listeners.entries()) {
+        threads.#startOne({ ...data, index, listeners: own, log: laneCounters() }, events);
+      }
+      await Promise.all(threads.#threads.map(({ ready }) => ready));
+      // The commit point: what one thread has accepted would be lost if another one could not start.
+      threads.#broadcast({ type: 'accept' });
+      await Promise.all(threads.#threads.map(({ listening }) => listening));
     } catch (error) {
       await threads.#terminate();
       throw error;
@@ -75,12 +80,12 @@ export class AcceptingThreads {
   }
 
   /**
-   * Ends accepting, except that listening sockets in `keep` stay open. Resolves when no connection is left, with what the
-   * threads counted in their life.
+   * Ends accepting, at the addresses in `last` for good. Resolves when no connection is left, with what the threads counted
+   * in their life.
    */
-  async retire(keep: readonly number[]): Promise<StatsSnapshot> {
+  async retire(last: readonly string[]): Promise<StatsSnapshot> {
     this.#retiring = true;
-    this.#broadcast({ type: 'retire', keep });
+    this.#broadcast({ type: 'retire', last });
     const counted = await Promise.all(this.#threads.map(({ stopped }) => stopped));
     await this.#terminate();
     return mergeStats(counted.filter((stats) => stats !== undefined));
@@ -119,36 +124,51 @@ export class AcceptingThreads {
     });
   }
 
-  #startOne(data: WorkerData, events: AcceptingThreadsEvents): Promise<void> {
+  #startOne(data: WorkerData, events: AcceptingThreadsEvents): void {
     const worker = new Worker(WORKER_FILE, { workerData: data });
     const waiting: Thread['waiting'] = new Map();
-    return new Promise((resolve, reject) => {
-      let listening = false;
-      const broken = (message: string): void => {
-        if (listening) events.failed(`accepting thread ${data.index}: ${message}`);
-        else reject(new Error(message));
-      };
-      const stopped = new Promise<StatsSnapshot | undefined>((done) => {
-        worker.once('exit', (code) => {
-          done(undefined);
-          if (!this.#retiring) broken(`ended with code ${code}`);
-        });
-        worker.on('message', (message: FromWorker) => {
-          if (message.type === 'stopped') done(message.stats);
-        });
+    const [ready, listening] = [new Milestone(), new Milestone()];
+    const broken = (message: string): void => {
+      if (listening.reached) events.failed(`accepting thread ${data.index}: ${message}`);
+      else for (const milestone of [ready, listening]) milestone.miss(message);
+    };
+    const stopped = new Promise<StatsSnapshot | undefined>((done) => {
+      worker.once('exit', (code) => {
+        done(undefined);
+        if (!this.#retiring) broken(`ended with code ${code}`);
       });
-      worker.on('error', (error) => broken(error.stack ?? error.message));
       worker.on('message', (message: FromWorker) => {
-        if (message.type === 'log') logFromWorker(data.log, message.line);
-        else if (message.type === 'stats') waiting.get(message.request)?.(message);
-        else if (message.type === 'channel_lost') events.channelLost(message.agent);
-        else if (message.type === 'failed') broken(message.message);
-        else if (message.type === 'listening') {
-          listening = true;
-          resolve();
-        }
+        if (message.type === 'stopped') done(message.stats);
       });
-      this.#threads.push({ worker, waiting, stopped });
     });
+    worker.on('error', (error) => broken(error.stack ?? error.message));
+    worker.on('message', (message: FromWorker) => {
+      if (message.type === 'log') logFromWorker(data.log, message.line);
+      else if (message.type === 'stats') waiting.get(message.request)?.(message);
+      else if (message.type === 'channel_lost') events.channelLost(message.agent);
+      else if (message.type === 'failed') broken(message.message);
+      else if (message.type === 'ready') ready.reach();
+      else if (message.type === 'listening') listening.reach();
+    });
+    this.#threads.push({ worker, ready: ready.promise, listening: listening.promise, waiting, stopped });
+  }
+}
+
+/** A point that a starting thread reaches, or misses. */
+class Milestone {
+  reached = false;
+  reach!: () => void;
+  miss!: (reason: string) => void;
+  readonly promise = new Promise<void>((resolve, reject) => {
+    this.reach = () => {
+      this.reached = true;
+      resolve();
+    };
+    this.miss = (reason) => reject(new Error(reason));
+  });
+
+  constructor() {
+    // Nobody waits for the second one when the first is missed.
+    this.promise.catch(() => undefined);
   }
 }

@@ -14,7 +14,7 @@ import type { Capacity } from './capacity';
 import { Connection } from './connection';
 import { Deadlines } from './deadlines';
 import type { Resource } from './exhaustion';
-import { deferSeconds, type OpenListener } from './listeners';
+import { deferSeconds, listen, type OpenListener } from './listeners';
 
 /** Connections accepted per listener and turn: the answers of agents to the last burst are not kept waiting longer. */
 const BURST = 64;
@@ -47,6 +47,7 @@ export interface AcceptorEvents {
 
 interface Listener {
   readonly name: string;
+  readonly address: string;
   readonly fd: number;
   /** A flow with the VIP's half filled in, or undefined where the listener is bound to every address. */
   readonly template: Buffer | undefined;
@@ -86,12 +87,14 @@ export class Acceptor {
     this.#deadlines = new Deadlines(patience, (connection) => this.#headLate(connection));
   }
 
-  /** Accepts from these listening sockets. */
+  /** Accepts from these listening sockets, whose descriptors are the acceptor's from here on. */
   start(listeners: readonly OpenListener[]): void {
-    for (const { name, host, fd, oneRequest } of listeners) {
+    for (const listener of listeners) {
+      const { name, host, address, fd, oneRequest } = listener;
       const everyAddress = host === '0.0.0.0' || host === '::';
       const template = everyAddress ? undefined : vipHalf(fd);
-      this.#listeners.set(fd, { name, fd, template, oneRequest });
+      listen(listener);
+      this.#listeners.set(fd, { name, address, fd, template, oneRequest });
       this.#epoll.add(fd, EPOLLIN);
     }
     this.#unwatch = this.#epoll.watch(() => {
@@ -117,15 +120,14 @@ export class Acceptor {
   }
 
   /**
-   * Takes no more connections: sockets in `keep` are somebody else's from now on, from the others it accepts what the
-   * kernel has completed handshakes for and closes them. Waiting connections stay.
+   * Takes no more connections. From sockets of addresses in `last` it accepts what the kernel has completed handshakes for:
+   * nobody else will. The queues of the others are somebody else's. Waiting connections stay.
    */
-  stopListening(keep: ReadonlySet<number>): void {
+  stopListening(last: ReadonlySet<string>): void {
     clearTimeout(this.#resumeTimer);
     for (const listener of this.#listeners.values()) {
       this.#epoll.remove(listener.fd);
-      if (keep.has(listener.fd)) continue;
-      while (this.#acceptBurst(listener) === BURST);
+      if (last.has(listener.address)) while (this.#acceptBurst(listener) === BURST);
       close(listener.fd);
     }
     this.#listeners.clear();

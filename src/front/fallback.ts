@@ -2,7 +2,7 @@
  * What happens to a connection that cannot be handed off: the front relays it to a backend's `http` address, request by
  * request, or refuses it with 503. The backend then sees the front's address; the client's is in X-Forwarded-For.
  */
-import type { IncomingMessage, Server } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import { Relay } from '../relay/relay';
 import { createRelayServer, type Destination } from '../relay/server';
@@ -17,6 +17,7 @@ export class Fallback {
   readonly #relay = new Relay();
   readonly #server: Server;
   #madeRoomAt = -Infinity;
+  #retiring = false;
 
   /**
    * @param destinationOf where a request goes; later requests of a relayed connection are routed like first ones.
@@ -27,6 +28,11 @@ export class Fallback {
     private readonly ended: () => void,
   ) {
     this.#server = createRelayServer(this.#relay, destinationOf);
+    for (const event of ['request', 'checkContinue'] as const) {
+      this.#server.prependListener(event, (_request, response: ServerResponse) => {
+        if (this.#retiring) response.shouldKeepAlive = false;
+      });
+    }
   }
 
   /** Takes over a thawed connection. */
@@ -53,6 +59,11 @@ export class Fallback {
   /** Descriptors beside those of the connections themselves. */
   get originSockets(): number {
     return this.#relay.originSockets;
+  }
+
+  /** From now on the next response of a connection is its last. */
+  retire(): void {
+    this.#retiring = true;
   }
 
   /** Closes connections that wait for their next request. */

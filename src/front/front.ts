@@ -1,15 +1,14 @@
 /**
  * The front's main thread: everything but the data path. Loads the steering program, runs one generation of accepting
- * threads after the other, and answers the admin API.
+ * threads after the other, answers the admin API, and passes all of it on to a successor.
  */
-import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { INSECURE_WARNING } from '../config/control';
 import type { FrontConfig } from '../config/model';
 import { mustNotChange } from '../config/unchanged';
 import { adviceOnPassing } from '../kernel/capabilities';
 import { raiseFileLimit } from '../kernel/libc';
-import { createAdmin, listenAdmin } from '../observe/admin';
+import { createAdmin } from '../observe/admin';
 import { AdminAccess, readToken } from '../observe/admin-access';
 import { droppedLines } from '../observe/log';
 import { createRegistry } from '../observe/registry';
@@ -17,17 +16,26 @@ import { mergeStats, type Sample, type StatsSnapshot } from '../observe/stats';
 import { prepareFreeze } from '../repair/freeze';
 import { Steering } from '../steer/steering';
 import { expiryOf } from '../wire/identity';
+import { AdminApi } from './admin-api';
 import { addFrontRoutes } from './admin-routes';
 import { Counters } from './counters';
 import { Generation } from './generation';
-import { Listeners } from './listeners';
+import type { InheritedSockets } from './inherited-sockets';
+import { addressOf, Listeners } from './listeners';
 import { sumStatus, type WorkerStatus } from './messages';
+import type { Predecessor } from './predecessor';
+import { Succession, type Legacy } from './succession';
 
 /**
  * How long connections in the front's own hands may take to finish when it stops. Handed-off ones need nobody to wait;
  * after a reload those of the old generation have all the time they want.
  */
 const GRACE_MS = 10_000;
+/**
+ * How long they may take when a successor serves: as long as a relay lets one request take (relay/server.ts). Only then, or
+ * at a SIGTERM, the time above begins.
+ */
+const SUCCEEDED_GRACE_MS = 3_600_000;
 /** Counting a large table costs time; scrapes closer together than this share one count. */
 const FLOW_COUNT_MAX_AGE_MS = 1000;
 
@@ -41,15 +49,25 @@ export interface FrontEvents {
   failed: (message: string) => void;
 }
 
+const NOTHING_COUNTED: StatsSnapshot = { samples: [], histograms: [] };
+
+/** Where a front comes from. */
+export interface Origin {
+  readonly sockets: InheritedSockets;
+  /** The front that has started this one as its successor. */
+  readonly predecessor: Predecessor | undefined;
+}
+
 export class Front {
-  readonly #listeners = new Listeners();
+  readonly #listeners: Listeners;
   #generation: Generation | undefined;
-  #admin: FastifyInstance | undefined;
+  #admin: AdminApi | undefined;
   #access: AdminAccess | undefined;
+  readonly #succession: Succession;
   #stopping = false;
   /** Generations on their way out; what they counted is added to `#counted` when they are gone. */
   readonly #retiring = new Map<Generation, Promise<void>>();
-  #counted: StatsSnapshot = { samples: [], histograms: [] };
+  #counted = NOTHING_COUNTED;
   #reloads = { ok: 0, failed: 0 };
   #reloading: Promise<void> = Promise.resolve();
   readonly #flowsReset = new Counters();
@@ -59,20 +77,31 @@ export class Front {
     readonly steering: Steering,
     private readonly events: FrontEvents,
     private readonly logger: Logger,
-  ) {}
+    private readonly origin: Origin,
+  ) {
+    this.#listeners = new Listeners(origin.sockets);
+    this.#succession = new Succession(logger);
+  }
 
   /** Starts a front; throws an Error whose message names the step and the cause. */
-  static async start(config: FrontConfig, events: FrontEvents, logger: Logger): Promise<Front> {
+  static async start(
+    config: FrontConfig,
+    events: FrontEvents,
+    logger: Logger,
+    origin: Origin,
+  ): Promise<Front> {
     const files = raiseFileLimit();
     const notPassedOn = adviceOnPassing('CAP_NET_ADMIN');
     // Without it `ip` could not ask the neighbours, and a host that is only hard to reach would be taken for gone.
     if (notPassedOn !== undefined) throw new Error(`capabilities: ${notPassedOn}`);
+    origin.predecessor?.expectSameTable(config.steering, logger);
     const steering = Steering.open({
       interface: config.steering.interface,
       pin: config.steering.pin,
       maxFlows: config.steering.max_flows,
+      mustExist: origin.predecessor !== undefined,
     });
-    const front = new Front(steering, events, logger);
+    const front = new Front(steering, events, logger, origin);
     try {
       await front.#start(config);
     } catch (error) {
@@ -105,13 +134,58 @@ export class Front {
     this.steering.close();
   }
 
+  /** Makes a stopping front give up what is left after a while, its successor or not. */
+  hurry(): void {
+    for (const generation of this.#retiring.keys()) generation.hurry(GRACE_MS);
+  }
+
+  /**
+   * Starts a successor with this front's listening sockets. Resolves with its pid when it serves; `stop` is the next thing to
+   * do then, and takes the time that connections in hand need. Undefined when there is none: the log says why, and this
+   * front goes on as before.
+   */
+  succeed(): Promise<number | undefined> {
+    const before = this.#reloading.catch(() => undefined);
+    const attempt = this.#succession.attempt(() => before.then(() => this.#legacy()));
+    // Reloads wait: the successor is told what this front is doing now.
+    this.#reloading = Promise.all([before, attempt]).then(() => undefined);
+    return attempt;
+  }
+
+  #legacy(): Legacy {
+    // The current generation knows best, and so comes last.
+    const generations = [...this.#retiring.keys(), this.generation];
+    const backends = generations.flatMap((generation) => generation.backends);
+    return {
+      sockets: [...this.#listeners.all(), ...(this.#admin === undefined ? [] : [this.#admin.socket()])],
+      steering: this.generation.config.steering,
+      numbers: [...new Set(backends.map(({ number }) => number))],
+      health: backends.map(({ healthKey, healthy }) => [healthKey, healthy]),
+    };
+  }
+
   async #end(): Promise<void> {
     this.#stopping = true;
+    this.#succession.abort();
     await this.#reloading.catch(() => undefined);
-    if (this.#generation === undefined) this.#listeners.abandon(undefined);
-    else this.#retire(this.#generation, this.#listeners.keepOnly(undefined));
-    for (const generation of this.#retiring.keys()) generation.hurry(GRACE_MS);
+    const counted = this.#succession.done ? (await this.observe()).stats : NOTHING_COUNTED;
+    const given = this.#listeners.keepOnly(undefined);
+    if (this.#generation !== undefined) {
+      const last = given.filter((address) => !this.#succession.serves(address));
+      this.#retire(this.#generation, last);
+    }
+    if (this.#succession.done) {
+      // Open requests are answered; the successor accepts the next ones, and answers them with these counts and its own.
+      this.#admin?.leave(this.#succession.serves(addressOf(this.generation.config.admin.listen)));
+      await this.#succession.passAdmin(counted);
+      setTimeout(() => this.hurry(), SUCCEEDED_GRACE_MS).unref();
+    } else {
+      this.hurry();
+    }
     await Promise.all(this.#retiring.values());
+    if (this.#succession.done) {
+      await this.#succession.passCounts(mergeStats([this.#counted, this.#ownCounts()]));
+    }
     await this.#admin?.close();
   }
 
@@ -148,13 +222,12 @@ export class Front {
     return this.#flowCounts.byNumber;
   }
 
-  /** What all threads counted, those of earlier generations included, and the state of those that run. */
+  /** What all threads counted, those of earlier generations and fronts included, and the state of those that run. */
   async observe(): Promise<{ stats: StatsSnapshot; status: WorkerStatus }> {
-    const retiring = [...this.#retiring.keys()].map((generation) => generation.observe());
-    const [current, ...others] = await Promise.all([this.generation.observe(), ...retiring]);
-    const all = [current, ...others];
+    const generations = new Set([this.generation, ...this.#retiring.keys()]);
+    const all = await Promise.all([...generations].map((generation) => generation.observe()));
     return {
-      stats: mergeStats([this.#counted, ...all.map(({ stats }) => stats)]),
+      stats: mergeStats([this.#counted, this.#ownCounts(), ...all.map(({ stats }) => stats)]),
       status: sumStatus(all.map(({ status }) => status)),
     };
   }
@@ -168,28 +241,42 @@ export class Front {
       );
     }
     for (const repaired of this.steering.repaired) this.logger.warn({ repaired }, 'steering.pin');
-    // First, because a port that is taken shows at once; until the generation serves, /readyz says so.
+    const { sockets, predecessor } = this.origin;
+    const [inherited] = sockets.take(addressOf(config.admin.listen));
     const registry = createRegistry('front', () => this.#collect());
-    const access = new AdminAccess(config.admin, this.logger);
-    this.#access = access;
-    this.#admin = createAdmin({ registry, ready: () => this.serving, access, logger: this.logger });
-    addFrontRoutes(this.#admin, this);
-    const address = await listenAdmin(this.#admin, config.admin.listen);
+    const access = (this.#access = new AdminAccess(config.admin, this.logger));
+    const app = createAdmin({ registry, ready: () => this.serving, access, logger: this.logger });
+    addFrontRoutes(app, this);
+    const admin = (this.#admin = new AdminApi(app, config.admin.listen, inherited, this.logger));
+    const shared = predecessor !== undefined && inherited !== undefined;
+    // First, because a port that is taken shows at once; until the generation serves, /readyz says so.
+    if (!shared) await admin.open();
     this.#generation = await this.#begin(config);
-    this.logger.info(address, 'admin API is listening');
+    if (sockets.taken.length > 0) {
+      const from = predecessor === undefined ? 'service manager' : `front with pid ${predecessor.pid}`;
+      this.logger.info({ sockets: sockets.taken, from }, 'listening sockets taken over');
+    }
+    await predecessor?.serving(sockets.taken);
+    if (shared) void admin.openAfter(predecessor.adminFree());
   }
 
   #begin(config: FrontConfig): Promise<Generation> {
+    const { sockets, predecessor } = this.origin;
     const older = [...this.#retiring.keys(), ...(this.#generation === undefined ? [] : [this.#generation])];
     const backends = older.flatMap((generation) => generation.backends);
+    const numbers = [...backends.map(({ number }) => number), ...(predecessor?.numbers ?? [])];
+    const health = backends.map(({ healthKey, healthy }) => [healthKey, healthy] as const);
     const inherited = {
       steering: this.steering,
       freezeFilter: prepareFreeze(),
-      numbersInUse: new Set([...this.flowCounts().keys(), ...backends.map(({ number }) => number)]),
+      numbersInUse: new Set([...this.flowCounts().keys(), ...numbers]),
       listeners: this.#listeners.prepare(config),
       flowsReset: this.#flowsReset,
-      knownHealth: new Map(backends.map((backend) => [backend.healthKey, backend.healthy])),
+      knownHealth: new Map(this.#generation === undefined ? predecessor?.bequest.health : health),
     };
+    // A predecessor still accepts where this configuration no longer listens, and sees to the end of it.
+    if (predecessor === undefined) sockets.expectNoneLeft();
+    else sockets.closeRest();
     return Generation.start(config, inherited, this.logger, this.events.failed);
   }
 
@@ -205,15 +292,15 @@ export class Front {
     try {
       this.#generation = await this.#begin(config);
     } catch (error) {
-      this.#listeners.abandon(old.config);
+      this.#listeners.abandon();
       throw error;
     }
     this.#access?.useToken(token);
     this.#retire(old, this.#listeners.keepOnly(config));
   }
 
-  #retire(generation: Generation, keep: readonly number[]): void {
-    const gone = generation.retire(keep).then((counted) => {
+  #retire(generation: Generation, last: readonly string[]): void {
+    const gone = generation.retire(last).then((counted) => {
       this.#counted = mergeStats([this.#counted, counted]);
       this.#retiring.delete(generation);
     });
@@ -227,8 +314,6 @@ export class Front {
     const samples: Sample[] = [
       { name: 'flow_capacity', labels: {}, value: this.steering.flows.capacity },
       { name: 'log_lines_dropped_total', labels: {}, value: droppedLines() },
-      { name: 'config_reloads_total', labels: { result: 'ok' }, value: this.#reloads.ok },
-      { name: 'config_reloads_total', labels: { result: 'failed' }, value: this.#reloads.failed },
     ];
     for (const backend of backends) {
       const labels = { pool: backend.pool.name, backend: backend.config.name };
@@ -244,10 +329,22 @@ export class Front {
       const totals = this.steering.backends.totals(number);
       const labels = { backend: name };
       samples.push({ name: 'flows', labels, value: counts.get(number) ?? 0 });
-      samples.push({ name: 'flows_reset_total', labels, value: this.#flowsReset.get(name) });
       samples.push({ name: 'steered_packets_total', labels, value: totals.packets });
       samples.push({ name: 'steered_bytes_total', labels, value: totals.bytes });
     }
     return mergeStats([stats, { samples, histograms: [] }]);
+  }
+
+  /** What the main thread has counted, and what the front before this one has. */
+  #ownCounts(): StatsSnapshot {
+    const samples: Sample[] = [
+      { name: 'config_reloads_total', labels: { result: 'ok' }, value: this.#reloads.ok },
+      { name: 'config_reloads_total', labels: { result: 'failed' }, value: this.#reloads.failed },
+    ];
+    for (const backend of new Set(this.generation.backends.map(({ config }) => config.name))) {
+      samples.push({ name: 'flows_reset_total', labels: { backend }, value: this.#flowsReset.get(backend) });
+    }
+    const own = { samples, histograms: [] };
+    return mergeStats([own, this.origin.predecessor?.counted ?? NOTHING_COUNTED]);
   }
 }

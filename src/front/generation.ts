@@ -14,7 +14,7 @@ import { capacityOf, type Capacity } from './capacity';
 import type { Counters } from './counters';
 import { Farewells } from './farewells';
 import { FlowKeeper } from './flow-keeper';
-import type { OpenListener } from './listeners';
+import { closeListeners, type OpenListener } from './listeners';
 import type { BackendFacts, WorkerStatus } from './messages';
 import { carriesOneRequest } from './one-request';
 import { WatchedAgent } from './watched-agent';
@@ -28,7 +28,7 @@ export interface Inheritance {
   readonly steering: Steering;
   /** Descriptor of the filter that freezes connections. */
   readonly freezeFilter: number;
-  /** Backend numbers that flows or older generations use. */
+  /** Backend numbers that flows, older generations or the front before this one use. */
   readonly numbersInUse: ReadonlySet<number>;
   readonly listeners: readonly (readonly OpenListener[])[];
   /** By WatchedBackend.healthKey. */
@@ -57,8 +57,8 @@ export class Generation {
   }
 
   /**
-   * Resolves when its threads accept connections; rejects with the step that failed, leaving nothing behind but the
-   * inherited listeners. `failed` is called when a running thread breaks.
+   * Resolves when its threads accept connections; rejects with the step that failed, leaving nothing behind. `failed` is
+   * called when a running thread breaks.
    */
   static async start(
     config: FrontConfig,
@@ -72,6 +72,7 @@ export class Generation {
       return generation;
     } catch (error) {
       await generation.retire([]);
+      closeListeners(inherited.listeners.flat());
       throw error;
     }
   }
@@ -83,15 +84,15 @@ export class Generation {
 
   /**
    * Takes no more connections and resolves when those in hand have come to their end, with what it counted in its life.
-   * Listening sockets in `keep` stay open.
+   * Nobody will accept at the addresses in `last` any more.
    */
-  async retire(keep: readonly number[]): Promise<StatsSnapshot> {
+  async retire(last: readonly string[]): Promise<StatsSnapshot> {
     this.#retired = true;
     // The next generation keeps the flow table; health goes on to matter for relayed connections.
     for (const agent of this.#agents.values()) agent.stop();
     this.keeper.stop();
     this.#farewells.stop();
-    const counted = await this.#threads?.retire(keep);
+    const counted = await this.#threads?.retire(last);
     for (const { checker } of this.backends) await checker?.stop();
     return counted ?? { samples: [], histograms: [] };
   }

@@ -1,8 +1,11 @@
 import type { FrontConfig } from '../config/model';
 import { adviceOnCapabilities } from '../kernel/capabilities';
+import { duplicate } from '../kernel/descriptor';
 import { KernelError } from '../kernel/errors';
+import { formatVip, makeFlow } from '../kernel/flow';
 import { close } from '../kernel/libc';
-import { IPPROTO_TCP, listenOn, setOption, TCP_DEFER_ACCEPT, type ListenOptions } from '../kernel/socket';
+import { bindTo, setListenerOptions, startListening } from '../kernel/socket';
+import { InheritedSockets, type ListeningSocket } from './inherited-sockets';
 import { carriesOneRequest } from './one-request';
 
 /** The kernel caps it at net.core.somaxconn. */
@@ -13,10 +16,16 @@ const BACKLOG = 65_535;
  */
 const DEFER_SECONDS = 1;
 
-/** A listening socket of one accepting thread; `name` is the listener's in the configuration. */
+interface Bind {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** An accepting thread's own descriptor of a listening socket; `name` is the listener's in the configuration. */
 export interface OpenListener {
   readonly name: string;
   readonly host: string;
+  readonly address: string;
   readonly fd: number;
   /** Whether its connections carry one request each: one-request.ts. */
   readonly oneRequest: boolean;
@@ -27,66 +36,138 @@ export function deferSeconds(headMs: number): number {
   return headMs > 2000 * DEFER_SECONDS ? DEFER_SECONDS : 0;
 }
 
+/** An endpoint in the kernel's spelling, or a Unix socket as `unix:PATH`: what a listening socket is known by. */
+export function addressOf(listen: Bind | { readonly socket: string }): string {
+  if ('socket' in listen) return `unix:${listen.socket}`;
+  return formatVip(makeFlow(listen.host, 0, listen.host, listen.port));
+}
+
 /**
- * The listening sockets of a front, one per listener and accepting thread. They outlive a reload: closing one would reset
- * the connections that its queue holds.
+ * The listening sockets of a front. Closing one resets the connections that its queue holds, and those whose handshake is
+ * under way, although others listen at the same address. So sockets outlive every reload and restart that still needs their
+ * address, whatever the number of accepting threads:
+ *
+ *   sockets   threads   who accepts
+ *      2         2      each from its own
+ *      3         2      each from its own, both from the third (there were three threads once)
+ *      1         2      both from it (a service manager has it: other sockets would not outlive this process)
+ *
+ * Threads get descriptors of their own and close them; the one that is kept here is closed when the address is given up.
  */
 export class Listeners {
-  #open = new Map<string, number>();
+  #open = new Map<string, ListeningSocket[]>();
+  /** What the last `prepare` has opened. */
+  #fresh = new Set<ListeningSocket>();
+
+  constructor(private readonly inherited = new InheritedSockets()) {}
 
   /**
-   * Opens what a configuration needs and is not open yet; one list per accepting thread. Throws a KernelError that names
-   * the step; `abandon` is the undo.
+   * Opens what a configuration needs and is not open yet; one list per accepting thread, whose descriptors are the
+   * caller's. Throws an Error that names the step; `abandon` is the undo.
    */
-  prepare(config: FrontConfig): OpenListener[][] {
-    const defer = deferSeconds(config.timeouts.head);
-    return Array.from({ length: config.workers }, (_, thread) =>
-      config.listeners.map((listener) => {
+  prepare({ listeners, routes, timeouts, workers }: FrontConfig): OpenListener[][] {
+    this.#fresh = new Set();
+    const threads: OpenListener[][] = Array.from({ length: workers }, () => []);
+    try {
+      for (const listener of listeners) {
         const { name, bind } = listener;
-        const fd = this.#openOne(name, keyOf(thread, bind), bind, defer);
-        return { name, host: bind.host, fd, oneRequest: carriesOneRequest(listener, config.routes) };
-      }),
-    );
-  }
-
-  /** Forgets all sockets that a configuration does not need: whoever accepts from them closes them. Returns the others. */
-  keepOnly(config: FrontConfig | undefined): number[] {
-    const needed = keysOf(config);
-    this.#open = new Map([...this.#open].filter(([key]) => needed.has(key)));
-    return [...this.#open.values()];
-  }
-
-  /** Closes all sockets that a configuration does not need: nobody accepts from them. */
-  abandon(config: FrontConfig | undefined): void {
-    const needed = keysOf(config);
-    for (const key of [...this.#open.keys()]) if (!needed.has(key)) this.#close(key);
-  }
-
-  #openOne(
-    name: string,
-    key: string,
-    bind: { readonly host: string; readonly port: number },
-    deferAccept: number,
-  ): number {
-    const known = this.#open.get(key);
-    if (known !== undefined) {
-      setOption(known, IPPROTO_TCP, TCP_DEFER_ACCEPT, deferAccept);
-      return known;
+        const sockets = this.#socketsFor(name, bind, workers, deferSeconds(timeouts.head));
+        const oneRequest = carriesOneRequest(listener, routes);
+        const common = { name, host: bind.host, address: addressOf(bind), oneRequest };
+        for (const [thread, own] of shareOut(sockets, workers).entries()) {
+          for (const { fd } of own) threads[thread]?.push({ ...common, fd: duplicate(fd) });
+        }
+      }
+      return threads;
+    } catch (error) {
+      closeListeners(threads.flat());
+      throw error;
     }
-    const fd = openListener(name, { host: bind.host, port: bind.port, backlog: BACKLOG, deferAccept });
-    this.#open.set(key, fd);
-    return fd;
   }
 
-  #close(key: string): void {
-    const fd = this.#open.get(key);
-    this.#open.delete(key);
-    if (fd !== undefined) close(fd);
+  /** The undo of `prepare`: nobody accepts from what it has opened. */
+  abandon(): void {
+    for (const [address, sockets] of this.#open) {
+      this.#set(
+        address,
+        sockets.filter((socket) => !this.#fresh.has(socket)),
+      );
+    }
+    for (const { fd } of this.#fresh) close(fd);
+    this.#fresh = new Set();
+  }
+
+  /** Gives up all addresses that a configuration does not need, and returns them: the threads have sockets of them yet. */
+  keepOnly(config: FrontConfig | undefined): string[] {
+    const needed = new Set(config?.listeners.map(({ bind }) => addressOf(bind)));
+    const given = [...this.#open].filter(([address]) => !needed.has(address));
+    for (const [address, sockets] of given) {
+      this.#open.delete(address);
+      for (const { fd } of sockets) close(fd);
+    }
+    return given.map(([address]) => address);
+  }
+
+  /** All sockets, for a successor. */
+  all(): (ListeningSocket & { readonly address: string })[] {
+    return [...this.#open].flatMap(([address, sockets]) => sockets.map((socket) => ({ ...socket, address })));
+  }
+
+  #socketsFor(name: string, bind: Bind, workers: number, deferAccept: number): ListeningSocket[] {
+    const address = addressOf(bind);
+    const sockets = [...(this.#open.get(address) ?? this.inherited.take(address))];
+    this.#set(address, sockets);
+    for (const { fd } of sockets) setListenerOptions(fd, deferAccept);
+    const served = sockets.length > 0;
+    while (sockets.length < workers && !sockets.some(({ held }) => held)) {
+      const socket = { fd: openListener(name, bind, deferAccept, !served), held: false };
+      sockets.push(socket);
+      this.#fresh.add(socket);
+      this.#set(address, sockets);
+    }
+    return sockets;
+  }
+
+  #set(address: string, sockets: ListeningSocket[]): void {
+    if (sockets.length > 0) this.#open.set(address, sockets);
+    else this.#open.delete(address);
   }
 }
 
-function keyOf(thread: number, bind: { readonly host: string; readonly port: number }): string {
-  return `${thread} ${bind.host} ${bind.port}`;
+/** Which sockets of one address each of `threads` accepts from. */
+export function shareOut<T>(sockets: readonly T[], threads: number): T[][] {
+  const owned = sockets.length < threads ? 0 : threads;
+  const common = sockets.slice(owned);
+  return Array.from({ length: threads }, (_, thread) => [
+    ...sockets.slice(thread, Math.min(thread + 1, owned)),
+    ...common,
+  ]);
+}
+
+export function closeListeners(listeners: readonly OpenListener[]): void {
+  for (const { fd } of listeners) close(fd);
+}
+
+/** Listens, or goes on listening, on behalf of an accepting thread; throws an Error that names the step. */
+export function listen({ name, address, fd }: OpenListener): void {
+  explained(name, () => startListening(fd, BACKLOG, address));
+}
+
+/**
+ * Connections may come at once and wait, unless others accept at this address: they are served now, and would wait in vain
+ * if this start failed. So such a socket only begins to listen when there is somebody to accept.
+ */
+function openListener(name: string, bind: Bind, deferAccept: number, atOnce: boolean): number {
+  return explained(name, () => {
+    const fd = bindTo({ ...bind, deferAccept, shared: true });
+    try {
+      if (atOnce) startListening(fd, BACKLOG, addressOf(bind));
+      return fd;
+    } catch (error) {
+      close(fd);
+      throw error;
+    }
+  });
 }
 
 /** What to do about an address that cannot be bound, by errno. */
@@ -95,9 +176,9 @@ const ADVICE: Readonly<Record<string, string>> = {
   EADDRINUSE: 'another process listens there',
 };
 
-function openListener(name: string, options: ListenOptions): number {
+function explained<T>(name: string, step: () => T): T {
   try {
-    return listenOn(options);
+    return step();
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;
     const advice =
@@ -105,12 +186,4 @@ function openListener(name: string, options: ListenOptions): number {
     const message = `listener ${name}: ${error.message}${advice === undefined ? '' : `, ${advice}`}`;
     throw new Error(message, { cause: error });
   }
-}
-
-function keysOf(config: FrontConfig | undefined): Set<string> {
-  const keys = new Set<string>();
-  for (let thread = 0; thread < (config?.workers ?? 0); thread++) {
-    for (const { bind } of config?.listeners ?? []) keys.add(keyOf(thread, bind));
-  }
-  return keys;
 }

@@ -20,7 +20,7 @@ export interface WorkerData {
   readonly log: LaneCounters;
   /** Of the whole front. */
   readonly capacity: Capacity;
-  /** Threads of a process share descriptors. */
+  /** Descriptors of its own: threads of a process share their table. */
   readonly listeners: readonly OpenListener[];
   /** Descriptor of the filter that freezes connections. */
   readonly freezeFilter: number;
@@ -31,10 +31,12 @@ export interface WorkerData {
 }
 
 export type ToWorker =
+  /** All threads are ready: take connections, and say `listening`. */
+  | { readonly type: 'accept' }
   | { readonly type: 'health'; readonly pool: string; readonly backend: string; readonly healthy: boolean }
   | { readonly type: 'stats'; readonly request: number }
-  /** Take no more connections, close listening sockets but for `keep`; say `stopped` when no connection is left. */
-  | { readonly type: 'retire'; readonly keep: readonly number[] }
+  /** Take no more connections, at the addresses in `last` for good; say `stopped` when no connection is left. */
+  | { readonly type: 'retire'; readonly last: readonly string[] }
   /** Give up after `graceMs` what is left then. */
   | { readonly type: 'hurry'; readonly graceMs: number };
 
@@ -61,6 +63,8 @@ export function sumStatus(parts: readonly WorkerStatus[]): WorkerStatus {
 }
 
 export type FromWorker =
+  /** Everything is there but connections: nothing is lost if the thread ends now. */
+  | { readonly type: 'ready' }
   | { readonly type: 'listening' }
   | { readonly type: 'failed'; readonly message: string }
   | { readonly type: 'log'; readonly line: string }

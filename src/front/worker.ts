@@ -20,9 +20,12 @@ async function run(): Promise<void> {
   const thread = new AcceptingThread(data, new EbpfFlowTable(data.flowsFd), logger, {
     channelLost: (agent) => say({ type: 'channel_lost', agent }),
   });
-  await thread.start();
+  await thread.open();
   parentPort?.on('message', (message: ToWorker) => {
     switch (message.type) {
+      case 'accept':
+        attempt(() => thread.accept());
+        return;
       case 'health':
         thread.setHealth(message.pool, message.backend, message.healthy);
         return;
@@ -33,15 +36,26 @@ async function run(): Promise<void> {
         thread.hurry(message.graceMs);
         return;
       case 'retire':
-        void thread.retire(message.keep).then(() => {
+        void thread.retire(message.last).then(() => {
           say({ type: 'stopped', stats: thread.stats() });
           parentPort?.close();
         });
     }
   });
-  say({ type: 'listening' });
+  say({ type: 'ready' });
 }
 
-run().catch((error: unknown) => {
+function attempt(accept: () => void): void {
+  try {
+    accept();
+    say({ type: 'listening' });
+  } catch (error) {
+    fail(error);
+  }
+}
+
+function fail(error: unknown): void {
   say({ type: 'failed', message: error instanceof Error ? error.message : String(error) });
-});
+}
+
+run().catch(fail);

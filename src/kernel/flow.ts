@@ -67,6 +67,11 @@ export function formatFlow(flow: Buffer, offset = 0): string {
   return `${client}>${formatEndpoint(flow, offset + VIP_ADDRESS, offset + VIP_PORT)}`;
 }
 
+/** The VIP's half alone: `198.19.0.1:80`. */
+export function formatVip(flow: Buffer): string {
+  return formatEndpoint(flow, VIP_ADDRESS, VIP_PORT);
+}
+
 function formatEndpoint(flow: Buffer, address: number, port: number): string {
   const host = formatAddress(flow, address);
   return `${host.includes(':') ? `[${host}]` : host}:${flow.readUInt16BE(port)}`;

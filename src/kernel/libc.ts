@@ -57,6 +57,12 @@ const raw = {
   ) => number,
   ioctl: libc.func('int ioctl(int, uint64_t, void *)') as (fd: number, request: number, a: Buffer) => number,
   close: libc.func('int close(int)') as (fd: number) => number,
+  fcntl: libc.func('int fcntl(int, int, ...)') as (
+    fd: number,
+    command: number,
+    type: 'int',
+    argument: number,
+  ) => number,
   epollCreate1: libc.func('int epoll_create1(int)') as (flags: number) => number,
   epollCtl: libc.func('int epoll_ctl(int, int, int, void *)') as (
     epoll: number,
@@ -112,6 +118,10 @@ export const ioctl = (fd: number, request: number, argument: Buffer): number =>
   answer(raw.ioctl(fd, request, argument));
 
 export const close = (fd: number): number => answer(raw.close(fd));
+
+/** Commands of fcntl(2) that take an integer. */
+export const fcntl = (fd: number, command: number, argument: number): number =>
+  answer(raw.fcntl(fd, command, 'int', argument));
 
 export const epollCreate1 = (flags: number): number => answer(raw.epollCreate1(flags));
 

@@ -108,32 +108,56 @@ export function localAddress(fd: number, sockaddr: Buffer): number {
   return libc.getsockname(fd, sockaddr, lengthCell);
 }
 
-export interface ListenOptions {
+export interface BindOptions {
   readonly host: string;
   readonly port: number;
-  readonly backlog: number;
   /** Seconds for which the kernel keeps a connection to itself until its first bytes arrive; 0 switches it off. */
   readonly deferAccept: number;
+  /** Whether other sockets of this user may listen at the same address (SO_REUSEPORT). */
+  readonly shared: boolean;
 }
 
-/** Opens a non-blocking listening socket; throws a KernelError that names the step. */
-export function listenOn(options: ListenOptions): number {
+/** Opens a non-blocking socket that `startListening` can be called for; throws a KernelError that names the step. */
+export function bindTo({ host, port, deferAccept, shared }: BindOptions): number {
   const sockaddr = Buffer.alloc(SOCKADDR_BYTES);
-  const length = sockaddrFromEndpoint(options.host, options.port, sockaddr);
+  const length = sockaddrFromEndpoint(host, port, sockaddr);
   const family = length === SOCKADDR_BYTES ? AF_INET6 : AF_INET;
   const fd = must(libc.socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), 'socket');
   try {
     if (family === AF_INET6) must(setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1), 'set IPV6_V6ONLY');
     must(setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1), 'set SO_REUSEADDR');
-    must(setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1), 'set SO_REUSEPORT');
-    // Accepted sockets inherit it. Without it an urgent byte leaves the stream, SIOCINQ stops in front of it, and a
-    // dump would take the bytes up to there for the whole queue (net/ipv4/tcp.c, tcp_inq).
-    must(setOption(fd, SOL_SOCKET, SO_OOBINLINE, 1), 'set SO_OOBINLINE');
-    if (options.deferAccept > 0) {
-      must(setOption(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, options.deferAccept), 'set TCP_DEFER_ACCEPT');
-    }
-    must(libc.bind(fd, sockaddr, length), `bind ${options.host}:${options.port}`);
-    must(libc.listen(fd, options.backlog), `listen ${options.host}:${options.port}`);
+    if (shared) must(setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1), 'set SO_REUSEPORT');
+    setListenerOptions(fd, deferAccept);
+    must(libc.bind(fd, sockaddr, length), `bind ${host}:${port}`);
+    return fd;
+  } catch (error) {
+    libc.close(fd);
+    throw error;
+  }
+}
+
+/** What accepted connections need, on a listening socket of whatever origin; throws a KernelError that names the step. */
+export function setListenerOptions(fd: number, deferAccept: number): void {
+  // Accepted sockets inherit it. Without it an urgent byte leaves the stream, SIOCINQ stops in front of it, and a
+  // dump would take the bytes up to there for the whole queue (net/ipv4/tcp.c, tcp_inq).
+  must(setOption(fd, SOL_SOCKET, SO_OOBINLINE, 1), 'set SO_OOBINLINE');
+  must(setOption(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, deferAccept), 'set TCP_DEFER_ACCEPT');
+}
+
+/** Makes a bound socket listen, or gives one that listens already another backlog; throws a KernelError. */
+export function startListening(fd: number, backlog: number, address: string): void {
+  must(libc.listen(fd, backlog), `listen ${address}`);
+}
+
+export interface ListenOptions extends Omit<BindOptions, 'shared'> {
+  readonly backlog: number;
+}
+
+/** Opens a non-blocking listening socket; throws a KernelError that names the step. */
+export function listenOn({ backlog, ...options }: ListenOptions): number {
+  const fd = bindTo({ ...options, shared: true });
+  try {
+    startListening(fd, backlog, `${options.host}:${options.port}`);
     return fd;
   } catch (error) {
     libc.close(fd);

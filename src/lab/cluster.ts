@@ -15,7 +15,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { execute } from './execute';
 import type { Host } from './host';
 import { Lab } from './lab';
-import type { LabProcess } from './lab-process';
+import type { LabProcess, LabProgram } from './lab-process';
 import { VIP4, VIP6, type LabOptions } from './topology';
 
 /** Keys of a configuration, as in front.yaml and agent.yaml. */
@@ -53,12 +53,14 @@ const ADMIN_TOKEN = 'token-of-this-lab';
 const FRONT_NODE = 'front-1';
 /** A program starts in a second; on a machine with other things to do, several at once take far longer. */
 const START_TIMEOUT_MS = 60_000;
+/** Two fronts and all else at once, on a machine that may have one CPU for them. */
+const RESTART_TIMEOUT_MS = 60_000;
 const POLL_MS = 20;
 
 export class Cluster {
-  front!: LabProcess;
+  front!: LabProgram;
   readonly agents: LabProcess[] = [];
-  private readonly frontSettings: Settings;
+  private frontSettings: Settings;
 
   private constructor(
     readonly lab: Lab,
@@ -135,6 +137,7 @@ export class Cluster {
 
   /** Writes front.yaml: JSON is YAML too. */
   writeFrontConfig(settings: Settings): void {
+    this.frontSettings = settings;
     const config = {
       node: FRONT_NODE,
       listeners: [
@@ -156,6 +159,20 @@ export class Cluster {
   async startFront(): Promise<void> {
     this.front = this.frontHost.spawn(await this.command('front', this.frontHost, this.frontConfigFile));
     await this.front.waitForLine('front is serving', START_TIMEOUT_MS);
+  }
+
+  /**
+   * A planned restart: returns when the front's successor serves, which is `front` from here on, with the one before, on its
+   * way out.
+   */
+  async restartFront(): Promise<LabProgram> {
+    const before = this.front;
+    before.kill('SIGUSR2');
+    const line = await before.waitForLine('the successor is serving', RESTART_TIMEOUT_MS);
+    const { successor } = JSON.parse(line) as { successor: number };
+    this.front = this.frontHost.succeeded(before, successor);
+    await this.front.waitForLine('admin API is listening', START_TIMEOUT_MS);
+    return before;
   }
 
   /** Starts the agent of backend `k` (from 1), or again after it ended. */

@@ -1,6 +1,7 @@
 import { execute, type ExecuteOptions, type Result } from './execute';
 import { inNamespace } from './ip';
-import { LabProcess, type SpawnOptions } from './lab-process';
+import { LabProcess, type LabProgram, type SpawnOptions } from './lab-process';
+import { LabSuccessor } from './lab-successor';
 import type { HostPlan } from './topology';
 
 /** One host of a lab: a network namespace, its addresses, and the programs in it. */
@@ -18,7 +19,7 @@ export class Host {
   constructor(
     labId: string,
     plan: HostPlan,
-    private readonly started: Set<LabProcess>,
+    private readonly started: Set<LabProgram>,
   ) {
     this.name = plan.name;
     this.netns = `${labId}-${plan.name}`;
@@ -34,9 +35,18 @@ export class Host {
 
   /** Starts a program, which the lab ends at the latest; `nsenter` becomes the program, so its pid is the program's. */
   spawn(argv: readonly string[], options?: SpawnOptions): LabProcess {
-    const started = new LabProcess(inNamespace(this.netns, argv), options);
-    this.started.add(started);
-    void started.exited.then(() => this.started.delete(started));
-    return started;
+    return this.end(new LabProcess(inNamespace(this.netns, argv), options));
+  }
+
+  /** Takes note of a process that a program here has started to take over from it: the lab ends that one too. */
+  succeeded(program: LabProgram, pid: number): LabProgram {
+    return this.end(new LabSuccessor(pid, program.output));
+  }
+
+  /** Has a program ended with the lab. */
+  private end<P extends LabProgram>(program: P): P {
+    this.started.add(program);
+    void program.exited.then(() => this.started.delete(program));
+    return program;
   }
 }

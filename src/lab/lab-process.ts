@@ -1,6 +1,9 @@
 import { type ChildProcess, spawn, type StdioOptions } from 'node:child_process';
 import type { Readable } from 'node:stream';
+import { OutputLines, type LinePredicate } from './output-lines';
 import { OutputTail } from './output-tail';
+
+export type { LinePredicate };
 
 export interface SpawnOptions {
   /** Variables beside those of this process. */
@@ -16,28 +19,41 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null;
 }
 
-export type LinePredicate = string | RegExp | ((line: string) => boolean);
-
-/** Lines of both outputs that are kept; older ones go. */
-const MAX_LINES = 10_000;
+/** A running program, however it was started. */
+export interface LabProgram {
+  readonly pid: number;
+  /** Resolves when the process has ended and its output has been read; never rejects. */
+  readonly exited: Promise<Exit>;
+  /** What it, and those before it, have written. */
+  readonly output: OutputLines;
+  /** Its latest lines in the order of their arrival. */
+  readonly lines: readonly string[];
+  /**
+   * Resolves with the first line, past or future, that contains the string, matches the expression or satisfies the
+   * function. Rejects after `timeoutMs`, or at once when the process ends without it, with the end of the output.
+   */
+  waitForLine(predicate: LinePredicate, timeoutMs: number): Promise<string>;
+  /** Sends a signal; false where the process has ended. */
+  kill(signal: NodeJS.Signals): boolean;
+  /** SIGTERM, and SIGKILL after two seconds. */
+  stop(): Promise<Exit>;
+}
 
 /** A child of the process may hold its outputs open after its end; what the process itself wrote is there by then. */
 const OUTPUT_GRACE_MS = 200;
 
 /** Between SIGTERM and SIGKILL. */
-const STOP_GRACE_MS = 2_000;
+export const STOP_GRACE_MS = 2_000;
 
-/** A running program, its outputs as text (bounded) and as lines. */
-export class LabProcess {
+/** A program that this process has started, its outputs as text (bounded) and as lines. */
+export class LabProcess implements LabProgram {
   readonly pid: number;
-  /** Resolves when the process has ended and its output has been read; never rejects. */
   readonly exited: Promise<Exit>;
+  readonly output = new OutputLines();
 
   private readonly child: ChildProcess;
   private readonly stdout = new OutputTail();
   private readonly stderr = new OutputTail();
-  private readonly kept: string[] = [];
-  private readonly listeners = new Set<(line: string) => void>();
 
   /** Throws where the program cannot be started. */
   constructor(
@@ -82,49 +98,21 @@ export class LabProcess {
     return this.stderr.text;
   }
 
-  /** The latest lines of both outputs in the order of their arrival. */
   get lines(): readonly string[] {
-    return this.kept;
+    return this.output.latest;
   }
 
-  /**
-   * Resolves with the first line, past or future, that contains the string, matches the expression or satisfies the
-   * function. Rejects after `timeoutMs`, or at once when the process ends without it, with the end of the output.
-   */
   waitForLine(predicate: LinePredicate, timeoutMs: number): Promise<string> {
-    const matches = matcher(predicate);
-    const past = this.kept.find(matches);
-    if (past !== undefined) return Promise.resolve(past);
-    return new Promise((resolve, reject) => {
-      const settle = (): void => {
-        clearTimeout(timer);
-        this.listeners.delete(listener);
-      };
-      const fail = (reason: string): void => {
-        settle();
-        reject(
-          new Error(`wait for ${String(predicate)} of ${this.argv.join(' ')}: ${reason}\n${this.tail()}`),
-        );
-      };
-      const listener = (line: string): void => {
-        if (!matches(line)) return;
-        settle();
-        resolve(line);
-      };
-      const timer = setTimeout(() => fail(`not seen within ${timeoutMs} ms`), timeoutMs);
-      this.listeners.add(listener);
-      void this.exited.then(({ code, signal }) =>
-        fail(`the process ended with ${signal ?? `code ${String(code)}`}`),
-      );
-    });
+    const ended = this.exited.then(
+      ({ code, signal }) => `the process ended with ${signal ?? `code ${String(code)}`}`,
+    );
+    return this.output.waitFor(predicate, timeoutMs, ended, this.argv.join(' '));
   }
 
-  /** Sends a signal; false where the process has ended. */
   kill(signal: NodeJS.Signals): boolean {
     return this.child.kill(signal);
   }
 
-  /** SIGTERM, and SIGKILL after two seconds. */
   async stop(): Promise<Exit> {
     this.kill('SIGTERM');
     // A stopped process sees the SIGTERM only once it goes on.
@@ -136,21 +124,13 @@ export class LabProcess {
   }
 
   private follow(stream: Readable | null, output: OutputTail): void {
-    stream?.setEncoding('utf8').on('data', (piece: string) => this.take(output.feed(piece)));
-  }
-
-  private take(lines: readonly string[]): void {
-    for (const line of lines) {
-      this.kept.push(line);
-      for (const listener of this.listeners) listener(line);
-    }
-    this.kept.splice(0, this.kept.length - MAX_LINES);
+    stream?.setEncoding('utf8').on('data', (piece: string) => this.output.take(output.feed(piece)));
   }
 
   private whenExited(): Promise<Exit> {
     return new Promise((resolve) => {
       const settle = (code: number | null, signal: NodeJS.Signals | null): void => {
-        this.take([...this.stdout.finish(), ...this.stderr.finish()]);
+        this.output.take([...this.stdout.finish(), ...this.stderr.finish()]);
         resolve({ code, signal });
       };
       this.child.once('exit', (code, signal) => {
@@ -162,15 +142,4 @@ export class LabProcess {
       });
     });
   }
-
-  private tail(): string {
-    return this.kept.slice(-50).join('\n');
-  }
-}
-
-function matcher(predicate: LinePredicate): (line: string) => boolean {
-  if (typeof predicate === 'function') return predicate;
-  if (typeof predicate === 'string') return (line) => line.includes(predicate);
-  // Unlike `test`, `search` keeps no position between calls when the expression is global.
-  return (line) => line.search(predicate) !== -1;
 }

@@ -3,7 +3,7 @@ import { destroyOnSignal, forget } from './cleanup';
 import { Host } from './host';
 import { labDir, labPin, reserveId } from './identity';
 import { configure } from './ip';
-import type { LabProcess } from './lab-process';
+import type { LabProgram } from './lab-process';
 import { removeAbandonedLabs, removeRemains } from './remains';
 import { type HostPlan, type LabOptions, planHosts, ROUTED_CLIENTS, VIP4, VIP6 } from './topology';
 
@@ -31,7 +31,7 @@ export class Lab {
   /** Below bpffs, for pinned maps; created by who pins, removed with the lab. */
   readonly pin: string;
 
-  private readonly started = new Set<LabProcess>();
+  private readonly started = new Set<LabProgram>();
   private readonly built: Promise<void>;
   private destroyed: Promise<void> | undefined;
 

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { randomBytes } from 'node:crypto';
 import { chmodSync, linkSync, lstatSync, rmSync } from 'node:fs';
-import { connect } from 'node:net';
+import { connect, type Server } from 'node:net';
 
 /** Owner and group of the process: put an operator into its group to let him ask. */
 const MODE = 0o660;
@@ -23,8 +23,23 @@ export async function listenOnSocket(app: FastifyInstance, path: string): Promis
   chmodSync(unborn, MODE);
   linkSync(unborn, path);
   remove(unborn);
+  removeAtEnd(app.server, path);
+}
+
+/** Servers whose name stays when they close. */
+const left = new WeakSet<Server>();
+
+/** The name goes with the server that listens there, unless it has become somebody else's meanwhile. */
+export function removeAtEnd(server: Server, path: string): void {
   const inode = inodeOf(path);
-  app.server.once('close', () => removeOwn(path, inode));
+  server.once('close', () => {
+    if (!left.has(server)) removeOwn(path, inode);
+  });
+}
+
+/** Another process listens on the same socket from now on: its name is that one's. */
+export function leaveName(server: Server): void {
+  left.add(server);
 }
 
 /** Removes what a process left that died; throws when the path belongs to a live one, or to no socket at all. */

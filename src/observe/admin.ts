@@ -1,6 +1,7 @@
 import Fastify, {
   type FastifyError,
   type FastifyInstance,
+  type FastifyListenOptions,
   type FastifyReply,
   type FastifyRequest,
 } from 'fastify';
@@ -9,7 +10,7 @@ import type { Registry } from 'prom-client';
 import { formatEndpoint } from '../config/addresses';
 import type { AdminListen, Endpoint } from '../config/model';
 import type { AdminAccess } from './admin-access';
-import { listenOnSocket } from './admin-socket';
+import { listenOnSocket, removeAtEnd } from './admin-socket';
 import { AllowedMethods } from './allowed-methods';
 
 /** Requests are a path and at most a small JSON object. */
@@ -88,6 +89,29 @@ export async function listenAdmin(
     return listen;
   }
   return listenOnAddress(app, listen);
+}
+
+/**
+ * Serves the admin API from a listening socket of another process, which has bound it to `listen`.
+ * @param held whether that process is a service manager, which keeps it and its name.
+ */
+export async function inheritAdmin(
+  app: FastifyInstance,
+  listen: AdminListen,
+  { fd, held }: { readonly fd: number; readonly held: boolean },
+): Promise<void> {
+  // Fastify passes it on to Node's server, which takes a descriptor in place of an address. Without a host it would look for
+  // more addresses of `localhost`.
+  const options: FastifyListenOptions & { fd: number } = { host: '', fd };
+  await app.listen(options);
+  if ('socket' in listen && !held) removeAtEnd(app.server, listen.socket);
+}
+
+/** The descriptor of the listening socket. Undocumented in Node, and there in every version that Baton runs on. */
+export function adminDescriptor(app: FastifyInstance): number {
+  const { _handle: handle } = app.server as { _handle?: { fd: number } };
+  if (handle === undefined) throw new Error('admin: the server does not listen');
+  return handle.fd;
 }
 
 async function listenOnAddress(

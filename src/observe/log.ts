@@ -21,7 +21,7 @@ let stdout: LogOutput | undefined;
 
 /**
  * A logger that writes one JSON object a line to stdout, with `time` in ISO 8601 and `level` as text. It never waits for
- * who reads that, see LogOutput. The level is `options.level`, or the environment's BATON_LOG_LEVEL, or `info`.
+ * who reads that, see LogOutput. The `pid` tells a front from its successor, which writes to the same place. The level is `options.level`, or the environment's BATON_LOG_LEVEL, or `info`.
  * @throws Error naming the level and its alternatives when the level is unknown.
  */
 export function createLogger(options: LoggerOptions): Logger {
@@ -49,7 +49,7 @@ function loggerTo(sink: LogSink, { node, component }: LoggerOptions, level: stri
   return pino(
     {
       level,
-      base: { node, component },
+      base: { node, component, pid: process.pid },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },

@@ -33,6 +33,8 @@ export interface SteeringOptions {
   /** Directory in a bpf file system, of this user alone; made when missing (pin-directory.ts). */
   readonly pin: string;
   readonly maxFlows: number;
+  /** Whether a flow table has to be there: another front steers by it, and a new one would cut its connections. */
+  readonly mustExist?: boolean;
 }
 
 const OBJECT_FILE = join(__dirname, 'steer.bpf.o');
@@ -84,6 +86,9 @@ export class Steering {
     try {
       object.setMaxEntries('flows', options.maxFlows);
       const missing = MAP_NAMES.filter((map) => !takeUp(object, map, join(options.pin, map)));
+      if (options.mustExist === true && missing.includes('flows')) {
+        throw new Error(`steering.pin: the running front's flow table is not in ${options.pin} any more`);
+      }
       object.load();
       installed.fresh = missing.includes('flows');
       for (const map of missing) object.pinMap(map, join(options.pin, map));

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Cluster } from '../../src/lab/cluster';
 import type { Host } from '../../src/lab/host';
-import type { LabProcess } from '../../src/lab/lab-process';
+import type { LabProgram } from '../../src/lab/lab-process';
 import { VIP4, VIP6 } from '../../src/lab/topology';
 import { IPPROTO_TCP, setOption, TCP_REPAIR } from '../../src/kernel/socket';
 import { ClientSockets } from '../e2e/faults/client-sockets';
@@ -59,9 +59,9 @@ describe('as unprivileged services', () => {
   }
 
   test('they are who the unit files say, and may do no more', async () => {
-    const programs: [LabProcess, Host][] = [
+    const programs: [LabProgram, Host][] = [
       [cluster.front, cluster.frontHost],
-      ...cluster.agents.map((agent, index): [LabProcess, Host] => [agent, cluster.lab.host(`b${index + 1}`)]),
+      ...cluster.agents.map((agent, index): [LabProgram, Host] => [agent, cluster.lab.host(`b${index + 1}`)]),
     ];
     let threads = 0;
     for (const [program, host] of programs) {
@@ -78,7 +78,7 @@ describe('as unprivileged services', () => {
   });
 
   test('they say how they freeze, and raise their own limit of descriptors', () => {
-    const line = (program: LabProcess | undefined, text: string): Record<string, unknown> =>
+    const line = (program: LabProgram | undefined, text: string): Record<string, unknown> =>
       JSON.parse(program?.lines.find((one) => one.includes(text)) ?? '{}') as Record<string, unknown>;
     const hard = mostFiles(cluster.front.pid);
     expect(hard).toBeGreaterThan(1024);

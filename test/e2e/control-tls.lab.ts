@@ -5,7 +5,7 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Cluster, type Settings } from '../../src/lab/cluster';
-import type { LabProcess } from '../../src/lab/lab-process';
+import type { LabProgram } from '../../src/lab/lab-process';
 import { VIP4 } from '../../src/lab/topology';
 import { amount } from '../soak';
 import { Certificates } from '../wire/certificates';
@@ -24,7 +24,7 @@ let cluster: Cluster;
 /** What an agent's configuration has in place of the cluster's own. */
 const settings: Record<number, Settings> = {};
 
-function agent(k: number): LabProcess {
+function agent(k: number): LabProgram {
   const found = cluster.agents[k - 1];
   if (found === undefined) throw new Error(`no agent ${k}`);
   return found;
@@ -38,7 +38,7 @@ function agentControl(k: number, changes: Settings = {}): Settings {
 }
 
 /** Sends SIGHUP and returns the line of the log about what came of it. */
-async function reload(program: LabProcess): Promise<Record<string, unknown>> {
+async function reload(program: LabProgram): Promise<Record<string, unknown>> {
   const isAnswer = (line: string): boolean => /"configuration reloaded"|"reload failed/.test(line);
   const before = program.lines.filter(isAnswer).length;
   program.kill('SIGHUP');

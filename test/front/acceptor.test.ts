@@ -50,7 +50,7 @@ function open(options: Partial<AcceptorOptions>): void {
       crowded: () => events.push('crowded'),
     },
   );
-  acceptor.start([{ name: 'web', host: '127.0.0.1', fd, oneRequest: false }]);
+  acceptor.start([{ name: 'web', host: '127.0.0.1', address: '127.0.0.1', fd, oneRequest: false }]);
 }
 
 /** Ends a connection that the acceptor has given away. */

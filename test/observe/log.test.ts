@@ -39,6 +39,7 @@ describe('createLogger', () => {
       time: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/) as string,
       node: 'b1',
       component: 'agent',
+      pid: expect.any(Number) as number,
       backend: 'b2',
       msg: 'backend is down',
     });

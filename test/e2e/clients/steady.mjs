@@ -10,14 +10,16 @@
  *   wrong         anything else that came
  *   hung          nothing for `patienceMs`, and the connection still open: nobody serves it, and the client is not told
  *
- * Options: { address, sources, rate, patienceMs, bytes }.
+ * At most `mostOpen` are open at once: on a machine that is too slow for the rate they are started later, and not heaped up.
+ *
+ * Options: { address, sources, rate, patienceMs, bytes, mostOpen }.
  */
 import { createHash } from 'node:crypto';
 import { connect } from 'node:net';
 import { expectedSha256 } from '../bytes.mjs';
 import { options } from './load.mjs';
 
-const { address, sources, rate, patienceMs, bytes } = options();
+const { address, sources, rate, patienceMs, bytes, mostOpen } = options();
 const SEED = 7;
 const EXPECTED = expectedSha256(bytes, SEED);
 const REQUEST = `GET /bytes?n=${bytes}&seed=${SEED} HTTP/1.1\r\nHost: steady\r\nConnection: close\r\n\r\n`;
@@ -104,10 +106,13 @@ function report() {
   process.exit(0);
 }
 
-const beganAt = performance.now();
+let tickedAt = performance.now();
+let due = 0;
 const timer = setInterval(() => {
-  const due = ((performance.now() - beganAt) / 1000) * rate;
-  while (started < due) start();
+  const now = performance.now();
+  due = Math.min(due + ((now - tickedAt) / 1000) * rate, mostOpen);
+  tickedAt = now;
+  for (; due >= 1 && open < mostOpen; due--) start();
 }, TICK_MS);
 process.stdin.resume();
 process.stdin.once('end', () => {

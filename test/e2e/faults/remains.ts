@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import type { Cluster } from '../../../src/lab/cluster';
-import type { LabProcess } from '../../../src/lab/lab-process';
+import type { LabProgram } from '../../../src/lab/lab-process';
 
 /** Relayed connections leave one kept alive to the origin for four seconds, flows linger for half a second. */
 const SETTLE_MS = 8_000;
@@ -16,7 +16,7 @@ interface AgentStatus {
   readonly prepared: number;
 }
 
-export function descriptorsOf({ pid }: LabProcess): number {
+export function descriptorsOf({ pid }: LabProgram): number {
   return readdirSync(`/proc/${pid}/fd`).length;
 }
 

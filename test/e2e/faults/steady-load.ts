@@ -5,6 +5,8 @@ import { VIP4 } from '../../../src/lab/topology';
 
 const SCRIPT = join(__dirname, '../clients/steady.mjs');
 const START_TIMEOUT_MS = 10_000;
+/** Far more than there are unless the other side stands still. */
+const MOST_OPEN = 2_000;
 
 /** What became of the connections; see clients/steady.mjs. */
 export interface Outcomes {
@@ -32,6 +34,8 @@ export interface SteadyOptions {
   readonly address?: string;
   /** Length of each response. */
   readonly bytes?: number;
+  /** Connections that are open at once. */
+  readonly mostOpen?: number;
 }
 
 /** Connections at a steady rate from a client host while a test does harm. */
@@ -42,9 +46,13 @@ export class SteadyLoad {
   ) {}
 
   static async start(host: Host, options: SteadyOptions): Promise<SteadyLoad> {
-    const { address = VIP4, bytes = 2000 } = options;
+    const { address = VIP4, bytes = 2000, mostOpen = MOST_OPEN } = options;
     const sources = address.includes(':') ? [host.address6] : host.addresses4;
-    const argv = [process.execPath, SCRIPT, JSON.stringify({ ...options, address, bytes, sources })];
+    const argv = [
+      process.execPath,
+      SCRIPT,
+      JSON.stringify({ ...options, address, bytes, mostOpen, sources }),
+    ];
     const started = host.spawn(argv, { stdio: ['pipe', 'pipe', 'inherit'] });
     await started.waitForLine('started', START_TIMEOUT_MS);
     return new SteadyLoad(started, options.patienceMs);
