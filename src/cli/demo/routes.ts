@@ -49,13 +49,9 @@ export async function routes(cluster: Cluster): Promise<Claim[]> {
 }
 
 async function ask(cluster: Cluster, route: Route): Promise<Route & { answered: Answers; ok: boolean }> {
-  // A routing decision is made once per connection, so every request gets one of its own.
-  const headers = ['connection: close', ...(route.header === undefined ? [] : [route.header])];
+  const header = route.header === undefined ? [] : ['-H', route.header];
   const url = `http://${cluster.lab.vip4}${route.path}?[1-${REQUESTS}]`;
-  const { stdout } = await cluster.client.run([
-    ...['curl', '-sS', '-m', '5', '-w', '\n', url],
-    ...headers.flatMap((header) => ['-H', header]),
-  ]);
+  const { stdout } = await cluster.client.run([...['curl', '-sS', '-m', '5', '-w', '\n', url], ...header]);
   const answered = { b1: countAnswers(stdout, 'b1'), b2: countAnswers(stdout, 'b2') };
   const ok = BACKENDS.every((backend) => answered[backend] === route.expected[backend]);
   return { ...route, answered, ok };
