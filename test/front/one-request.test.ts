@@ -45,7 +45,10 @@ function dumped(
 ): { into: DumpBuffer; length: number } {
   const snapshot = makeSnapshot({ queues: [queues[0].length, queues[1].length, queues[2].length] });
   snapshot.write(queues.join(''), layout.HEADER_BYTES, 'latin1');
-  snapshot.writeUInt32BE(0xfffffff0, layout.RECEIVE_SEQUENCE);
+  // The received bytes, the segment that updated the client's window, and our last update.
+  for (const field of [layout.RECEIVE_SEQUENCE, layout.WINDOW, layout.WINDOW + 16]) {
+    snapshot.writeUInt32BE(0xfffffff0, field);
+  }
   const into = new DumpBuffer();
   into.bytes = Buffer.allocUnsafe(Math.max(room, snapshot.length));
   into.queues = into.bytes.subarray(layout.HEADER_BYTES);
