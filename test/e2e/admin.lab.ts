@@ -12,7 +12,8 @@ import { APP, curl, report } from './support';
 
 const OLD_TOKEN = 'token-of-the-first-hour';
 const NEW_TOKEN = 'token-of-the-second-hour';
-const SECRETS = [OLD_TOKEN, NEW_TOKEN, 'too-short'];
+/** What nobody may see, whoever asks; key material is added line by line. */
+const secrets = [OLD_TOKEN, NEW_TOKEN, 'too-short'];
 
 let cluster: Cluster;
 let frontAdmin = '';
@@ -26,6 +27,7 @@ beforeAll(async () => {
   cluster = await Cluster.start({
     app: APP,
     token: OLD_TOKEN,
+    tls: true,
     front: ({ tokenFile }) => ({ admin: { listen: '0.0.0.0:9180', token_file: tokenFile } }),
     agent: (k, { lab, tokenFile }) =>
       k === 1 ? {} : { admin: { listen: `unix:${join(lab.dir, 'b2.sock')}`, token_file: tokenFile } },
@@ -147,6 +149,29 @@ test('a rotated token is taken over by a reload, a bad one is not', async () => 
   report('a token rotated in 3 programs, each first with a bad file that changed nothing');
 }, 60_000);
 
+/** The lines of a key file but the first and the last. */
+function keyLines(file: string): string[] {
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .filter((line) => line.length >= 16 && !line.startsWith('-----'));
+}
+
+test('a key that cannot be used fails a reload without being shown', async () => {
+  const { key } = cluster.tlsFiles('front-1');
+  const text = readFileSync(key, 'utf8');
+  const [line = ''] = keyLines(key);
+  for (const broken of [
+    text.replace(line, line.slice(1)),
+    `${line}\n`,
+    text.replaceAll('PRIVATE', 'SECRET'),
+  ]) {
+    writeFileSync(key, broken);
+    await reload('front', 'reload failed, the old configuration stays');
+  }
+  writeFileSync(key, text);
+  await reload('front', 'configuration reloaded');
+}, 60_000);
+
 test('no answer and no line of any program holds a secret', async () => {
   for (const path of ['/metrics', '/v1/status', '/v1/backends', '/v1/flows']) {
     await status(cluster.client, NEW_TOKEN, frontAdmin + path);
@@ -158,17 +183,21 @@ test('no answer and no line of any program holds a secret', async () => {
   await status(b1, NEW_TOKEN, `http://127.0.0.1:9181/v1/status?token=${NEW_TOKEN}`);
   expect(readFileSync(cluster.tokenFile, 'utf8')).toContain(NEW_TOKEN);
 
+  for (const node of ['front-1', 'b1', 'b2']) secrets.push(...keyLines(cluster.tlsFiles(node).key));
+  expect(secrets.length).toBeGreaterThanOrEqual(3 + 3 * 2);
   const programs = [cluster.front, ...cluster.agents];
   await Promise.all(programs.map((program) => program.stop()));
   expect(existsSync(socket)).toBe(false);
   const lines = programs.flatMap((program) => program.lines);
   const said = [...lines, ...answers].join('\n');
-  expect(SECRETS.filter((secret) => said.includes(secret))).toEqual([]);
+  expect(secrets.filter((secret) => said.includes(secret))).toEqual([]);
   expect(said).not.toMatch(/-----BEGIN|PRIVATE KEY/);
   // The search must be able to find something.
   expect(said).toContain('configuration reloaded');
   expect(said).toContain('baton_config_reloads_total');
-  report(`${lines.length} log lines and ${answers.length} answers searched, no secret in any`);
+  report(
+    `${lines.length} log lines and ${answers.length} answers searched for ${secrets.length} secrets, none found`,
+  );
 }, 60_000);
 
 test('an address of the network without a token file is an error, with its place', async () => {
