@@ -15,7 +15,15 @@ import type { Echoes } from './questions';
 import { ClientSockets } from './faults/client-sockets';
 import { descriptorsOf, untilNothingLeft } from './faults/remains';
 import { h2load, wrk } from './http-bench';
-import { ATTEMPTS, make, UPGRADES, type Answer, type Attempt, type Outcome } from './routing/attempts';
+import {
+  ATTEMPTS,
+  make,
+  PIPELINED,
+  UPGRADES,
+  type Answer,
+  type Attempt,
+  type Outcome,
+} from './routing/attempts';
 import { countsOf, curl, report, runClient } from './support';
 
 const START_MS = 90_000;
@@ -24,7 +32,7 @@ const HTTP_PORT = 8080;
 const KEPT_PORT = 81;
 const REPEATS = amount(2, 20);
 const LOAD_SECONDS = amount(2, 20);
-const REQUESTS = amount(1_000, 20_000);
+const REQUESTS = amount(1_000, 10_000);
 const MESSAGES = amount(200, 2_000);
 
 const at = (file: string): string => join(__dirname, 'routing', file);
@@ -49,6 +57,8 @@ const LIBRARY = 5;
 const OTHER = KINDS.length + 1;
 
 const hostOf = (k: number): string => `k${k}.test`;
+/** The same server, in a pool that does not relay. */
+const unrelayedHostOf = (k: number): string => `n${k}.test`;
 
 const LISTENERS: readonly Settings[] = [
   { name: 'web', bind: `${VIP4}:80`, protocol: 'http' },
@@ -62,9 +72,11 @@ function frontSettings(cluster: Cluster): Settings {
     listeners: LISTENERS,
     routes: [
       ...ks.map((k) => ({ match: { host: hostOf(k), path_prefix: ['/a', '/echo'] }, pool: `a${k}` })),
+      ...ks.map((k) => ({ match: { host: unrelayedHostOf(k), path_prefix: '/a' }, pool: `n${k}` })),
       { match: { path_prefix: '/b' }, pool: 'b' },
     ],
     pools: {
+      ...Object.fromEntries(ks.map((k) => [`n${k}`, { fallback: 'refuse', backends: [cluster.backend(k)] }])),
       ...Object.fromEntries(ks.map((k) => [`a${k}`, { backends: [cluster.backend(k)] }])),
       b: { backends: [cluster.backend(OTHER)] },
     },
@@ -177,12 +189,12 @@ function judge(attempt: Attempt, k: number, { first, later, ended }: Outcome): v
   else if (later.length < attempt.requests - 1) tally.bad.push(`${about}: ${later.length} later answers`);
 }
 
-async function tryAll(attempt: Attempt, ks: readonly number[]): Promise<void> {
+async function tryAll(attempt: Attempt, ks: readonly number[], host = hostOf): Promise<void> {
   await Promise.all(
     ks.flatMap((k) =>
       Array.from({ length: REPEATS }, async (_, repeat) => {
         const connection = await sockets.connect({ host: repeat % 2 === 0 ? VIP4 : VIP6 });
-        judge(attempt, k, await make(attempt, connection, hostOf(k)));
+        judge(attempt, k, await make(attempt, connection, host(k)));
       }),
     ),
   );
@@ -190,6 +202,7 @@ async function tryAll(attempt: Attempt, ks: readonly number[]): Promise<void> {
 
 describe('a second request over a connection that was handed off for the first', () => {
   const all = KINDS.map((_, index) => index + 1);
+  const ways = [...ATTEMPTS, ...UPGRADES, ...PIPELINED].length;
 
   test.each(ATTEMPTS.map((attempt) => [attempt.name, attempt] as const))(
     '%s reaches no wrong pool',
@@ -216,13 +229,24 @@ describe('a second request over a connection that was handed off for the first',
     TIMEOUT_MS,
   );
 
+  test.each(PIPELINED.map((attempt) => [attempt.name, attempt] as const))(
+    '%s reaches nothing where the pool does not relay',
+    async (_name, attempt) => {
+      const { routed, closed, attempts } = tally;
+      await tryAll(attempt, all, unrelayedHostOf);
+      expect(tally).toMatchObject({ bad: [], wrong: [], routed });
+      expect(tally.closed - closed).toBe(tally.attempts - attempts);
+    },
+    TIMEOUT_MS,
+  );
+
   test('has never been seen by an application of the first pools, while the first ones have', async () => {
     const seen = await Promise.all(all.map(seenBy));
     const firsts = seen.flat().filter((line) => pathOf(line.split(' ')[1] ?? '').startsWith('/a'));
     const wrong = seen.flat().filter((line) => !firsts.includes(line));
     const others = await seenBy(OTHER);
     report(
-      `${tally.attempts} attempts at the wrong pool in ${ATTEMPTS.length + UPGRADES.length} ways by ${all.length} servers:`,
+      `${tally.attempts} attempts at the wrong pool, in ${ways} ways on ${all.length} kinds of servers:`,
     );
     report(`${wrong.length + tally.wrong.length} reached it, ${tally.bad.length} first answers were wrong`);
     report(
@@ -231,7 +255,7 @@ describe('a second request over a connection that was handed off for the first',
     expect(wrong).toEqual([]);
     expect(firsts).toHaveLength(tally.attempts);
     expect(others).toHaveLength(tally.routed);
-    expect(tally.attempts).toBe((ATTEMPTS.length + UPGRADES.length) * all.length * REPEATS);
+    expect(tally.attempts).toBe(ways * all.length * REPEATS);
     expect(tally.closed).toBeGreaterThan(tally.attempts / 2);
     expect(tally.routed).toBeGreaterThan(0);
   });

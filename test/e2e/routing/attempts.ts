@@ -253,6 +253,11 @@ export const UPGRADES: readonly Attempt[] = [
   },
 ];
 
+/** Those whose second request the front can see, and relays the connection where it may. */
+export const PIPELINED: readonly Attempt[] = ATTEMPTS.filter(
+  ({ name }) => name.includes('in one packet') && !name.includes('chunks'),
+);
+
 /** Sends what the attempt says to `host` and returns what came back until the connection ended or all was answered. */
 export async function make(attempt: Attempt, connection: RawConnection, host: string): Promise<Outcome> {
   const headOnly = attempt.steps.some((step) => typeof step === 'object' && step.send.startsWith('HEAD '));
