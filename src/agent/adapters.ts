@@ -6,13 +6,19 @@ import { createServer, Server, type RequestListener } from 'node:http';
 import { pathToFileURL } from 'node:url';
 import type { Endpoint, ServeConfig } from '../config/model';
 import { prepareFedServer, trackConnections } from '../relay/fed-server';
+import { OpenConnections } from '../relay/open-connections';
 import { Relay } from '../relay/relay';
 import { createRelayServer } from '../relay/server';
 
 export interface Adapter {
   readonly server: Server;
-  close(): Promise<void>;
+  /** Takes no ordinary connections from now on; `close` follows. */
+  stopListening(): void;
+  /** Lets requests of ordinary connections finish until `deadline` (performance.now()). */
+  close(deadline: number): Promise<void>;
 }
+
+const CLOSE_POLL_MS = 20;
 
 /** What a Fastify instance has that matters here. */
 interface FastifyLike {
@@ -40,9 +46,10 @@ function upstreamAdapter(upstream: string): Adapter {
   const server = createRelayServer(relay, () => upstream);
   return {
     server,
+    // It has none but adopted ones, which are the agent's to end.
+    stopListening: () => undefined,
     close: async () => {
       server.close();
-      server.closeAllConnections();
       await relay.destroy();
     },
   };
@@ -52,14 +59,18 @@ async function appAdapter(file: string, listen: Endpoint | undefined): Promise<A
   // The application may print; that its reader is gone or its disk is full must not end it, and all its connections.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   const server = await serverOf(await importApplication(file));
+  const connections = new OpenConnections(server);
   if (listen !== undefined) await startListening(server, listen);
   else if (!server.listening) trackConnections(server);
   return {
     server,
-    close: () => {
-      server.close();
-      server.closeAllConnections();
-      return Promise.resolve();
+    stopListening: () => void connections.stopListening(),
+    close: async (deadline) => {
+      while (connections.size > 0 && performance.now() < deadline) {
+        connections.closeIdle();
+        await new Promise((resolve) => setTimeout(resolve, CLOSE_POLL_MS));
+      }
+      connections.end();
     },
   };
 }

@@ -15,6 +15,7 @@ import { droppedLines } from '../observe/log';
 import { DurationHistogram } from '../observe/duration-histogram';
 import { createRegistry } from '../observe/registry';
 import type { StatsSnapshot } from '../observe/stats';
+import { OpenConnections } from '../relay/open-connections';
 import { prepareAnyFreeze } from '../repair/freeze';
 import { rehearse } from '../repair/rehearsal';
 import { expiryOf } from '../wire/identity';
@@ -26,7 +27,7 @@ import { OneRequest, type OnlyMessage } from './one-request';
 import { addressesOf, manageVips, missingVips } from './vips';
 
 /** How long a stopping agent lets running requests finish. */
-const GRACE_MS = 10_000;
+export const GRACE_MS = 10_000;
 const STOP_POLL_MS = 20;
 /** Keys that need a restart. */
 const UNCHANGEABLE = ['node', 'vips', 'manage_vips', 'serve'] as const;
@@ -40,6 +41,7 @@ export class Agent {
   readonly #requests = new Map<number, number>();
   /** Sockets that came from a front: the server may have others. */
   readonly #adopted = new WeakSet<Socket>();
+  readonly #connections: OpenConnections;
   /** Those of them that carry one request. */
   readonly #oneRequests = new WeakMap<Socket, OneRequest>();
   #admin: FastifyInstance | undefined;
@@ -70,6 +72,7 @@ export class Agent {
     const self = { node: config.node, vips: addressesOf(config.vips).map(({ host }) => host) };
     this.#certificateExpiry = config.control.tls && expiryOf(config.control.tls.pem.cert);
     this.control = new ControlServer(self, config.control, this.adopter, logger);
+    this.#connections = new OpenConnections(server, (socket) => this.#adopted.has(socket));
     server.on('connection', this.#attached);
     server.on('request', this.#countRequest);
     // A listener takes over the answer to `Expect: 100-continue`, so there may be one only beside the application's own.
@@ -144,21 +147,21 @@ export class Agent {
   }
 
   /**
-   * Takes no more connections and lets running requests finish for a while. Connections that are still there then are
-   * closed: their clients may have to ask again.
+   * Takes no more connections and lets running requests finish until `deadline` (performance.now()). Those that are still
+   * running then are broken off. The server's other connections are left to their owner.
    */
-  async stop(): Promise<void> {
+  async stop(deadline = performance.now() + GRACE_MS): Promise<void> {
     this.#serving = false;
     this.adopter.stopping = true;
-    this.server.closeIdleConnections();
-    const deadline = performance.now() + GRACE_MS;
+    this.#connections.closeIdle();
     while (this.live.size + this.control.prepared > 0 && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, STOP_POLL_MS));
-      this.server.closeIdleConnections();
+      this.#connections.closeIdle();
     }
-    for (const { socket } of this.live) socket.destroy();
+    this.#connections.end();
     // Their ends are reported by 'close' events, which come in a later turn.
     await new Promise((resolve) => setTimeout(resolve, STOP_POLL_MS));
+    this.#connections.detach();
     this.server.off('connection', this.#attached);
     this.server.off('request', this.#countRequest);
     this.server.off('checkContinue', this.#countRequest);

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { openAdapter } from '../agent/adapters';
-import { Agent } from '../agent/agent';
+import { Agent, GRACE_MS } from '../agent/agent';
 import { loadAgentConfig } from '../config/load';
 import { formatProblems } from '../config/problems';
 import { createLogger } from '../observe/log';
@@ -20,8 +20,10 @@ export const agent: Command = (args, output) =>
         const running = await Agent.start(config, adapter.server, logger);
         return {
           stop: async () => {
-            await running.stop();
-            await adapter.close();
+            const deadline = performance.now() + GRACE_MS;
+            adapter.stopListening();
+            await running.stop(deadline);
+            await adapter.close(deadline);
           },
           reload: () => {
             reload(running, file, logger);

@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
+import { OpenConnections } from '../relay/open-connections';
 import { Relay } from '../relay/relay';
 import { createRelayServer, type Destination } from '../relay/server';
 import type { Connection } from './connection';
@@ -16,6 +17,7 @@ const MAKE_ROOM_MS = 1000;
 export class Fallback {
   readonly #relay = new Relay();
   readonly #server: Server;
+  readonly #connections: OpenConnections;
   #madeRoomAt = -Infinity;
   #retiring = false;
 
@@ -28,6 +30,7 @@ export class Fallback {
     private readonly ended: () => void,
   ) {
     this.#server = createRelayServer(this.#relay, destinationOf);
+    this.#connections = new OpenConnections(this.#server);
     for (const event of ['request', 'checkContinue'] as const) {
       this.#server.prependListener(event, (_request, response: ServerResponse) => {
         if (this.#retiring) response.shouldKeepAlive = false;
@@ -68,7 +71,7 @@ export class Fallback {
 
   /** Closes connections that wait for their next request. */
   closeIdle(): void {
-    this.#server.closeIdleConnections();
+    this.#connections.closeIdle();
   }
 
   /** The same, but not more often than it can help. */
@@ -79,9 +82,10 @@ export class Fallback {
     this.closeIdle();
   }
 
+  /** Ends what is left: requests without an answer get 503, answers under way are broken off. */
   async destroy(): Promise<void> {
-    this.#server.close();
-    this.#server.closeAllConnections();
+    void this.#connections.stopListening();
     await this.#relay.destroy();
+    this.#connections.end();
   }
 }

@@ -25,8 +25,9 @@ export interface ReadFrame {
 
 /** The other end of a control channel: sends any bytes, and takes frames apart without the house's decoder. */
 export class RawPeer {
-  /** What has arrived and was not yet taken by `next`. */
+  /** What has arrived and was not yet taken by `next`: the beginning, and pieces that were not needed yet. */
   #unread: Buffer = Buffer.alloc(0);
+  #later: Buffer[] = [];
   /** How many pieces have arrived. */
   pieces = 0;
   ended = false;
@@ -34,7 +35,7 @@ export class RawPeer {
   constructor(readonly socket: Socket) {
     socket.on('data', (data: Buffer) => {
       this.pieces += 1;
-      this.#unread = Buffer.concat([this.#unread, data]);
+      this.#later.push(data);
       socket.emit('progress');
     });
     // A peer that sends rubbish must expect to be cut off in whatever way.
@@ -76,12 +77,22 @@ export class RawPeer {
   }
 
   #take(): ReadFrame | undefined {
-    if (this.#unread.length < 5) return undefined;
+    if (!this.#has(5)) return undefined;
     const end = 5 + this.#unread.readUInt32BE(0);
-    if (this.#unread.length < end) return undefined;
+    if (!this.#has(end)) return undefined;
     const taken = { type: this.#unread.readUInt8(4), payload: Buffer.from(this.#unread.subarray(5, end)) };
     this.#unread = this.#unread.subarray(end);
     return taken;
+  }
+
+  /** Pieces are joined as they are needed: joining each as it comes would copy all that waits, again and again. */
+  #has(length: number): boolean {
+    let unread = this.#unread.length;
+    let pieces = 0;
+    while (unread < length && pieces < this.#later.length) unread += this.#later[pieces++]?.length ?? 0;
+    if (unread < length) return false;
+    if (pieces > 0) this.#unread = Buffer.concat([this.#unread, ...this.#later.splice(0, pieces)]);
+    return true;
   }
 }
 

@@ -1,0 +1,91 @@
+import type { Server } from 'node:http';
+import type { Socket } from 'node:net';
+import { unacknowledgedBytes } from '../kernel/socket';
+import { breakOff } from './finish';
+
+/**
+ * The connections of an http.Server, and ways to end them that cut no answer short.
+ *
+ * Node's closeIdleConnections() takes a connection for idle as soon as its answer is ended, however much of it is still
+ * unwritten: of 20 MB that a slow client fetched 4 arrived, and then an orderly end. Nor is what has been written safe: a
+ * closed socket answers the client's next octet with RST, and the kernel throws away what it has not delivered. So
+ * nothing is idle here before its client has acknowledged all of its answer.
+ */
+export class OpenConnections {
+  readonly #sockets = new Set<Socket>();
+
+  /** @param closable which of the server's connections are meant; the others are left alone. */
+  constructor(
+    private readonly server: Server,
+    private readonly closable: (socket: Socket) => boolean = () => true,
+  ) {
+    server.on('connection', this.#opened);
+  }
+
+  /** How many there are that may be closed. */
+  get size(): number {
+    return this.#closable().length;
+  }
+
+  /** Closes those that wait for their next request. */
+  closeIdle(): void {
+    this.#sparing(undelivered, () => this.server.closeIdleConnections());
+  }
+
+  /** No more connections than there are, for a server that listens. Resolves when those that it accepted are gone. */
+  stopListening(): Promise<void> {
+    // Node closes idle connections here as well.
+    return new Promise((resolve) => this.#sparing(undelivered, () => this.server.close(() => resolve())));
+  }
+
+  /**
+   * Ends all that are left. A whole answer goes on to its client without us; one that is under way is broken off, so
+   * that no client takes a part of it for the whole.
+   */
+  end(): void {
+    this.#sparing(unwritten, () => this.server.closeIdleConnections());
+    for (const socket of this.#closable()) {
+      if (socket.writableFinished) socket.destroy();
+      else breakOff(socket);
+    }
+  }
+
+  /** Watches the server no longer. */
+  detach(): void {
+    this.server.off('connection', this.#opened);
+  }
+
+  #closable(): Socket[] {
+    return [...this.#sockets].filter(this.closable);
+  }
+
+  /** Has the server close connections, but for those that may not be closed or that `spared` says. */
+  #sparing(spared: (socket: Socket) => boolean, close: () => void): void {
+    const all = [...this.#sockets].filter((socket) => !this.closable(socket) || spared(socket));
+    // The server keeps its list to itself and calls destroy() on each of it, here and now.
+    for (const socket of all) socket.destroy = () => socket;
+    try {
+      close();
+    } finally {
+      for (const socket of all) Reflect.deleteProperty(socket, 'destroy');
+    }
+  }
+
+  readonly #opened = (socket: Socket): void => {
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
+  };
+}
+
+/** Some of what was written to it is still in this process. */
+function unwritten(socket: Socket): boolean {
+  return socket.writableLength > 0;
+}
+
+/** Some of what was written to it has not been acknowledged. */
+function undelivered(socket: Socket): boolean {
+  if (unwritten(socket)) return true;
+  // Undocumented, but there is no other way from a Socket to its descriptor.
+  const { _handle: handle } = socket as unknown as { _handle?: { readonly fd: number } | null };
+  return handle != null && unacknowledgedBytes(handle.fd) > 0;
+}
