@@ -225,9 +225,11 @@ export class Front {
   /** What all threads counted, those of earlier generations and fronts included, and the state of those that run. */
   async observe(): Promise<{ stats: StatsSnapshot; status: WorkerStatus }> {
     const generations = new Set([this.generation, ...this.#retiring.keys()]);
+    // As of now: one of them may be gone, and counted there as well, before the others have answered.
+    const counted = this.#counted;
     const all = await Promise.all([...generations].map((generation) => generation.observe()));
     return {
-      stats: mergeStats([this.#counted, this.#ownCounts(), ...all.map(({ stats }) => stats)]),
+      stats: mergeStats([counted, this.#ownCounts(), ...all.map(({ stats }) => stats)]),
       status: sumStatus(all.map(({ status }) => status)),
     };
   }

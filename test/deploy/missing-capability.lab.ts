@@ -47,8 +47,8 @@ async function causeOf(program: Program): Promise<string> {
   expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
   const lines = stdout.trim().split('\n');
   const parsed = lines.map((line) => JSON.parse(line) as Record<string, string>);
-  // Before it only what an agent has done, and that the control channel of this lab is insecure.
-  const levels = parsed.map(({ level, msg }) => (msg === 'manage_vips' ? 'warn' : level));
+  // One line says why, behind what was done by then.
+  const levels = parsed.map(({ level }) => (level === 'info' ? 'warn' : level));
   expect(levels).toEqual([...lines.slice(1).map(() => 'warn'), 'fatal']);
   const { cause = '', msg } = parsed.at(-1) ?? {};
   expect(msg).toBe(`${program} failed`);

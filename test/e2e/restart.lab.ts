@@ -145,12 +145,15 @@ test('a successor that does not come to serve leaves everything as it was', asyn
   const { front } = cluster;
   const pin = `${cluster.lab.pin}x`;
   const bind = '198.19.0.77:80';
+  const taken = '127.0.0.1:9199';
+  const script = `require('node:net').createServer().listen(9199, '127.0.0.1', () => console.log('taken'))`;
+  await cluster.frontHost.spawn([process.execPath, '-e', script]).waitForLine('taken', PATIENCE_MS);
   const causes: [RegExp, Settings | string][] = [
     [/front\.yaml:1:/, 'listeners: ['],
     [/steering\.pin has changed/, { steering: { interface: 'eth0', pin } }],
     [/there is no interface nope0/, { steering: { interface: 'nope0', pin: cluster.lab.pin } }],
     [/bind 198\.19\.0\.77:80: EADDRNOTAVAIL/, { listeners: [{ name: 'web', bind, protocol: 'http' }] }],
-    [/admin: listen on 198\.19\.0\.77:80: EADDRNOTAVAIL/, { admin: { listen: bind } }],
+    [/admin: listen on 127\.0\.0\.1:9199: EADDRINUSE/, { admin: { listen: taken } }],
   ];
   for (const [cause, change] of causes) {
     cluster.writeFrontConfig(typeof change === 'string' ? {} : change);

@@ -40,9 +40,11 @@ export async function capture(lab: Lab, host: Host, options: CaptureOptions): Pr
   // Without -Z tcpdump gives up root and may not write into the lab's directory.
   const tcpdump = host.spawn(['tcpdump', '-i', name, '-w', file, '-Z', 'root', ...flags, options.filter]);
   await tcpdump.waitForLine(/listening on/, TIMEOUT_MS);
+  // What came before the filter was in place was received and thrown away, and will never be written.
+  const thrownAway = await unwritten(tcpdump, 1, name === 'lo');
   return {
     stop: async () => {
-      await drain(tcpdump, name === 'lo');
+      await drain(tcpdump, name === 'lo', thrownAway);
       tcpdump.kill('SIGINT');
       await tcpdump.exited;
       return parsePcap(await readFile(file));
@@ -50,20 +52,26 @@ export async function capture(lab: Lab, host: Host, options: CaptureOptions): Pr
   };
 }
 
-/**
- * Waits until tcpdump has written what the kernel has queued for it, which it would throw away when it ends. It tells
- * both counts on SIGUSR1. On the loopback the kernel counts each packet twice, going out and coming in.
- */
-async function drain(tcpdump: LabProcess, loopback: boolean): Promise<void> {
+/** Waits until tcpdump has written what the kernel has queued for it, which it would throw away when it ends. */
+async function drain(tcpdump: LabProcess, loopback: boolean, thrownAway: number): Promise<void> {
   const deadline = performance.now() + TIMEOUT_MS;
-  for (let round = 1; ; round++) {
-    tcpdump.kill('SIGUSR1');
-    const [, captured, received, dropped] = STATISTICS.exec(await answer(tcpdump, round)) ?? [];
-    if (Number(dropped) > 0) throw new Error(`capture: the kernel dropped ${String(dropped)} packets`);
-    if (Number(captured) >= Number(received) / (loopback ? 2 : 1)) return;
+  for (let round = 2; ; round++) {
+    const left = await unwritten(tcpdump, round, loopback);
+    if (left <= thrownAway) return;
     if (performance.now() > deadline)
-      throw new Error(`capture: ${String(captured)} of ${String(received)} written`);
+      throw new Error(`capture: ${left - thrownAway} packets are not written`);
   }
+}
+
+/**
+ * How many packets the kernel has received for tcpdump and tcpdump has not written. It tells both counts on SIGUSR1. On the
+ * loopback the kernel counts each packet twice, going out and coming in.
+ */
+async function unwritten(tcpdump: LabProcess, round: number, loopback: boolean): Promise<number> {
+  tcpdump.kill('SIGUSR1');
+  const [, captured, received, dropped] = STATISTICS.exec(await answer(tcpdump, round)) ?? [];
+  if (Number(dropped) > 0) throw new Error(`capture: the kernel dropped ${String(dropped)} packets`);
+  return Math.ceil(Number(received) / (loopback ? 2 : 1)) - Number(captured);
 }
 
 /** The n-th statistics line: the earlier ones stay among the lines of the process. */
