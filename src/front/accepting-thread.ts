@@ -68,7 +68,7 @@ export class AcceptingThread {
     this.#exhaustion = new Exhaustion(logger);
     this.#router = new Router(config.routes);
     this.#fallback = new Fallback(
-      (request) => this.#destinationOf(request),
+      (request, tried) => this.#destinationOf(request, tried),
       () => this.#acceptor.ended(),
     );
     const oneRequest = new OneRequest(config.limits.head_bytes);
@@ -262,9 +262,9 @@ export class AcceptingThread {
   }
 
   /** For a request of a connection that the fallback relays. */
-  #destinationOf(request: IncomingMessage): Destination {
+  #destinationOf(request: IncomingMessage, tried: readonly string[]): Destination {
     const pool = this.#poolFor(new RequestHead(request));
-    if (pool !== undefined) return pool.pickOrigin('') ?? 503;
+    if (pool !== undefined) return pool.pickOrigin('', tried) ?? 503;
     this.#refusals.add('no_route');
     return 404;
   }

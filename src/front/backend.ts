@@ -70,4 +70,9 @@ export class ProxyTarget implements Candidate {
   get available(): boolean {
     return this.backend.healthy;
   }
+
+  /** Whether the backend's agent is there. The origin may well be up without. */
+  get answers(): boolean {
+    return this.backend.offers.answers;
+  }
 }

@@ -2,11 +2,11 @@
  * What happens to a connection that cannot be handed off: the front relays it to a backend's `http` address, request by
  * request, or refuses it with 503. The backend then sees the front's address; the client's is in X-Forwarded-For.
  */
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Server, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import { OpenConnections } from '../relay/open-connections';
 import { Relay } from '../relay/relay';
-import { createRelayServer, type Destination } from '../relay/server';
+import { createRelayServer, type DestinationOf } from '../relay/server';
 import type { Connection } from './connection';
 import type { Pool } from './pool';
 import { refuse } from './refusal';
@@ -26,7 +26,7 @@ export class Fallback {
    * @param ended called once for every connection taken over, when it is gone.
    */
   constructor(
-    destinationOf: (request: IncomingMessage) => Destination,
+    destinationOf: DestinationOf,
     private readonly ended: () => void,
   ) {
     this.#server = createRelayServer(this.#relay, destinationOf);

@@ -54,26 +54,22 @@ export class Offers {
     this.#link.stop();
   }
 
-  /**
-   * Whether an offer can be made now. An agent that let one run out of time gets no other until it has been heard: it may
-   * hang, and every connection offered to it would wait as long, until the channel's silence ends it.
-   */
+  /** Whether an offer can be made now. */
   get open(): boolean {
-    return (
-      this.#link.up &&
-      this.#pending.size < this.#link.offerLimit &&
-      !this.#link.congested &&
-      this.#link.heardAt > this.#overdueAt
-    );
+    return this.answers && this.#pending.size < this.#link.offerLimit && !this.#link.congested;
+  }
+
+  /**
+   * An agent that let an offer run out of time gets no other until it has been heard: it may hang, and every connection
+   * offered to it would wait as long, until the channel's silence ends it.
+   */
+  get answers(): boolean {
+    return this.#link.up && this.#link.heardAt > this.#overdueAt;
   }
 
   /** Whether as many offers are unanswered, or not even read, as the agent takes at once. */
   get saturated(): boolean {
     return this.#link.up && (this.#pending.size >= this.#link.offerLimit || this.#link.congested);
-  }
-
-  get up(): boolean {
-    return this.#link.up;
   }
 
   get pending(): number {

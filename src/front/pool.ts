@@ -10,7 +10,8 @@ export class Pool {
   readonly fallback: PoolConfig['fallback'];
   readonly balancer: Balancer<Backend>;
   readonly handoffDuration = new DurationHistogram();
-  readonly #targets: Balancer<ProxyTarget>;
+  readonly #targets: readonly ProxyTarget[];
+  readonly #relays: Balancer<ProxyTarget>;
 
   constructor(
     config: PoolConfig,
@@ -19,12 +20,10 @@ export class Pool {
     this.name = config.name;
     this.fallback = config.fallback;
     this.balancer = createBalancer(config.balance, backends);
-    this.#targets = createBalancer(
-      config.balance,
-      backends.flatMap((backend) =>
-        backend.http === undefined ? [] : [new ProxyTarget(backend, backend.http)],
-      ),
+    this.#targets = backends.flatMap((backend) =>
+      backend.http === undefined ? [] : [new ProxyTarget(backend, backend.http)],
     );
+    this.#relays = createBalancer(config.balance, this.#targets);
   }
 
   /** Whether a healthy backend's agent is there and takes no offers only because too many are unanswered. */
@@ -32,9 +31,18 @@ export class Pool {
     return this.backends.some(({ healthy, offers }) => healthy && offers.saturated);
   }
 
-  /** Where the fallback relays a request to: an origin such as `http://198.18.0.21:8080`. */
-  pickOrigin(key: string): string | undefined {
-    return this.fallback === 'proxy' ? this.#targets.pick(key, [])?.origin : undefined;
+  /**
+   * Where the fallback relays a request to: an origin such as `http://198.18.0.21:8080`, none of those that were `tried`.
+   * One whose agent answers is there. Of the others the host may be gone, and a pool may have no health checks.
+   */
+  pickOrigin(key: string, tried: readonly string[]): string | undefined {
+    if (this.fallback !== 'proxy') return undefined;
+    const left = (target: ProxyTarget): boolean => tried.includes(target.origin);
+    const unheard = (target: ProxyTarget): boolean => left(target) || !target.answers;
+    const target =
+      this.#relays.pick(key, this.#targets.filter(unheard)) ??
+      this.#relays.pick(key, this.#targets.filter(left));
+    return target?.origin;
   }
 
   /** Whether the fallback could relay a request now. */

@@ -15,13 +15,28 @@ const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
 /** What a connection that the origin has just closed looks like. */
 const CLOSED_BY_ORIGIN = new Set(['UND_ERR_SOCKET', ORIGIN_RESET, 'EPIPE']);
 
+/** How a connection to an origin fails before there is one. */
+const UNREACHED = new Set([
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ETIMEDOUT',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
+/** Origins tried for one request: a client waits for at most so many connectTimeouts. */
+const MOST_ORIGINS = 3;
+
+/** The origin to ask in place of those that were tried, or anything else where there is none. */
+export type AnotherOrigin = (tried: readonly string[]) => string | number;
+
 /**
  * One request on its way to the origin and its response on the way back.
  *
  *   queued -> started -> answering -> done
  *      |         |           |
  *      |         |           +-- origin breaks off: the client's connection is broken off too
- *      +---------+-- origin fails: retry once if nothing was seen and it is harmless, else 502, 503 or 504
+ *      |         +-- origin fails: retry once if nothing was seen and it is harmless, else 502, 503 or 504
+ *      +-- origin cannot be reached: another one
  *
  * The client may leave in every state; then the origin's connection is dropped.
  */
@@ -34,13 +49,15 @@ export class Exchange implements Dispatcher.DispatchHandler, Task {
   private sawResponse = false;
   private retried = false;
   private flushed = false;
+  private readonly tried: string[] = [];
 
   constructor(
     private readonly request: IncomingMessage,
     private readonly response: ServerResponse,
-    private readonly origin: string,
+    private origin: string,
     private readonly target: RequestTarget,
     private readonly context: RelayContext,
+    private readonly another?: AnotherOrigin,
   ) {}
 
   start(): void {
@@ -112,6 +129,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Task {
       setImmediate(this.dispatch);
       return;
     }
+    if (this.goElsewhere(error)) return;
     const status = statusFor(error);
     // 400 is about the client's request, which is nothing to hold against the origin.
     if (status === 400) this.end(status, error);
@@ -149,6 +167,25 @@ export class Exchange implements Dispatcher.DispatchHandler, Task {
     if (this.retried || this.sawResponse || this.body !== null) return false;
     if (!IDEMPOTENT.has(this.request.method ?? '')) return false;
     return CLOSED_BY_ORIGIN.has((error as NodeJS.ErrnoException).code ?? '');
+  }
+
+  /** Asks another origin, if this one has seen nothing of the request and there is one. */
+  private goElsewhere(error: Error): boolean {
+    if (this.controller !== undefined || !UNREACHED.has((error as NodeJS.ErrnoException).code ?? ''))
+      return false;
+    this.tried.push(this.origin);
+    if (this.tried.length >= MOST_ORIGINS) return false;
+    const other = this.another?.(this.tried);
+    if (typeof other !== 'string' || this.tried.includes(other)) return false;
+    this.context.hooks.onError?.(error, this.origin);
+    this.origin = other;
+    if (this.body !== null) {
+      // undici has destroyed the stream, of which it has read nothing.
+      this.body.destroy();
+      this.body = new RequestBody(this.request);
+    }
+    setImmediate(this.dispatch);
+    return true;
   }
 
   private fail(status: number, error: Error): void {

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { RelayContext, RelayHooks } from './context';
-import { Exchange } from './exchange';
+import { Exchange, type AnotherOrigin } from './exchange';
 import { DEFAULT_LIMITS, type RelayLimits } from './limits';
 import { Origins } from './origins';
 import { reply } from './reply';
@@ -52,9 +52,10 @@ export class Relay {
   /**
    * Answers `response` with what the origin says to `request`: 400 where it is in doubt which site or path is meant, 505
    * for another major version, 502 when the origin fails, 503 while the relay stops or when no connection is free in
-   * time, 504 when the origin is too slow.
+   * time, 504 when the origin is too slow. An origin that cannot be reached has seen nothing of the request, so `another` is
+   * asked for one that has not been tried.
    */
-  request(request: IncomingMessage, response: ServerResponse, origin: string): void {
+  request(request: IncomingMessage, response: ServerResponse, origin: string, another?: AnotherOrigin): void {
     const target = targetOf(request);
     if (target === undefined) this.reply(response, 400);
     // Node's parser takes HTTP/0.9 and 2.0 as well, written in the form of 1.1.
@@ -64,7 +65,7 @@ export class Relay {
     // RFC 9110 section 9.3.7: this asks the server that the client talks to whether it is there.
     else if (target.path === '*') this.reply(response, 200);
     else if (this.context.state.closing) this.reply(response, 503);
-    else new Exchange(request, response, origin, target, this.context).start();
+    else new Exchange(request, response, origin, target, this.context, another).start();
   }
 
   /**

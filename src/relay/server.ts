@@ -45,6 +45,12 @@ const STATUS_BY_CODE = new Map([
 export type Destination = string | 404 | 503;
 
 /**
+ * Says where a request goes. It is asked again where the origins in `tried` cannot be reached; if it has no other, one of
+ * those or a status is the answer.
+ */
+export type DestinationOf = (request: IncomingMessage, tried: readonly string[]) => Destination;
+
+/**
  * A server that never listens: every accepted or restored connection is put in with
  * `server.emit('connection', socket)`. `destinationOf` is asked for every request, later ones of a connection included.
  *
@@ -53,7 +59,7 @@ export type Destination = string | 404 | 503;
  */
 export function createRelayServer(
   relay: Relay,
-  destinationOf: (request: IncomingMessage) => Destination,
+  destinationOf: DestinationOf,
   options: Partial<RelayServerOptions> = {},
 ): Server {
   const limits = { ...DEFAULTS, ...options };
@@ -71,9 +77,9 @@ export function createRelayServer(
 
   const serve = (request: IncomingMessage, response: ServerResponse): void => {
     turns.take(response, () => {
-      const destination = destinationOf(request);
+      const destination = destinationOf(request, []);
       if (typeof destination === 'number') relay.reply(response, destination);
-      else relay.request(request, response, destination);
+      else relay.request(request, response, destination, (tried) => destinationOf(request, tried));
     });
   };
   server.on('request', serve);
@@ -81,7 +87,7 @@ export function createRelayServer(
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     // A response is still being written to this connection, and a second one would end up in the middle of it.
     if (turns.isBusy(socket)) socket.destroy();
-    else if (isTunnelRequest(request)) relay.upgrade(request, socket, head, destinationOf(request));
+    else if (isTunnelRequest(request)) relay.upgrade(request, socket, head, destinationOf(request, []));
     else serveAgain(server, socket, Buffer.concat([withoutUpgrade(request), head]));
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {

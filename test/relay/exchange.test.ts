@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { deafEndpoint, refusingEndpoint } from '../health/servers';
 import { bench, eachHead, get, httpOrigin, rawOrigin, tearDown } from './harness';
 
@@ -227,6 +228,52 @@ describe('origins that fail', () => {
       'ECONNREFUSED',
     ]);
     expect(statuses).toEqual([502, 502]);
+  });
+
+  test.each([
+    ['without a body', get()],
+    ['with a body', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello'],
+    [
+      'with chunks',
+      'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n',
+    ],
+  ])(
+    'refused, and there are others: a request %s goes to the first that is there',
+    async (_name, request) => {
+      const { port } = await refusingEndpoint();
+      const gone = `http://127.0.0.1:${port}`;
+      const seen: string[] = [];
+      const there = await httpOrigin((message, response) => {
+        void text(message).then((body) => {
+          seen.push(`${message.method ?? ''} ${body}`);
+          response.end('there');
+        });
+      });
+      // Under another name, because an origin is not asked twice.
+      const { client, errors, statuses } = await bench([gone, gone.replace('127.0.0.1', 'localhost'), there]);
+      const raw = client().send(request);
+      await raw.until(/there/);
+      raw.send(request);
+      await raw.until(/there[^]*there/);
+      expect(seen).toEqual(Array(2).fill(request.startsWith('GET') ? 'GET ' : 'POST hello'));
+      expect(errors).toHaveLength(4);
+      expect(statuses).toEqual([200, 200]);
+    },
+  );
+
+  test('refused by three: 502, whatever others there are', async () => {
+    const endpoints = await Promise.all(Array.from({ length: 3 }, refusingEndpoint));
+    const asked: string[] = [];
+    const there = await httpOrigin((request, response) => {
+      asked.push(request.url ?? '');
+      response.end();
+    });
+    const origins = endpoints.map(({ port }) => `http://127.0.0.1:${port}`);
+    const { client } = await bench([...origins, there]);
+    await client()
+      .send(get())
+      .until(/502 Bad Gateway\n$/);
+    expect(asked).toEqual([]);
   });
 
   test('no answer to the SYN: 504', async () => {

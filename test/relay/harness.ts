@@ -81,8 +81,12 @@ export async function tearDown(): Promise<void> {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 }
 
-/** A relay whose server is fed by a listener on loopback; all requests go to the same destination. */
-export async function bench(destination: Destination, options: BenchOptions = {}): Promise<Bench> {
+/** A relay whose server is fed by a listener on loopback; all requests go to the same destination, or one after the other. */
+export async function bench(
+  destination: Destination | readonly Destination[],
+  options: BenchOptions = {},
+): Promise<Bench> {
+  const destinations = [destination].flat();
   const statuses: number[] = [];
   const errors: Error[] = [];
   const hooks = {
@@ -90,7 +94,11 @@ export async function bench(destination: Destination, options: BenchOptions = {}
     onError: (error: Error) => errors.push(error),
   };
   const relay = new Relay({ hooks, ...options.relay });
-  const server = createRelayServer(relay, () => destination, options.server);
+  const server = createRelayServer(
+    relay,
+    (_request, tried) => destinations[tried.length] ?? 503,
+    options.server,
+  );
   const sockets = new Set<Socket>();
   const feeder = createServer((socket) => {
     sockets.add(socket);
