@@ -21,11 +21,6 @@ import { onlyMessage, type OnlyMessage } from './one-request';
 import { OwnAddresses } from './own-addresses';
 import { RejectedOffer } from './rejected-offer';
 
-/** Connections that one channel may have prepared at once; more are rejected. */
-export const MOST_PREPARED = 4096;
-/** A front decides within its prepare timeout; one that takes longer than this has lost the connection. */
-const DECISION_MS = 30_000;
-
 const MORE_FILES = 'raise the limit of open files of this agent (LimitNOFILE, ulimit -n) or add backends';
 const MORE_MEMORY = 'this host has no memory for another connection';
 
@@ -34,7 +29,7 @@ export const ADOPTION_RESULTS = ['ok', 'rejected', 'aborted', 'channel_lost', 'f
 export type AdoptionResult = (typeof ADOPTION_RESULTS)[number];
 
 /** A restored connection that waits for the front's decision. */
-interface Prepared {
+export interface Prepared {
   readonly id: HandoffId;
   readonly claim: Claim;
   readonly fd: number;
@@ -166,69 +161,6 @@ export class Adopter {
   close(): void {
     this.#restorer.close();
   }
-}
-
-/** The offers of one channel that wait for the front's decision. */
-export class PreparedOffers {
-  readonly #prepared = new Map<string, Prepared>();
-
-  constructor(private readonly adopter: Adopter) {}
-
-  get size(): number {
-    return this.#prepared.size;
-  }
-
-  /** Flows that are prepared: the front may have steered them already. */
-  flows(): Iterable<{ readonly flow: Buffer; readonly id: HandoffId }> {
-    return this.#prepared.values();
-  }
-
-  /** Throws a RejectedOffer. */
-  offer(id: HandoffId, bytes: Buffer, offset: number, length: number, front: string): void {
-    if (this.#prepared.size >= MOST_PREPARED || this.#prepared.has(keyOf(id))) {
-      this.adopter.results.rejected += 1;
-      throw new RejectedOffer('too_many_offers', `${this.#prepared.size} offers wait for a decision`);
-    }
-    this.#prepared.set(keyOf(id), this.adopter.prepare(id, bytes, offset, length, front));
-  }
-
-  commit(id: HandoffId, front: string): void {
-    const prepared = this.#take(id);
-    // A front commits only what was prepared for it; if this side has discarded it since, the connection is gone.
-    if (prepared === undefined) this.adopter.results.failed += 1;
-    else this.adopter.adopt(prepared, front);
-  }
-
-  abort(id: HandoffId): void {
-    const prepared = this.#take(id);
-    if (prepared !== undefined) this.adopter.discard(prepared);
-  }
-
-  /** The channel is gone: nobody can commit any more. */
-  channelLost(): void {
-    for (const prepared of this.#prepared.values()) this.adopter.giveUp(prepared);
-    this.#prepared.clear();
-  }
-
-  #take(id: HandoffId): Prepared | undefined {
-    const prepared = this.#prepared.get(keyOf(id));
-    this.#prepared.delete(keyOf(id));
-    return prepared;
-  }
-
-  /** Discards what the front has forgotten. Insertion order is time order, so the overdue ones come first. */
-  discardOverdue(): void {
-    const limit = performance.now() - DECISION_MS;
-    for (const [key, prepared] of this.#prepared) {
-      if (prepared.since > limit) return;
-      this.#prepared.delete(key);
-      this.adopter.giveUp(prepared);
-    }
-  }
-}
-
-function keyOf(id: HandoffId): string {
-  return `${id.epoch}.${id.sequence}`;
 }
 
 /** Whatever went wrong with one offer, the agent lives on: it serves other connections. */

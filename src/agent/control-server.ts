@@ -9,7 +9,8 @@ import * as frames from '../wire/frames';
 import { MOST_HANDSHAKES, openGate, type Gate, type Peer } from '../wire/gate';
 import { decodeFrontHello, encodeAgentHello, type FrontHello } from '../wire/hello';
 import { readId, type FlowRecord } from '../wire/records';
-import { MOST_PREPARED, PreparedOffers, type Adopter } from './adopter';
+import type { Adopter } from './adopter';
+import { MOST_PREPARED, PreparedOffers } from './prepared-offers';
 import { RejectedOffer } from './rejected-offer';
 
 /** Fronts times their accepting threads, twice over for reconnects: far more than a cluster has. */

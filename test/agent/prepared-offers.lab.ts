@@ -1,6 +1,6 @@
 import { closeSync, openSync, readdirSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import { MOST_PREPARED, PreparedOffers } from '../../src/agent/adopter';
+import { MOST_PREPARED, PreparedOffers } from '../../src/agent/prepared-offers';
 import { RejectedOffer } from '../../src/agent/rejected-offer';
 import { raiseFileLimit } from '../../src/kernel/libc';
 import { makeFlow } from '../../src/kernel/flow';

@@ -1,0 +1,71 @@
+import type { HandoffId } from '../steer/flow-table';
+import type { Adopter, Prepared } from './adopter';
+import { RejectedOffer } from './rejected-offer';
+
+/** Connections that one channel may have prepared at once; more are rejected. */
+export const MOST_PREPARED = 4096;
+/** A front decides within its prepare timeout; one that takes longer than this has lost the connection. */
+const DECISION_MS = 30_000;
+
+/** The offers of one channel that wait for the front's decision. */
+export class PreparedOffers {
+  readonly #prepared = new Map<string, Prepared>();
+
+  constructor(private readonly adopter: Adopter) {}
+
+  get size(): number {
+    return this.#prepared.size;
+  }
+
+  /** Flows that are prepared: the front may have steered them already. */
+  flows(): Iterable<{ readonly flow: Buffer; readonly id: HandoffId }> {
+    return this.#prepared.values();
+  }
+
+  /** Throws a RejectedOffer. */
+  offer(id: HandoffId, bytes: Buffer, offset: number, length: number, front: string): void {
+    if (this.#prepared.size >= MOST_PREPARED || this.#prepared.has(keyOf(id))) {
+      this.adopter.results.rejected += 1;
+      throw new RejectedOffer('too_many_offers', `${this.#prepared.size} offers wait for a decision`);
+    }
+    this.#prepared.set(keyOf(id), this.adopter.prepare(id, bytes, offset, length, front));
+  }
+
+  commit(id: HandoffId, front: string): void {
+    const prepared = this.#take(id);
+    // A front commits only what was prepared for it; if this side has discarded it since, the connection is gone.
+    if (prepared === undefined) this.adopter.results.failed += 1;
+    else this.adopter.adopt(prepared, front);
+  }
+
+  abort(id: HandoffId): void {
+    const prepared = this.#take(id);
+    if (prepared !== undefined) this.adopter.discard(prepared);
+  }
+
+  /** The channel is gone: nobody can commit any more. */
+  channelLost(): void {
+    for (const prepared of this.#prepared.values()) this.adopter.giveUp(prepared);
+    this.#prepared.clear();
+  }
+
+  #take(id: HandoffId): Prepared | undefined {
+    const prepared = this.#prepared.get(keyOf(id));
+    this.#prepared.delete(keyOf(id));
+    return prepared;
+  }
+
+  /** Discards what the front has forgotten. Insertion order is time order, so the overdue ones come first. */
+  discardOverdue(): void {
+    const limit = performance.now() - DECISION_MS;
+    for (const [key, prepared] of this.#prepared) {
+      if (prepared.since > limit) return;
+      this.#prepared.delete(key);
+      this.adopter.giveUp(prepared);
+    }
+  }
+}
+
+function keyOf(id: HandoffId): string {
+  return `${id.epoch}.${id.sequence}`;
+}
