@@ -9,8 +9,11 @@ import { SteadyLoad, unserved } from './steady-load';
 
 /** Control channels are cut: the connections of those backends go on, new ones go elsewhere, and they come back. */
 
-const RATE = 60;
-const PATIENCE_MS = 15_000;
+const RATE = 200;
+/** Open at once: a second's worth. A machine that is too slow for the rate gets fewer, and not ever more that wait. */
+const LOAD = { rate: RATE, patienceMs: 15_000, mostOpen: RATE };
+/** Handoffs of one channel whose COMMIT may be on its way in the moment of the cut. */
+const COMMITS_UNDER_WAY = 3;
 /** The silence limit of a channel, and what follows it. */
 const NOTICE_MS = 8_000;
 const GONE_MS = 2_000;
@@ -42,6 +45,8 @@ async function countOf(state: string): Promise<number> {
   return backends.filter((backend) => backend.state === state).length;
 }
 
+const NONE_LOST = { refused: 0, unconnected: 0, closed: 0, wrong: 0, hung: 0 };
+
 /** Of the first three backends; the fourth is left alone. */
 const CUTS = [
   {
@@ -58,7 +63,7 @@ test('three channels cut in three ways, for longer than a host may be silent', a
   await Promise.all(waiting.map((connection) => connection.get(`/slow?ms=${ANSWER_MS}`)));
   const askedAt = performance.now();
   const transfers = await BackgroundTransfers.start(cluster.client, VIP4, { downloads: 3, uploads: 3 });
-  const load = await SteadyLoad.start(cluster.client, { rate: RATE, patienceMs: PATIENCE_MS });
+  const load = await SteadyLoad.start(cluster.client, LOAD);
   const firewalls = CUTS.map((_, index) => new Firewall(cluster.lab.host(`b${index + 1}`)));
   const cutAt = performance.now();
   await Promise.all(firewalls.map((firewall, index) => firewall.drop(CUTS[index]?.cut ?? {})));
@@ -82,7 +87,13 @@ test('three channels cut in three ways, for longer than a host may be silent', a
       `${WAITING} of ${WAITING} waiting ones and ${bulk.complete} of ${bulk.begun} transfers went on\n`,
   );
   expect(Math.min(...dropped)).toBeGreaterThan(0);
-  expect(outcomes.served).toBe(outcomes.started);
+  // A COMMIT that was on its way is lost, and nobody can know; the connection's client is told.
+  const told = outcomes.reset;
+  expect({ ...outcomes, served: outcomes.served + told }).toMatchObject({
+    ...NONE_LOST,
+    served: outcomes.started,
+  });
+  expect(told).toBeLessThanOrEqual(CUTS.length * COMMITS_UNDER_WAY);
   expect(bulk).toMatchObject({ complete: bulk.begun, failed: [] });
   expect(reset).toBe(0);
   for (const connection of waiting) connection.close();

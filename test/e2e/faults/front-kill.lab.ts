@@ -39,7 +39,11 @@ test(
   `killed ${KILLS} times at ${RATE} handoffs per second: no transfer is lost, and nobody is left waiting`,
   async () => {
     const transfers = await BackgroundTransfers.start(cluster.client, VIP4, { downloads: 6, uploads: 6 });
-    const load = await SteadyLoad.start(cluster.client, { rate: RATE, patienceMs: PATIENCE_MS });
+    const load = await SteadyLoad.start(cluster.client, {
+      rate: RATE,
+      patienceMs: PATIENCE_MS,
+      mostOpen: RATE,
+    });
     const starts: number[] = [];
     let accepted = 0;
     for (let k = 0; k < KILLS; k++) {

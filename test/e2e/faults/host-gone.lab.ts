@@ -60,7 +60,11 @@ test('its clients get a RST, wait they for an answer or not, and the others are 
   // Half of them wait for an answer that will not come, half have nothing to say.
   await Promise.all(lost.slice(0, WAITING / 2).map((connection) => connection.get('/slow?ms=60000')));
   await Promise.all(others.map((connection) => connection.get(`/slow?ms=${TOLD_WITHIN_MS}`)));
-  const load = await SteadyLoad.start(cluster.client, { rate: RATE, patienceMs: PATIENCE_MS });
+  const load = await SteadyLoad.start(cluster.client, {
+    rate: RATE,
+    patienceMs: PATIENCE_MS,
+    mostOpen: 4 * RATE,
+  });
 
   const cutAt = performance.now();
   await cluster.lab.host('b1').run(['ip', 'link', 'set', 'eth0', 'down']);
