@@ -2,7 +2,7 @@ import { monotonicNs, type HandoffId } from '../steer/flow-table';
 import { Channel } from './channel';
 import { dial, type AgentAddress } from './dial';
 import * as frames from './frames';
-import { readFlows, readId, type FlowRecord } from './records';
+import { readFlows, readId, readReason, type FlowRecord } from './records';
 import { decodeAgentHello, encodeFrontHello, type AgentHello, type FrontHello } from './hello';
 
 /** Waits between attempts to connect: quick at first, because an agent's restart takes a second. */
@@ -182,11 +182,9 @@ export class Link {
       case frames.PREPARED:
         this.events.onPrepared?.(readId(bytes, offset, length));
         return;
-      case frames.REJECTED: {
-        const reason = frames.REJECT_REASONS[bytes[offset + frames.ID_BYTES] ?? 0];
-        this.events.onRejected?.(readId(bytes, offset, length), reason ?? 'unspecified');
+      case frames.REJECTED:
+        this.events.onRejected?.(readId(bytes, offset, length), readReason(bytes, offset, length));
         return;
-      }
       case frames.CLOSED:
         this.events.onClosed?.(readFlows(bytes, offset, length));
         return;

@@ -13,6 +13,13 @@ export function readId(bytes: Buffer, offset: number, length: number): HandoffId
   return { epoch: bytes.readUInt32BE(offset), sequence: bytes.readUInt32BE(offset + 4) };
 }
 
+/** Reads what follows the id of a REJECTED. Later agents may have more reasons, and one without any has none. */
+export function readReason(bytes: Buffer, offset: number, length: number): frames.RejectReason {
+  // Behind the payload lies another frame, or what an earlier one has left.
+  const reason = length > frames.ID_BYTES ? bytes.readUInt8(offset + frames.ID_BYTES) : 0;
+  return frames.REJECT_REASONS[reason] ?? 'unspecified';
+}
+
 /** Reads a payload, or the rest of one, that is a list of flows with their ids. */
 export function readFlows(bytes: Buffer, offset: number, length: number): FlowRecord[] {
   if (length < 0 || length % frames.FLOW_RECORD_BYTES !== 0)
