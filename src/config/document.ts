@@ -1,5 +1,5 @@
 import { isMap, isScalar, isSeq, parseDocument, visit } from 'yaml';
-import type { Document, ErrorCode, Node, ParsedNode } from 'yaml';
+import type { Document, ErrorCode, Node, Pair, ParsedNode, YAMLMap } from 'yaml';
 import { failed, quote } from './problems';
 import type { Loaded, Locator, Part, Path, Problem } from './problems';
 
@@ -11,6 +11,9 @@ export interface Source {
 
 /** Offset in the text -> 1-based line and column. */
 type Position = (offset: number) => { readonly line: number; readonly column: number };
+
+/** The library's own longest message has half of this. */
+const MAX_WORDS = 200;
 
 const TOO_DEEP = 'YAML: nested too deeply';
 
@@ -46,9 +49,9 @@ function compose(text: string): Loaded<Source> {
   const problems = [...syntaxProblems(document, position), ...structureProblems(document, position)];
   if (problems.length > 0) return failed(problems);
 
-  const { contents } = document;
   const value: unknown = document.toJS({ maxAliasCount: 0 });
-  return { ok: true, config: { value, locate: (path, part) => position(offsetOf(contents, path, part)) } };
+  const finder = new Finder(document.contents);
+  return { ok: true, config: { value, locate: (path, part) => position(finder.offsetOf(path, part)) } };
 }
 
 /**
@@ -72,8 +75,14 @@ function positionsIn(text: string): Position {
 function syntaxProblems(document: Document.Parsed, position: Position): Problem[] {
   return [...document.errors, ...document.warnings].map(({ code, message, pos }) => ({
     ...position(pos[0]),
-    message: OWN_MESSAGES.get(code) ?? `YAML: ${message.replace(/\s*\n[^]*/, '')}`,
+    message: OWN_MESSAGES.get(code) ?? `YAML: ${ownWords(message)}`,
   }));
+}
+
+/** A message of the library's, which repeats pieces of the text however long they are. */
+function ownWords(message: string): string {
+  const line = message.replace(/\s*\n[^]*/, '');
+  return line.length > MAX_WORDS ? `${line.slice(0, MAX_WORDS)}...` : line;
 }
 
 /**
@@ -98,22 +107,42 @@ function structureProblems(document: Document.Parsed, position: Position): Probl
   return problems;
 }
 
-/** Where the value (or its key) at a path starts; the innermost part that exists if the path leads to nothing. */
-function offsetOf(root: ParsedNode | null, path: Path, part: Part): number {
-  let node = root;
-  let offset = root?.range[0] ?? 0;
-  for (const [depth, step] of path.entries()) {
-    if (isSeq<ParsedNode>(node)) {
-      node = node.items[Number(step)] ?? null;
-    } else if (isMap<ParsedNode, ParsedNode | null>(node)) {
-      const pair = node.items.find(({ key }) => isScalar(key) && String(key.value) === step);
-      if (!pair) return offset;
-      offset = pair.key.range[0];
-      if (part === 'key' && depth === path.length - 1) return offset;
-      node = pair.value;
+type Pairs = ReadonlyMap<string, Pair<ParsedNode, ParsedNode | null>>;
+
+/** Finds the parts of a document. */
+class Finder {
+  /** Of each mapping that was asked for: a file of nothing but mistakes asks a hundred thousand times for the same one. */
+  readonly #pairs = new Map<ParsedNode, Pairs>();
+
+  constructor(private readonly root: ParsedNode | null) {}
+
+  /** Where the value (or its key) at a path starts; the innermost part that exists if the path leads to nothing. */
+  offsetOf(path: Path, part: Part): number {
+    let node = this.root;
+    let offset = this.root?.range[0] ?? 0;
+    for (const [depth, step] of path.entries()) {
+      if (isSeq<ParsedNode>(node)) {
+        node = node.items[Number(step)] ?? null;
+      } else if (isMap<ParsedNode, ParsedNode | null>(node)) {
+        const pair = this.#pairsOf(node).get(String(step));
+        if (!pair) return offset;
+        offset = pair.key.range[0];
+        if (part === 'key' && depth === path.length - 1) return offset;
+        node = pair.value;
+      }
+      if (!node) return offset;
+      offset = node.range[0];
     }
-    if (!node) return offset;
-    offset = node.range[0];
+    return offset;
   }
-  return offset;
+
+  #pairsOf(map: YAMLMap<ParsedNode, ParsedNode | null> & ParsedNode): Pairs {
+    const known = this.#pairs.get(map);
+    if (known !== undefined) return known;
+    const pairs = new Map(
+      map.items.flatMap((pair) => (isScalar(pair.key) ? [[String(pair.key.value), pair] as const] : [])),
+    );
+    this.#pairs.set(map, pairs);
+    return pairs;
+  }
 }

@@ -53,11 +53,20 @@ export class ProblemReport {
 
 /** The first problems in the order of the text, each once: validator and parser repeat themselves. */
 export function failed(problems: readonly Problem[]): Failed {
+  const visible = problems.map((problem) => ({ ...problem, message: escapeUnseen(problem.message) }));
   const unique = new Map(
-    problems.map((problem) => [`${problem.line}:${problem.column}:${problem.message}`, problem]),
+    visible.map((problem) => [`${problem.line}:${problem.column}:${problem.message}`, problem]),
   );
   const sorted = [...unique.values()].sort((a, b) => a.line - b.line || a.column - b.column);
   return { ok: false, problems: sorted.slice(0, MAX_PROBLEMS) };
+}
+
+/** What ends a line, moves a cursor or turns the direction of a text, for some of those who show it. */
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+
+/** Messages repeat pieces of the text and names of files; JSON's own quotes leave most of these characters as they are. */
+function escapeUnseen(message: string): string {
+  return message.replace(UNSEEN, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`);
 }
 
 /** One line per problem: `FILE:LINE:COL: message`, or `FILE: message` where there is no text to point into. */

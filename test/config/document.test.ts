@@ -51,3 +51,20 @@ test('what does not exist is found where it would have been', () => {
   expect(locate(['a', 'b', 'y'], 'value')).toEqual({ line: 3, column: 6 });
   expect(locate([], 'value')).toEqual({ line: 1, column: 1 });
 });
+
+test('the parser repeats pieces of the text without what cannot be seen, and not at length', () => {
+  const [problem = ''] = problemsOf(`%\x9b\u2028${'c'.repeat(20_000)}\n---\na: 1\n`);
+  expect(problem).toMatch(/^1:1: YAML: Unknown directive %\\u\{9b\}\\u\{2028\}c+\.\.\.$/);
+  expect(problem.length).toBeLessThan(300);
+});
+
+test('a text of nothing but mistakes is searched in proportion to its length', () => {
+  const keys = Array.from({ length: 40_000 }, (_, index) => `k${index}`);
+  const { locate } = configOf(parseYaml(keys.map((key) => `${key}:\n`).join('')));
+  const begin = performance.now();
+  expect(keys.map((key) => locate([key], 'key').line)).toEqual(keys.map((_, index) => index + 1));
+  const ms = performance.now() - begin;
+  process.stdout.write(`  ${keys.length} keys of one mapping found in ${ms.toFixed(0)} ms\n`);
+  // One after the other, they took twelve seconds.
+  expect(ms).toBeLessThan(3_000);
+});
