@@ -12,7 +12,7 @@ const CASES = 10_000;
 const RUN_MS = amount(20_000, 120_000);
 /** The longest that a case may take: a thousand times the usual, for the same reason. */
 const CASE_MS = 2_000;
-/** Cases before memory is measured for the first time: tables and compiled code come with them. */
+/** Cases before memory is measured for the first time, at most: tables and compiled code come with them. */
 const WARM_UP = 500;
 /** What may be left behind after the collector has been. */
 const MOST_GROWTH_BYTES = 32 * 1024 * 1024;
@@ -49,11 +49,12 @@ export async function fuzz(name: string, target: FuzzTarget): Promise<number> {
   const watchdog = new Watchdog(`fuzz ${name}, BATON_SEED=${seed}`);
   const deadline = performance.now() + RUN_MS;
   const cases = SOAK ? Infinity : (target.cases ?? CASES);
+  const warmUp = Math.min(WARM_UP, Math.floor(cases / 4));
   let before = 0;
   let index = 0;
   try {
     for (; index < cases && performance.now() < deadline; index++) {
-      if (index === WARM_UP) before = heldBytes();
+      if (index === warmUp) before = heldBytes();
       if (index % TURN === 0) await new Promise(setImmediate);
       watchdog.see(index);
       const random = randomFor(seed, index);
