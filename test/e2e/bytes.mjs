@@ -12,7 +12,8 @@ const ROTATION = 65_537;
 
 /** The first `n` bytes of `seed`, as buffers of up to 1 MiB that the caller must not write to. */
 export function* bytes(n, seed) {
-  const twice = twoBlocks(seed);
+  // A prefix of a block is made without the rest: many small transfers at once cost no more than their bytes.
+  const twice = n < BLOCK_BYTES ? block(n, seed) : twoBlocks(seed);
   for (let sent = 0, offset = 0; sent < n; sent += BLOCK_BYTES) {
     yield twice.subarray(offset, offset + Math.min(BLOCK_BYTES, n - sent));
     offset = (offset + ROTATION) % BLOCK_BYTES;
@@ -28,8 +29,13 @@ export function expectedSha256(n, seed) {
 
 /** A pseudo-random block twice in a row: any rotation of it is one slice, and nothing is copied. */
 function twoBlocks(seed) {
+  const once = block(BLOCK_BYTES, seed);
+  return Buffer.concat([once, once]);
+}
+
+/** The first `length` bytes of a seed's pseudo-random block. */
+function block(length, seed) {
   const key = Buffer.alloc(16);
   key.writeUInt32BE(Number(seed) >>> 0);
-  const block = createCipheriv('aes-128-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(BLOCK_BYTES));
-  return Buffer.concat([block, block]);
+  return createCipheriv('aes-128-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(length));
 }

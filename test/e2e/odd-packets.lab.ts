@@ -1,6 +1,6 @@
 import { amount } from '../soak';
 import { OddCluster, resultsOf, type RawCase, type RawResult } from './odd/odd-cluster';
-import { descriptorsOf, untilNothingLeft } from './faults/remains';
+import { descriptorsOf } from './faults/remains';
 import { countsOf, report } from './support';
 
 /**
@@ -68,7 +68,7 @@ beforeAll(async () => {
   descriptors = descriptorsOf(odd.cluster.front);
 }, 30_000);
 
-afterEach(() => untilNothingLeft(odd.cluster, descriptors), 30_000);
+afterEach(() => odd.untilNothingLeft(descriptors), 60_000);
 afterAll(() => odd.cluster.destroy());
 
 /** Who served it: a refusal comes from the front as well, but is no service. */

@@ -3,12 +3,21 @@ import { Cluster, type ClusterOptions } from '../../../src/lab/cluster';
 import type { Host } from '../../../src/lab/host';
 import { configure } from '../../../src/lab/ip';
 import type { LabProcess } from '../../../src/lab/lab-process';
+import { untilNothingLeft } from '../faults/remains';
 import { APP } from '../support';
 
 const RAW = join(__dirname, 'raw.cjs');
 
 /** Addresses that no host has, on the client's cable: what sends from them is raw.cjs. */
 export const RAW_ADDRESSES = { 4: '198.18.1.200', 6: '2001:2::1:200' } as const;
+
+/**
+ * An ended flow must still be known when a packet of its client's comes, and how long a lost one takes to come again nobody
+ * can say on a busy machine: as long as the raw client itself waits (TIMEOUT_MS of raw-tcp.cjs).
+ */
+const TIMEOUTS = { head: '3s', prepare: '5s', linger: '15s' } as const;
+/** For those flows to go when their test is over. */
+const SHORT_LINGER = '300ms';
 
 /** A connection of raw.cjs; further keys are the scenario's. */
 export interface RawCase {
@@ -41,8 +50,7 @@ export class OddCluster {
   static async start(options: Partial<ClusterOptions> = {}): Promise<OddCluster> {
     const cluster = await Cluster.start({
       app: APP,
-      // What a client sends twice comes late on a busy machine, and an ended flow must still be known then.
-      front: { timeouts: { head: '3s', prepare: '5s', linger: '2s' } },
+      front: { timeouts: TIMEOUTS },
       ...options,
     });
     try {
@@ -60,6 +68,22 @@ export class OddCluster {
       await cluster.destroy();
       throw error;
     }
+  }
+
+  /** Waits until no program holds anything of any connection, when all clients have ended. */
+  async untilNothingLeft(descriptors: number): Promise<void> {
+    await this.#reload({ ...TIMEOUTS, linger: SHORT_LINGER });
+    await untilNothingLeft(this.cluster, descriptors);
+    await this.#reload(TIMEOUTS);
+  }
+
+  /** What the old generation has counted is a generation's on its way out: nobody should ask before it is gone. */
+  async #reload(timeouts: Readonly<Record<string, string>>): Promise<void> {
+    const { cluster } = this;
+    cluster.writeFrontConfig({ timeouts });
+    const { status, body } = await cluster.frontPost('/v1/reload');
+    if (status !== 200) throw new Error(`reload: ${status} ${JSON.stringify(body)}`);
+    await cluster.allUp();
   }
 
   /** Starts cases of raw.cjs all at once, each from a port of its own. */
