@@ -19,8 +19,11 @@ import {
 const PARALLEL = 64;
 const TIMEOUT_MS = 60_000;
 
-/** A loose bound, because other programs share the machine; the printed figure is what counts. */
-const MOST_MICROSECONDS_PER_HANDOFF = 70;
+/**
+ * Front CPU for a handoff, as a share of what the agents spend on restoring and serving the same connection: how fast the
+ * machine is cancels out. It was 0.46 here; the printed figures are what counts.
+ */
+const MOST_SHARE_OF_AGENTS = 0.75;
 
 interface ShortResult extends LoadResult {
   /** Answers by backend. */
@@ -101,22 +104,24 @@ describe('short connections', () => {
       const options: BenchOptions = { url: healthz(cluster), connections: 256, seconds: 3, close: true };
       await wrk(cluster.client, options);
       const { handedOff } = await countsOf(cluster);
-      const cpu = cpuSeconds(cluster.front.pid);
+      const programs = [cluster.front, ...cluster.agents];
+      const before = programs.map(({ pid }) => cpuSeconds(pid));
       const { requests, requestsPerSecond, failures } = await wrk(cluster.client, { ...options, seconds: 5 });
-      const spent = cpuSeconds(cluster.front.pid) - cpu;
+      const spent = programs.map(({ pid }, index) => cpuSeconds(pid) - (before[index] ?? 0));
       const after = await countsOf(cluster);
       const handoffs = after.handedOff - handedOff;
-      const microseconds = (spent / handoffs) * 1e6;
+      const [front = NaN, ...agents] = spent.map((seconds) => (seconds / handoffs) * 1e6);
+      const served = agents.reduce((sum, microseconds) => sum + microseconds, 0);
       report(
         `wrk, Connection: close, 256 at a time: ${requests} requests, ${requestsPerSecond}/s, ${failures} failures, ` +
-          `${handoffs} handoffs, front CPU ${microseconds.toFixed(1)} µs per handoff`,
+          `${handoffs} handoffs, CPU per handoff: front ${front.toFixed(1)} µs, agents ${served.toFixed(1)} µs`,
       );
       expect(failures).toBe(0);
       expect(handoffs).toBeGreaterThanOrEqual(requests);
       // wrk leaves its last connections in the middle of a request: those are closing, not handed off.
       const left = await cluster.frontMetric('baton_fallbacks_total', { reason: 'not_established' });
       expect(after.fallbacks - left).toBe(0);
-      expect(microseconds).toBeLessThan(MOST_MICROSECONDS_PER_HANDOFF);
+      expect(front).toBeLessThan(served * MOST_SHARE_OF_AGENTS);
       await expectNothingLeft(cluster, fds);
     },
     TIMEOUT_MS,
