@@ -1,10 +1,14 @@
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { INSECURE_WARNING } from '../../../src/config/control';
 import { execute, type Result } from '../../../src/lab/execute';
 import { Lab } from '../../../src/lab/lab';
 import { VIP4 } from '../../../src/lab/topology';
 
-/** A front that cannot start says why in one line, ends with the right code, and leaves nothing behind. */
+/** A front that cannot start says why in one line, the last, ends with the right code, and leaves nothing behind. */
+
+/** What a front says on its way, as far as it comes; nothing else may stand beside the reason. */
+const BEFORE: readonly unknown[] = [INSECURE_WARNING, 'admin API is listening'];
 
 const CLI = join(__dirname, '../../../dist/cli.js');
 
@@ -97,11 +101,13 @@ describe('a front that cannot start', () => {
       const { code, stdout, stderr } = await front(writeConfig(changes()));
       expect(stderr).toBe('');
       const lines = stdout.trim().split('\n');
-      expect(lines).toHaveLength(1);
-      expect(JSON.parse(lines[0] ?? '')).toMatchObject({
+      expect(JSON.parse(lines.pop() ?? '')).toMatchObject({
+        level: 'fatal',
         msg: 'front failed',
         cause: expect.stringMatching(cause) as string,
       });
+      const said = lines.map((line) => (JSON.parse(line) as Settings).msg);
+      expect(said).toEqual(BEFORE.slice(0, said.length));
       expect(stdout).not.toContain('    at ');
       expect(code).toBe(1);
       expect(await leftBehind()).toEqual({ pins: [], filters: '' });
