@@ -41,22 +41,26 @@ async function who(connection: RawConnection, fields = ''): Promise<Who> {
   return JSON.parse(body) as Who;
 }
 
-/** The ways in which a connection comes to its end; after each the client uses its port again. */
-const ENDS = [
-  { fields: '', end: (connection: RawConnection) => connection.reset() },
-  { fields: '', end: (connection: RawConnection) => connection.close() },
-  {
-    fields: 'Connection: close\r\n',
-    end: async (connection: RawConnection) => {
-      expect(await connection.ended()).toBe('FIN');
-      connection.close();
-    },
+/** A way in which a connection comes to its end; after each the client uses its port again. */
+interface End {
+  readonly fields: string;
+  readonly end: (connection: RawConnection) => void | Promise<void>;
+}
+
+const RESET: End = { fields: '', end: (connection) => connection.reset() };
+/** Leaves TIME_WAIT at the client. */
+const CLIENT_FIRST: End = { fields: '', end: (connection) => connection.close() };
+/** Leaves TIME_WAIT at the backend. */
+const BACKEND_FIRST: End = {
+  fields: 'Connection: close\r\n',
+  end: async (connection) => {
+    expect(await connection.ended()).toBe('FIN');
+    connection.close();
   },
-] as const;
+};
 
 /** Connects from the port, asks, ends the connection, and returns the milliseconds until the answer. */
-async function useOnce(port: number): Promise<number> {
-  const { fields, end } = ENDS[port % ENDS.length] ?? ENDS[0];
+async function useOnce(port: number, { fields, end }: End): Promise<number> {
   const begin = performance.now();
   const connection = await connectFrom(port);
   const answer = await who(connection, fields);
@@ -85,27 +89,55 @@ function released(): Promise<void> {
   });
 }
 
-test('a client port used again at once, however its last connection ended, is served right', async () => {
-  // No entry of the flow table goes away by itself: each new connection meets the last one's.
-  await start({ timeouts: { linger: '30s' } });
-  // The client's own TIME_WAIT would keep it from using the port within a second.
-  const sysctls = ['net.ipv4.tcp_tw_reuse=1', 'net.ipv4.tcp_tw_reuse_delay=1'];
-  expect(await cluster.client.run(['sysctl', '-w', ...sysctls])).toMatchObject({ code: 0 });
-  const ports = Array.from({ length: PORTS }, (_, k) => FIRST_PORT + k);
-  const [atOnce, later]: [number[], number[]] = [[], []];
-  for (let round = 0; round < ROUNDS; round++) {
-    if (round % 2 === 0) await released();
-    (round % 2 === 0 ? later : atOnce).push(...(await Promise.all(ports.map(useOnce))));
-  }
-  expect(await flowsOf(cluster)).toBeLessThanOrEqual(PORTS);
-  // A SYN that still meets the old, frozen socket is lost; the client repeats it after a second.
-  expect(Math.max(...atOnce)).toBeLessThan(2 * SYN_RETRY_MS);
-  expect(Math.max(...later)).toBeLessThan(SYN_RETRY_MS);
-  process.stdout.write(
-    `  port used again ${PORTS * ROUNDS} times: worst ${Math.max(...later).toFixed(0)} ms, ` +
-      `${Math.max(...atOnce).toFixed(0)} ms where the front still had the old socket\n`,
+/** Connections in TIME_WAIT at the backends. */
+async function timeWaits(): Promise<number> {
+  const all = await Promise.all(
+    cluster.lab.backends.map((host) => host.run(['ss', '-Htn', 'state', 'time-wait', 'src', VIP4])),
   );
-}, 60_000);
+  return all.reduce((sum, { stdout }) => sum + stdout.split('\n').filter((line) => line !== '').length, 0);
+}
+
+test.each([
+  // The client's own TIME_WAIT would keep it from using the port within a second.
+  {
+    options: 'with timestamps',
+    sysctls: ['net.ipv4.tcp_tw_reuse=1', 'net.ipv4.tcp_tw_reuse_delay=1'],
+    ends: [RESET, CLIENT_FIRST, BACKEND_FIRST],
+  },
+  // Without them no kernel uses a port in TIME_WAIT again by itself, and in repair connect(2) over one is refused.
+  { options: 'without timestamps', sysctls: ['net.ipv4.tcp_timestamps=0'], ends: [RESET, BACKEND_FIRST] },
+])(
+  'a client port used again at once, however its last connection ended, is served right, $options',
+  async ({ options, sysctls, ends }) => {
+    // No entry of the flow table goes away by itself: each new connection meets the last one's.
+    await start({ timeouts: { linger: '30s' } });
+    expect(await cluster.client.run(['sysctl', '-w', ...sysctls])).toMatchObject({ code: 0 });
+    const ports = Array.from({ length: PORTS }, (_, k) => FIRST_PORT + k);
+    const endOf = (port: number): End => ends[port % ends.length] ?? RESET;
+    const [atOnce, later]: [number[], number[]] = [[], []];
+    let mostWaiting = 0;
+    for (let round = 0; round < ROUNDS; round++) {
+      if (round % 2 === 0) await released();
+      const ms = await Promise.all(ports.map((port) => useOnce(port, endOf(port))));
+      (round % 2 === 0 ? later : atOnce).push(...ms);
+      mostWaiting = Math.max(mostWaiting, await timeWaits());
+    }
+    expect(await flowsOf(cluster)).toBeLessThanOrEqual(PORTS);
+    expect(await cluster.frontMetric('baton_handoffs_total', { result: 'ok' })).toBe(PORTS * ROUNDS);
+    expect(await cluster.frontMetric('baton_fallbacks_total')).toBe(0);
+    // There was something to meet.
+    expect(mostWaiting).toBeGreaterThan(0);
+    // A SYN that still meets the old, frozen socket is lost; the client repeats it after a second.
+    expect(Math.max(...atOnce)).toBeLessThan(2 * SYN_RETRY_MS);
+    expect(Math.max(...later)).toBeLessThan(SYN_RETRY_MS);
+    process.stdout.write(
+      `  port used again ${PORTS * ROUNDS} times ${options}: worst ${Math.max(...later).toFixed(0)} ms, ` +
+        `${Math.max(...atOnce).toFixed(0)} ms where the front still had the old socket; ` +
+        `${mostWaiting} in TIME_WAIT at the backends\n`,
+    );
+  },
+  60_000,
+);
 
 test('a full flow table evicts nobody: the next client is relayed', async () => {
   const FLOWS = 16;
