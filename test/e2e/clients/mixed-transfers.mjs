@@ -3,7 +3,9 @@
  * every byte at both ends. Heads are short, longer than a packet, or come in pieces; bodies follow in the same write, or
  * right behind, so that they are under way when the connection is handed off.
  *
- * Options: { addresses, count, parallel, first (0) }; `first` is the first job's number, which decides what it does.
+ * Options: { addresses, count, parallel, first (0), shares, finish, deafMs }. `first` is the first job's number, which
+ * decides what it does. `shares`: sizes in KiB and how often each comes. `finish`: the client closes its side behind its last
+ * request. `deafMs`: a download and an upload are asked for in one go, and nothing is read for so long.
  */
 import { createHash } from 'node:crypto';
 import { connect } from 'node:net';
@@ -20,8 +22,8 @@ const SHARES = [
   [512, 3],
   [3072, 1],
 ];
-const SIZES = SHARES.flatMap(([kib, times]) => Array(times).fill(kib * KIB));
 const KINDS = [['upload'], ['download'], ['upload', 'download']];
+const PIPELINED = ['download', 'upload'];
 const HEADS = ['short', 'long', 'slow', 'apart'];
 /** Different transfers at the same time carry different bytes, so that mixing two of them up is seen. */
 const SEEDS = 16;
@@ -31,27 +33,33 @@ const PIECES = 4;
 /** Between the pieces of a slow head: as long as a handoff takes, more or less. */
 const MOST_PAUSE_MS = 5;
 
-const { addresses, first = 0, ...load } = options();
+const { addresses, first = 0, shares = SHARES, finish = false, deafMs = 0, ...load } = options();
+const sizes = shares.flatMap(([kib, times]) => Array(times).fill(kib * KIB));
 const sums = new Map();
 let transferred = 0;
 
 async function job(k) {
   // A number that is no multiple of the others' lengths takes each through all values of the others.
-  const kinds = KINDS[k % KINDS.length];
-  const size = SIZES[(k * 7 + Math.floor(k / SIZES.length)) % SIZES.length];
-  const head = HEADS[Math.floor(k / 3) % HEADS.length];
+  const kinds = deafMs > 0 ? PIPELINED : KINDS[k % KINDS.length];
+  const size = sizes[(k * 7 + Math.floor(k / sizes.length)) % sizes.length];
+  const style = HEADS[Math.floor(k / 3) % HEADS.length];
   const address = addresses[Math.floor(k / 12) % addresses.length];
   const seed = k % SEEDS;
   const socket = connect({ host: address, port: 80, noDelay: true, allowHalfOpen: true });
-  const what = `${kinds.join('+')} of ${size}, ${head} head, ${address} from port `;
+  const what = `${kinds.join('+')} of ${size}, ${style} head, ${address} from port `;
   const responses = new Responses(socket);
+  const send = async (kind, index) => {
+    const last = index === kinds.length - 1;
+    await TRANSFERS[kind].send(socket, size, seed, style, last ? 'Connection: close\r\n' : '');
+    if (last && finish) socket.end();
+  };
+  const receive = async (kind) => {
+    TRANSFERS[kind].check(await responses.next(), size, seed);
+    transferred += size;
+  };
   try {
-    for (const [index, kind] of kinds.entries()) {
-      const last = index === kinds.length - 1;
-      const transfer = kind === 'upload' ? upload : download;
-      await transfer(socket, responses, size, seed, head, last ? 'Connection: close\r\n' : '');
-      transferred += size;
-    }
+    if (deafMs > 0) await pipelined(socket, kinds, send, receive);
+    else await inTurn(kinds, send, receive);
     await responses.ended();
     socket.end();
   } catch (error) {
@@ -61,26 +69,48 @@ async function job(k) {
   }
 }
 
-async function upload(socket, responses, size, seed, style, fields) {
-  const head = `POST /sum HTTP/1.1\r\nHost: mixed\r\nContent-Length: ${size}\r\n${fields}`;
-  const answer = responses.next();
-  await sendRequest(socket, head, style, bytes(size, seed));
-  const { status, body } = await answer;
-  check('status', status, 200);
-  const sum = JSON.parse(body.toString('latin1'));
-  check('length at the server', sum.bytes, size);
-  check('checksum at the server', sum.sha256, sha256(size, seed));
+async function inTurn(kinds, send, receive) {
+  for (const [index, kind] of kinds.entries()) await Promise.all([send(kind, index), receive(kind)]);
 }
 
-async function download(socket, responses, size, seed, style, fields) {
-  const head = `GET /bytes?n=${size}&seed=${seed} HTTP/1.1\r\nHost: mixed\r\n${fields}`;
-  const answer = responses.next();
-  await sendRequest(socket, head, style, [].values());
-  const { status, body } = await answer;
-  check('status', status, 200);
-  check('length at the client', body.length, size);
-  check('checksum at the client', createHash('sha256').update(body).digest('hex'), sha256(size, seed));
+/** What the server has to say waits in its kernel, for want of a window, while the upload goes on as far as it can. */
+async function pipelined(socket, kinds, send, receive) {
+  socket.pause();
+  setTimeout(() => socket.resume(), deafMs);
+  const sendAll = async () => {
+    for (const [index, kind] of kinds.entries()) await send(kind, index);
+  };
+  const receiveAll = async () => {
+    for (const kind of kinds) await receive(kind);
+  };
+  await Promise.all([sendAll(), receiveAll()]);
 }
+
+const TRANSFERS = {
+  upload: {
+    send: (socket, size, seed, style, fields) => {
+      const head = `POST /sum HTTP/1.1\r\nHost: mixed\r\nContent-Length: ${size}\r\n${fields}`;
+      return sendRequest(socket, head, style, bytes(size, seed));
+    },
+    check: ({ status, body }, size, seed) => {
+      check('status', status, 200);
+      const sum = JSON.parse(body.toString('latin1'));
+      check('length at the server', sum.bytes, size);
+      check('checksum at the server', sum.sha256, sha256(size, seed));
+    },
+  },
+  download: {
+    send: (socket, size, seed, style, fields) => {
+      const head = `GET /bytes?n=${size}&seed=${seed} HTTP/1.1\r\nHost: mixed\r\n${fields}`;
+      return sendRequest(socket, head, style, [].values());
+    },
+    check: ({ status, body }, size, seed) => {
+      check('status', status, 200);
+      check('length at the client', body.length, size);
+      check('checksum at the client', createHash('sha256').update(body).digest('hex'), sha256(size, seed));
+    },
+  },
+};
 
 async function sendRequest(socket, lines, style, pieces) {
   const head = Buffer.from(`${lines}${style === 'long' ? LONG_FIELD : ''}\r\n`);

@@ -12,16 +12,24 @@ export interface KernelCounters {
 
 const NAMES = { repeated: 'RetransSegs', outOfOrder: 'TCPOFOQueue', reneged: 'TCPSACKReneging' } as const;
 
+/** One counter of a host by the kernel's name for it, since the host was made. */
+export async function kernelCounter(host: Host, name: string): Promise<number> {
+  return valueOf(await countersOf(host), name);
+}
+
 /** Sums over hosts since they were made. */
 export async function kernelCounters(hosts: readonly Host[]): Promise<KernelCounters> {
-  const files = ['cat', '/proc/net/snmp', '/proc/net/netstat'];
-  const texts = await Promise.all(hosts.map(async (host) => (await host.run(files)).stdout));
+  const texts = await Promise.all(hosts.map(countersOf));
   const sum = (name: string): number => texts.reduce((total, text) => total + valueOf(text, name), 0);
   return {
     repeated: sum(NAMES.repeated),
     outOfOrder: sum(NAMES.outOfOrder),
     reneged: sum(NAMES.reneged),
   };
+}
+
+async function countersOf(host: Host): Promise<string> {
+  return (await host.run(['cat', '/proc/net/snmp', '/proc/net/netstat'])).stdout;
 }
 
 /** Two lines for each group: its names, then its values. */
