@@ -13,11 +13,15 @@ function cpuNanoseconds(pid: number): number {
   );
 }
 
-/**
- * Connections gather in the listener's queue while the front is stopped; it gets them all at once. Returns microseconds
- * of its CPU for each, all threads.
- */
-export async function burst(cluster: Cluster, count: number): Promise<number> {
+/** Microseconds of CPU for each connection, all threads. */
+export interface BurstCost {
+  readonly front: number;
+  /** Of all agents together: restoring and serving it. */
+  readonly agents: number;
+}
+
+/** Connections gather in the listener's queue while the front is stopped; it gets them all at once. */
+export async function burst(cluster: Cluster, count: number): Promise<BurstCost> {
   const script = join(__dirname, 'clients', 'burst.mjs');
   const options = { address: cluster.lab.vip4, sources: cluster.client.addresses4, count };
   cluster.front.kill('SIGSTOP');
@@ -25,7 +29,8 @@ export async function burst(cluster: Cluster, count: number): Promise<number> {
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   await client.waitForLine('sent', TIMEOUT_MS);
-  const before = cpuNanoseconds(cluster.front.pid);
+  const programs = [cluster.front, ...cluster.agents];
+  const before = programs.map(({ pid }) => cpuNanoseconds(pid));
   cluster.front.kill('SIGCONT');
   await client.waitForLine('answered', TIMEOUT_MS);
   // Closing the sockets is a part of it.
@@ -33,8 +38,10 @@ export async function burst(cluster: Cluster, count: number): Promise<number> {
     const { releasing_sockets: left } = await cluster.frontApi<{ releasing_sockets: number }>('/v1/status');
     return left === 0;
   });
-  const spent = cpuNanoseconds(cluster.front.pid) - before;
+  const [front = NaN, ...agents] = programs.map(
+    ({ pid }, index) => (cpuNanoseconds(pid) - (before[index] ?? NaN)) / count / 1000,
+  );
   client.write('close\n');
   await client.exited;
-  return spent / count / 1000;
+  return { front, agents: agents.reduce((sum, each) => sum + each, 0) };
 }
