@@ -55,6 +55,7 @@ sub start {
     open(STDIN, '<', '/dev/null') or die "null: $!";
     $ENV{LISTEN_PID} = $$;
     $ENV{LISTEN_FDS} = scalar @passed;
+    $ENV{LISTEN_FDNAMES} = join ':', ('baton-front.socket') x @passed;
     $ENV{NOTIFY_SOCKET} = $notify_path;
     exec @ARGV or die "exec $ARGV[0]: $!";
 }
