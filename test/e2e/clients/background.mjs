@@ -3,7 +3,7 @@
  * Each transfer is slow enough to be in the middle of something at any time. Prints `started` when every lane has a
  * transfer under way, and in the end JSON: { begun, complete, bytes, failed, longest }.
  *
- * Options: { address, downloads, uploads, bytes, source }.
+ * Options: { address, port, downloads, uploads, bytes, source }.
  */
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
@@ -12,7 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { bytes, expectedSha256 } from '../bytes.mjs';
 import { options } from './load.mjs';
 
-const { address, downloads, uploads, bytes: length, source } = options();
+const { address, port, downloads, uploads, bytes: length, source } = options();
 /** Between two pieces of a mebibyte: a transfer takes a second or two. */
 const PAUSE_MS = 100;
 const SEEDS = 8;
@@ -34,6 +34,7 @@ function begun() {
 async function download(seed) {
   const outgoing = request({
     host: address,
+    port,
     path: `/bytes?n=${length}&seed=${seed}`,
     agent,
     localAddress: source,
@@ -63,6 +64,7 @@ async function upload(seed) {
   const headers = { 'content-length': length, expect: '100-continue' };
   const outgoing = request({
     host: address,
+    port,
     path: '/sum',
     method: 'POST',
     headers,

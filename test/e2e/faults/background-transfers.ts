@@ -29,9 +29,14 @@ export class BackgroundTransfers {
     host: Host,
     address: string,
     lanes: { readonly downloads: number; readonly uploads: number },
+    port = 80,
   ): Promise<BackgroundTransfers> {
     const source = address.includes(':') ? host.address6 : host.address4;
-    const argv = [process.execPath, SCRIPT, JSON.stringify({ address, source, bytes: BYTES, ...lanes })];
+    const argv = [
+      process.execPath,
+      SCRIPT,
+      JSON.stringify({ address, port, source, bytes: BYTES, ...lanes }),
+    ];
     const started = host.spawn(argv, { stdio: ['pipe', 'pipe', 'inherit'] });
     await started.waitForLine('started', START_TIMEOUT_MS);
     return new BackgroundTransfers(started);
