@@ -20,6 +20,8 @@ export class Fallback {
   readonly #connections: OpenConnections;
   #madeRoomAt = -Infinity;
   #retiring = false;
+  /** Responses that are not over: those among them whose head is not written yet can say that they are the last. */
+  readonly #responses = new Set<ServerResponse>();
 
   /**
    * @param destinationOf where a request goes; later requests of a relayed connection are routed like first ones.
@@ -34,6 +36,8 @@ export class Fallback {
     for (const event of ['request', 'checkContinue'] as const) {
       this.#server.prependListener(event, (_request, response: ServerResponse) => {
         if (this.#retiring) response.shouldKeepAlive = false;
+        this.#responses.add(response);
+        response.once('close', () => this.#responses.delete(response));
       });
     }
   }
@@ -64,9 +68,10 @@ export class Fallback {
     return this.#relay.originSockets;
   }
 
-  /** From now on the next response of a connection is its last. */
+  /** From now on the next response of a connection is its last, the one that is being waited for included. */
   retire(): void {
     this.#retiring = true;
+    for (const response of this.#responses) if (!response.headersSent) response.shouldKeepAlive = false;
   }
 
   /** Closes connections that wait for their next request. */

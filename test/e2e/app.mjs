@@ -4,6 +4,7 @@
  *     GET  /healthz            200
  *     GET  /who                { node, client, port, path, headers } as this end sees them
  *     GET  /bytes?n=N&seed=S   N bytes of the seed, see bytes.mjs
+ *     GET  /whole?n=N&seed=S   the same, all of it given to Node at once
  *     POST /sum                { bytes, sha256, client, node } of the body; PUT too
  *     GET  /slow?ms=N          answers N milliseconds late
  *     POST /echo               the body, as it comes
@@ -24,6 +25,7 @@ const HANDLERS = {
   '/healthz': (_request, response) => response.end('ok\n'),
   '/who': who,
   '/bytes': sendBytes,
+  '/whole': sendWhole,
   '/sum': sum,
   '/slow': slow,
   '/echo': (request, response) => pipeline(request, response),
@@ -49,6 +51,11 @@ async function sendBytes(_request, response, query) {
     if (!response.write(piece)) await drained(response);
   }
   response.end();
+}
+
+function sendWhole(_request, response, query) {
+  response.setHeader('content-type', 'application/octet-stream');
+  response.end(Buffer.concat([...bytes(Number(query.get('n')), query.get('seed') ?? 0)]));
 }
 
 /** A response whose connection is lost never drains. */
