@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Cluster } from '../../src/lab/cluster';
+import { amount } from '../soak';
 import {
   APP,
   countsOf,
@@ -45,7 +46,7 @@ describe('bulk transfers', () => {
   });
 
   describe.each([
-    { family: 'IPv4', vip: 'vip4', uploads: 180, downloads: 100 },
+    { family: 'IPv4', vip: 'vip4', uploads: amount(90, 180), downloads: amount(50, 100) },
     { family: 'IPv6', vip: 'vip6', uploads: 20, downloads: 10 },
   ] as const)('over $family', ({ family, vip, uploads, downloads }) => {
     test.each([

@@ -1,12 +1,13 @@
 /** What a handoff costs the front when connections come in bursts. */
 import { Cluster } from '../../src/lab/cluster';
+import { amount } from '../soak';
 import { burst, type BurstCost } from './burst';
 import { APP, countsOf, expectHandedOff, expectNothingLeft, percentile, quietFds, report } from './support';
 
 const CONNECTIONS = 2_000;
-const ROUNDS = 12;
+const ROUNDS = amount(8, 24);
 /** In the first rounds Node is still compiling the hot path. */
-const WARM_UP = 4;
+const WARM_UP = 3;
 /** The front's share of what the agents spend on the same connections: how fast the machine is cancels out. */
 const MOST_SHARE_OF_AGENTS = 0.75;
 const TIMEOUT_MS = 120_000;

@@ -8,7 +8,7 @@ import { countsOf, report } from './support';
  * backend or, where it says so, through the front; none hangs, and none gets a wrong octet.
  */
 
-const TIMES = amount(5, 100);
+const TIMES = amount(3, 100);
 /** Connections at once. */
 const BATCH = 60;
 const TIMEOUT_MS = amount(60_000, 600_000);

@@ -14,7 +14,7 @@ import { APP, curl } from './support';
 /** A front passes its sockets to a successor: nobody is refused, reset or kept waiting. */
 
 const RATE = amount(250, 400);
-const RESTARTS = amount(5, 50);
+const RESTARTS = amount(3, 50);
 /** Open at once: few need to be, and on a machine with other work more would only wait for each other. */
 const MOST_OPEN = 64;
 /** Between two restarts, so that each meets a front that has come to rest. */

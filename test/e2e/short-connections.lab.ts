@@ -87,7 +87,7 @@ describe('short connections', () => {
   ])(
     '64 keep-alive connections of $tool for 5 s',
     async ({ tool, run, silent }) => {
-      const options = { url: healthz(cluster), connections: 64, seconds: 5 };
+      const options = { url: healthz(cluster), connections: 64, seconds: 3 };
       const { requests, requestsPerSecond, failures } = await run(cluster.client, options);
       report(`${tool}: ${requests} requests on 64 connections, ${requestsPerSecond}/s, ${failures} failures`);
       expect(failures).toBe(0);
@@ -101,7 +101,7 @@ describe('short connections', () => {
   test(
     'cost the front little CPU',
     async () => {
-      const options: BenchOptions = { url: healthz(cluster), connections: 256, seconds: 3, close: true };
+      const options: BenchOptions = { url: healthz(cluster), connections: 256, seconds: 2, close: true };
       await wrk(cluster.client, options);
       const { handedOff } = await countsOf(cluster);
       const programs = [cluster.front, ...cluster.agents];

@@ -11,7 +11,7 @@ import { frontCommand, ServiceManager } from './restart/service-manager';
 import { APP, curl, report } from './support';
 
 const RATE = 150;
-const RESTARTS = amount(2, 30);
+const RESTARTS = amount(1, 30);
 const KILLS = amount(1, 20);
 /** Between two restarts, so that each meets a front at work. */
 const PAUSE_MS = 400;

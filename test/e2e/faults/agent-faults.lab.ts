@@ -13,7 +13,7 @@ import { SteadyLoad, unserved } from './steady-load';
 const RATE = 200;
 /** Open at once: a second's worth. A machine that is too slow for the rate gets fewer, and not ever more that wait. */
 const LOAD = { rate: RATE, patienceMs: 12_000, mostOpen: RATE };
-const KILLS = amount(5, 50);
+const KILLS = amount(4, 50);
 /** Shorter than the control channel's silence limit (5 s), and longer. */
 const STOPS_MS = [1_500, 8_000];
 const PREPARE_MS = 1_000;

@@ -15,7 +15,7 @@ const SERVICE = join(__dirname, '../plain-service.mjs');
 const PORT = 8080;
 const RATE = 100;
 const PATIENCE_MS = 12_000;
-const RESTARTS = amount(2, 20);
+const RESTARTS = amount(1, 20);
 /** Connections that an agent has taken when it is at work. */
 const AT_WORK = 25;
 const HELD = 6;

@@ -11,7 +11,7 @@ import { SteadyLoad, unserved } from './steady-load';
 
 const RATE = 200;
 const PATIENCE_MS = 4_000;
-const KILLS = amount(6, 100);
+const KILLS = amount(4, 100);
 /** Offers under way when the front is killed. */
 const OFFERS = 100;
 
