@@ -1,0 +1,133 @@
+/** The lab in which all competitors stand, and one measurement of one of them. */
+import { join } from 'node:path';
+import { Cluster } from '../src/lab/cluster';
+import { BACKEND_PORT, type Competitor, type Running } from './competitors/competitor';
+import { cpuSeconds, foreignCpuSeconds, foreignLoad, treeOf } from './cpu';
+import { wrk, type LoadResult } from './wrk';
+
+/** Each with an address of its own: one has too few ports for a load of short connections. */
+const CLIENTS = 4;
+/** Foreign load that spoils a measurement, as a share of one CPU. */
+const MOST_FOREIGN = 0.05;
+/** Then it is repeated, up to so many times. */
+const MOST_REPEATS = 3;
+
+/** What is asked of a competitor. */
+export interface Load {
+  readonly path: string;
+  /** Of all clients together. */
+  readonly connections: number;
+  /** Whether each request has a connection of its own. */
+  readonly close: boolean;
+}
+
+export interface Measurement {
+  readonly requestsPerSecond: number;
+  readonly bytesPerSecond: number;
+  /** Milliseconds, the worst of the clients. */
+  readonly p50: number;
+  readonly p99: number;
+  readonly failures: number;
+  /** Seconds of CPU of the competitor's processes on the front's host for each request. */
+  readonly frontCpuPerRequest: number;
+  /** The same for each 10^9 octets. */
+  readonly frontCpuPerGigabyte: number;
+  /** Of the backends' processes. */
+  readonly backendCpuPerRequest: number;
+  /** What other processes of the machine used meanwhile, as a share of one CPU. */
+  readonly foreign: number;
+}
+
+export class Bench {
+  private readonly running = new Map<Competitor, Running>();
+
+  private constructor(readonly cluster: Cluster) {}
+
+  static async open(competitors: readonly Competitor[]): Promise<Bench> {
+    const cluster = await Cluster.start({
+      app: join(__dirname, 'app.mjs'),
+      clients: CLIENTS,
+      // On all addresses, the VIP among them: l4-dsr brings packets to that.
+      agent: () => ({
+        serve: { app: join(__dirname, 'app.mjs'), listen: `0.0.0.0:${BACKEND_PORT}` },
+      }),
+      front: { timeouts: { linger: '1s' } },
+    });
+    const bench = new Bench(cluster);
+    try {
+      for (const host of cluster.lab.clients) {
+        // A client that closes first would be out of ports within seconds.
+        await host.run(['sysctl', '-qw', 'net.ipv4.tcp_tw_reuse=1']);
+      }
+      for (const competitor of competitors) bench.running.set(competitor, await competitor.start(cluster));
+      return bench;
+    } catch (error) {
+      await cluster.destroy();
+      throw error;
+    }
+  }
+
+  close(): Promise<void> {
+    return this.cluster.destroy();
+  }
+
+  /** Measures one competitor under a load, again where something else took the machine's time. */
+  async measure(competitor: Competitor, load: Load, seconds: number): Promise<Measurement> {
+    for (let repeats = 0; ; repeats++) {
+      const measurement = await this.once(competitor, load, seconds);
+      if (measurement.foreign < MOST_FOREIGN || repeats === MOST_REPEATS) return measurement;
+    }
+  }
+
+  private async once(competitor: Competitor, load: Load, seconds: number): Promise<Measurement> {
+    const running = this.running.get(competitor);
+    if (running === undefined) throw new Error(`${competitor.name} is not started`);
+    const front = running.pid === undefined ? [] : treeOf(running.pid);
+    const backends = this.cluster.agents.flatMap(({ pid }) => treeOf(pid));
+    // The generators are children of this process.
+    const own = new Set([process.pid, ...treeOf(process.pid), ...front, ...backends]);
+    const before = {
+      front: cpuSeconds(front),
+      backends: cpuSeconds(backends),
+      foreign: foreignCpuSeconds(own),
+    };
+    const began = performance.now();
+    const results = await this.generate(running.targets, load, seconds);
+    const elapsed = (performance.now() - began) / 1000;
+    const cpu = { front: cpuSeconds(front) - before.front, backends: cpuSeconds(backends) - before.backends };
+    const foreign = foreignLoad(before.foreign, foreignCpuSeconds(own)) / elapsed;
+    const sum = (of: (result: LoadResult) => number): number =>
+      results.reduce((total, result) => total + of(result), 0);
+    const requests = sum((result) => result.requests);
+    return {
+      requestsPerSecond: sum((result) => result.requests / result.seconds),
+      bytesPerSecond: sum((result) => result.bytes / result.seconds),
+      p50: Math.max(...results.map(({ p50 }) => p50)),
+      p99: Math.max(...results.map(({ p99 }) => p99)),
+      failures: sum((result) => result.failures),
+      frontCpuPerRequest: cpu.front / requests,
+      frontCpuPerGigabyte: cpu.front / (sum((result) => result.bytes) / 1e9),
+      backendCpuPerRequest: cpu.backends / requests,
+      foreign,
+    };
+  }
+
+  private generate(
+    targets: readonly string[],
+    { path, connections, close }: Load,
+    seconds: number,
+  ): Promise<LoadResult[]> {
+    const clients = this.cluster.lab.clients.slice(0, connections);
+    return Promise.all(
+      clients.map((host, index) =>
+        wrk(host, {
+          target: targets[index % targets.length] ?? '',
+          path,
+          connections: Math.ceil(connections / clients.length),
+          seconds,
+          close,
+        }),
+      ),
+    );
+  }
+}

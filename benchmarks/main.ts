@@ -1,0 +1,97 @@
+/**
+ * `npm run bench -- [--only NAME ...] [--against NAME ...] [--rounds N] [--seconds N] [--json FILE] [--svg FILE]`
+ *
+ * Asks each question of each competitor, in one lab on this machine, and prints a table for each. Needs root.
+ */
+import { writeFileSync } from 'node:fs';
+import { cpus, release } from 'node:os';
+import { parseArgs } from 'node:util';
+import { Bench } from './bench';
+import { baton } from './competitors/baton';
+import { direct } from './competitors/direct';
+import { haproxyShipped, haproxyTuned } from './competitors/haproxy';
+import { l4Dsr } from './competitors/l4-dsr';
+import { nginxShipped, nginxTuned } from './competitors/nginx';
+import { plot, type Answered } from './plot';
+import { keptAlive } from './questions/kept-alive';
+import { newConnections } from './questions/new-connections';
+import { ask } from './rounds';
+import { tableOf } from './table';
+
+const QUESTIONS = [...keptAlive, ...newConnections];
+const COMPETITORS = [direct, l4Dsr, baton, haproxyShipped, haproxyTuned, nginxShipped, nginxTuned];
+
+interface Named {
+  readonly name: string;
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      only: { type: 'string', multiple: true },
+      against: { type: 'string', multiple: true },
+      rounds: { type: 'string', default: '5' },
+      seconds: { type: 'string', default: '3' },
+      json: { type: 'string' },
+      svg: { type: 'string' },
+    },
+  });
+  const questions = chosen('--only', QUESTIONS, values.only);
+  const competitors = chosen('--against', COMPETITORS, values.against);
+  const rounds = wholeNumber('--rounds', values.rounds);
+  const seconds = wholeNumber('--seconds', values.seconds);
+
+  const versions = Object.fromEntries(
+    await Promise.all(competitors.map(async (each) => [each.name, await each.version()] as const)),
+  );
+  const answered: Answered[] = [];
+  const bench = await Bench.open(competitors);
+  try {
+    for (const question of questions) {
+      const rows = await ask(bench, question, competitors, { rounds, seconds }, progress);
+      progress('');
+      answered.push({ question, rows });
+      process.stdout.write(`${tableOf(question, rows)}\n\n`);
+    }
+  } finally {
+    await bench.close();
+  }
+  const date = new Date().toISOString().slice(0, 10);
+  const machine = `${cpus().length} CPUs, Linux ${release()}, Node ${process.version}`;
+  if (values.json !== undefined) {
+    const document = { date, machine, rounds, seconds, versions, answered };
+    writeFileSync(values.json, JSON.stringify(document, undefined, 1) + '\n');
+  }
+  if (values.svg !== undefined) {
+    writeFileSync(values.svg, plot(answered, `${date}, ${machine}, ${rounds} rounds of ${seconds} s`));
+  }
+}
+
+function chosen<T extends Named>(
+  option: string,
+  all: readonly T[],
+  names: readonly string[] | undefined,
+): readonly T[] {
+  if (names === undefined) return all;
+  const unknown = names.filter((name) => !all.some((each) => each.name === name));
+  if (unknown.length > 0) {
+    throw new Error(`${option} ${unknown.join(', ')}: not one of ${all.map(({ name }) => name).join(', ')}`);
+  }
+  return all.filter(({ name }) => names.includes(name));
+}
+
+function wholeNumber(option: string, text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new Error(`${option} ${text}: not a whole number from 1`);
+  return value;
+}
+
+/** One line that is written over, on a terminal alone. */
+function progress(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+});
