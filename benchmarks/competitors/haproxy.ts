@@ -18,13 +18,11 @@ function haproxy({ name, port, global, defaults }: Variant): Competitor {
     proxy: true,
     version: async () => /version ([\w.+-]+)/.exec((await execute(['haproxy', '-v'])).stdout)?.[1] ?? '',
     start: async ({ lab, frontHost }) => {
-      const servers = lab.backends.map(
-        (host) => `server ${host.name} ${host.address4}:${BACKEND_PORT} maxconn 10000`,
-      );
+      const servers = lab.backends.map((host) => `server ${host.name} ${host.address4}:${BACKEND_PORT}`);
       const section = (title: string, lines: readonly string[]): string =>
         [title, ...lines.map((line) => `  ${line}`)].join('\n');
       const config = [
-        section('global', ['maxconn 20000', ...global]),
+        section('global', ['maxconn 4000', ...global]),
         section('defaults', [
           'mode http',
           'timeout connect 5s',

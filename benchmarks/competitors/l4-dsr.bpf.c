@@ -39,4 +39,4 @@ int l4_dsr(struct __sk_buff *skb)
 	return bpf_redirect_neigh(skb->ifindex, &hop, sizeof(hop), 0);
 }
 
-char license[] SEC("license") = "Apache-2.0";
+char _license[] SEC("license") = "Apache-2.0";

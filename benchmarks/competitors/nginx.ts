@@ -30,7 +30,7 @@ worker_processes auto;
 daemon off;
 pid ${join(lab.dir, `${name}.pid`)};
 error_log stderr;
-events { worker_connections 10000; }
+events { worker_connections 4000; }
 http {
   sendfile on;
   tcp_nopush on;
