@@ -5,6 +5,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Bench } from './bench';
 import { baton } from './competitors/baton';
@@ -40,6 +41,7 @@ async function main(): Promise<void> {
   const competitors = chosen('--against', COMPETITORS, values.against);
   const rounds = wholeNumber('--rounds', values.rounds);
   const seconds = wholeNumber('--seconds', values.seconds);
+  const [json, svg] = [openResult(values.json), openResult(values.svg)];
 
   const versions = Object.fromEntries(
     await Promise.all(competitors.map(async (each) => [each.name, await each.version()] as const)),
@@ -57,14 +59,23 @@ async function main(): Promise<void> {
     await bench.close();
   }
   const date = new Date().toISOString().slice(0, 10);
-  const machine = `${cpus().length} CPUs, Linux ${release()}, Node ${process.version}`;
-  if (values.json !== undefined) {
+  const machine = `${cpus().length} CPUs, Linux ${release().split('-', 1)[0] ?? ''}, Node ${process.version}`;
+  if (json !== undefined) {
     const document = { date, machine, rounds, seconds, versions, answered };
-    writeFileSync(values.json, JSON.stringify(document, undefined, 1) + '\n');
+    writeFileSync(json, JSON.stringify(document, undefined, 1) + '\n');
   }
-  if (values.svg !== undefined) {
-    writeFileSync(values.svg, plot(answered, `${date}, ${machine}, ${rounds} rounds of ${seconds} s`));
+  if (svg !== undefined) {
+    writeFileSync(svg, plot(answered, `${date}, ${machine}, ${rounds} rounds of ${seconds} s`));
   }
+}
+
+/** The file for a result, made now: that it cannot be written should not come out after ten minutes. */
+function openResult(file: string | undefined): string | undefined {
+  if (file === undefined) return undefined;
+  // npm runs scripts in their package's folder, and says where it was called.
+  const path = resolve(process.env.INIT_CWD ?? '.', file);
+  writeFileSync(path, '');
+  return path;
 }
 
 function chosen<T extends Named>(
