@@ -9,6 +9,7 @@ import { mustNotChange } from '../config/unchanged';
 import { unreserved } from '../kernel/descriptors';
 import { formatFlow, parseAddress } from '../kernel/flow';
 import { raiseFileLimit } from '../kernel/libc';
+import { SockDiag } from '../kernel/sock-diag';
 import { createAdmin, listenAdmin } from '../observe/admin';
 import { AdminAccess, readToken } from '../observe/admin-access';
 import { droppedLines } from '../observe/log';
@@ -24,6 +25,7 @@ import { Adopter, ADOPTION_RESULTS } from './adopter';
 import { ControlServer } from './control-server';
 import { LiveConnections } from './live-connections';
 import { OneRequest, type OnlyMessage } from './one-request';
+import { Undelivered } from './undelivered';
 import { addressesOf, manageVips, missingVips } from './vips';
 
 /** How long a stopping agent lets running requests finish. */
@@ -42,6 +44,8 @@ export class Agent {
   /** Sockets that came from a front: the server may have others. */
   readonly #adopted = new WeakSet<Socket>();
   readonly #connections: OpenConnections;
+  readonly #undelivered: Undelivered;
+  #sockDiag: SockDiag | undefined;
   /** Those of them that carry one request. */
   readonly #oneRequests = new WeakMap<Socket, OneRequest>();
   #admin: FastifyInstance | undefined;
@@ -55,7 +59,12 @@ export class Agent {
     private readonly server: Server,
     private readonly logger: Logger,
   ) {
-    this.live = new LiveConnections((connection) => this.control.reportClosed(connection));
+    this.live = new LiveConnections((connection) => this.#undelivered.add(connection));
+    this.#undelivered = new Undelivered(
+      (flow) => (this.#sockDiag ??= new SockDiag()).find(flow, 0),
+      (flow) => this.live.holderOf(flow.toString('latin1')) !== undefined,
+      (connection) => this.control.reportClosed(connection),
+    );
     this.adopter = new Adopter({
       vips: config.vips.map(({ host, port }) => ({
         address: parseAddress(host),
@@ -71,7 +80,7 @@ export class Agent {
     });
     const self = { node: config.node, vips: addressesOf(config.vips).map(({ host }) => host) };
     this.#certificateExpiry = config.control.tls && expiryOf(config.control.tls.pem.cert);
-    this.control = new ControlServer(self, config.control, this.adopter, logger);
+    this.control = new ControlServer(self, config.control, this.adopter, logger, this.#undelivered);
     this.#connections = new OpenConnections(server, (socket) => this.#adopted.has(socket));
     server.on('connection', this.#attached);
     server.on('request', this.#countRequest);
@@ -165,6 +174,8 @@ export class Agent {
     this.server.off('connection', this.#attached);
     this.server.off('request', this.#countRequest);
     this.server.off('checkContinue', this.#countRequest);
+    this.#undelivered.stop();
+    this.#sockDiag?.close();
     this.control.close();
     this.adopter.close();
     await this.#admin?.close();

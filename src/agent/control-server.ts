@@ -46,6 +46,7 @@ export class ControlServer {
     { tls }: ControlSecurity,
     private readonly adopter: Adopter,
     private readonly logger: Logger,
+    private readonly undelivered: Iterable<FlowRecord> = [],
   ) {
     this.#gate = openGate(tls, {
       admitted: (socket, peer) => this.#accept(socket, peer),
@@ -201,11 +202,11 @@ export class ControlServer {
   }
 
   /**
-   * Every live flow, and the prepared ones, which their front may have steered already. Flows of other fronts are not
+   * Every live flow, those that have something left to deliver, and the prepared ones, which their front may have steered already. Flows of other fronts are not
    * left out: a front may come back under another name, and one that has no entry for a flow ignores it.
    */
   #listFlows(keeper: FrontChannel): void {
-    const flows: FlowRecord[] = [...this.adopter.options.live];
+    const flows: FlowRecord[] = [...this.adopter.options.live, ...this.undelivered];
     for (const { prepared } of this.#channels) flows.push(...prepared.flows());
     for (let at = 0; ; at += frames.MAX_FLOW_RECORDS) {
       const last = at + frames.MAX_FLOW_RECORDS >= flows.length;
