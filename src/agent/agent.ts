@@ -7,6 +7,7 @@ import { INSECURE_WARNING } from '../config/control';
 import type { AgentConfig } from '../config/model';
 import { mustNotChange } from '../config/unchanged';
 import { unreserved } from '../kernel/descriptors';
+import { KernelError } from '../kernel/errors';
 import { formatFlow, parseAddress } from '../kernel/flow';
 import { raiseFileLimit } from '../kernel/libc';
 import { SockDiag } from '../kernel/sock-diag';
@@ -45,7 +46,7 @@ export class Agent {
   readonly #adopted = new WeakSet<Socket>();
   readonly #connections: OpenConnections;
   readonly #undelivered: Undelivered;
-  #sockDiag: SockDiag | undefined;
+  readonly #sockDiag: SockDiag | undefined;
   /** Those of them that carry one request. */
   readonly #oneRequests = new WeakMap<Socket, OneRequest>();
   #admin: FastifyInstance | undefined;
@@ -60,8 +61,9 @@ export class Agent {
     private readonly logger: Logger,
   ) {
     this.live = new LiveConnections((connection) => this.#undelivered.add(connection));
+    this.#sockDiag = openSockDiag(logger);
     this.#undelivered = new Undelivered(
-      (flow) => (this.#sockDiag ??= new SockDiag()).find(flow, 0),
+      (flow) => this.#sockDiag?.find(flow, 0),
       (flow) => this.live.holderOf(flow.toString('latin1')) !== undefined,
       (connection) => this.control.reportClosed(connection),
     );
@@ -244,5 +246,18 @@ export class Agent {
       ],
       histograms: [this.#restoreDuration.sample('agent_restore_duration_seconds', {})],
     };
+  }
+}
+
+/** At start, so that it is there when descriptors run out. */
+function openSockDiag(logger: Logger): SockDiag | undefined {
+  try {
+    return new SockDiag();
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    const loss =
+      'clients that are silent for longer than the linger of their front may lose the end of an answer';
+    logger.error({ cause: error.message }, loss);
+    return undefined;
   }
 }
