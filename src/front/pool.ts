@@ -37,12 +37,9 @@ export class Pool {
    */
   pickOrigin(key: string, tried: readonly string[]): string | undefined {
     if (this.fallback !== 'proxy') return undefined;
-    const left = (target: ProxyTarget): boolean => tried.includes(target.origin);
-    const unheard = (target: ProxyTarget): boolean => left(target) || !target.answers;
-    const target =
-      this.#relays.pick(key, this.#targets.filter(unheard)) ??
-      this.#relays.pick(key, this.#targets.filter(left));
-    return target?.origin;
+    const asked = this.#targets.filter(({ origin }) => tried.includes(origin));
+    const silent = this.#targets.filter(({ answers }) => !answers);
+    return (this.#relays.pick(key, [...asked, ...silent]) ?? this.#relays.pick(key, asked))?.origin;
   }
 
   /** Whether the fallback could relay a request now. */

@@ -1,0 +1,45 @@
+import type { PoolConfig } from '../../src/config/model';
+import { Backend } from '../../src/front/backend';
+import type { Offers } from '../../src/front/offers';
+import { Pool } from '../../src/front/pool';
+
+const CONFIG: PoolConfig = { name: 'web', balance: 'round-robin', fallback: 'proxy', backends: [] };
+
+const originOf = (k: number): string => `http://198.18.0.${k}:8080`;
+
+/** Backends 1, 2 and so on; all that a relay asks of offers is whether their agent answers. */
+function poolOf(...answers: readonly boolean[]): Pool {
+  const backends = answers.map((each, index) => {
+    const http = { host: `198.18.0.${index + 1}`, port: 8080, family: 4 } as const;
+    const options = { name: `b${index + 1}`, weight: 1, number: index, hops: {}, http };
+    return new Backend(options, { answers: each } as unknown as Offers, true);
+  });
+  return new Pool(CONFIG, backends);
+}
+
+function picked(pool: Pool, times: number, tried: readonly string[] = []): Set<string | undefined> {
+  return new Set(Array.from({ length: times }, () => pool.pickOrigin('', tried)));
+}
+
+test('a request is relayed to a backend whose agent answers', () => {
+  expect(picked(poolOf(true, false, true), 10)).toEqual(new Set([originOf(1), originOf(3)]));
+});
+
+test('where no agent answers, the origins may still be up', () => {
+  expect(picked(poolOf(false, false), 10)).toEqual(new Set([originOf(1), originOf(2)]));
+});
+
+test('what was tried is not asked again, and others are before nobody is', () => {
+  const pool = poolOf(true, false, true);
+  expect(picked(pool, 10, [originOf(1)])).toEqual(new Set([originOf(3)]));
+  expect(picked(pool, 10, [originOf(1), originOf(3)])).toEqual(new Set([originOf(2)]));
+  expect(picked(pool, 10, [1, 2, 3].map(originOf))).toEqual(new Set([undefined]));
+});
+
+test('an unhealthy backend gets nothing, and a pool that refuses relays nothing', () => {
+  const pool = poolOf(true, true);
+  const [first] = pool.backends;
+  if (first !== undefined) first.healthy = false;
+  expect(picked(pool, 10)).toEqual(new Set([originOf(2)]));
+  expect(new Pool({ ...CONFIG, fallback: 'refuse' }, pool.backends).pickOrigin('', [])).toBeUndefined();
+});
