@@ -1,5 +1,5 @@
-import type { KnownSocket } from '../kernel/sock-diag';
 import { KernelError } from '../kernel/errors';
+import { isUndelivered, type KnownSocket } from '../kernel/sock-diag';
 import type { LiveConnection } from './live-connections';
 
 /** After this time most clients have acknowledged the end of what they were sent. */
@@ -9,8 +9,6 @@ const NEXT_LOOK_MS = 1_000;
 /** How often it is seen who is due, and for how many at once: a look costs two system calls. */
 const SWEEP_MS = 50;
 const MOST_LOOKS = 500;
-/** A FIN counts as a byte; a client that lacks nothing else lacks no data. */
-const A_FIN = 1;
 
 /** This host's socket with the addresses of a flow, if there is one (SockDiag.find). */
 export type FindSocket = (flow: Buffer) => Omit<KnownSocket, 'cookie'> | undefined;
@@ -82,7 +80,7 @@ export class Undelivered implements Iterable<LiveConnection> {
     if (this.isLive(flow)) return true;
     try {
       const socket = this.find(flow);
-      return socket === undefined || !socket.orphan || socket.unacknowledged <= A_FIN;
+      return socket === undefined || !isUndelivered(socket);
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
       // Nobody can say, so the front's linger has to do.

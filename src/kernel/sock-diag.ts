@@ -54,6 +54,14 @@ export interface KnownSocket {
   readonly cookie: Buffer;
 }
 
+/** A FIN counts as a byte; a client that lacks nothing else lacks no data. */
+const A_FIN = 1;
+
+/** Whether no process has the socket any more and its client still lacks data. */
+export function isUndelivered({ orphan, unacknowledged }: Omit<KnownSocket, 'cookie'>): boolean {
+  return orphan && unacknowledged > A_FIN;
+}
+
 export class SockDiag {
   readonly #fd = must(
     libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG),

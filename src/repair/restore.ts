@@ -11,7 +11,7 @@
 import { EACCES, EADDRNOTAVAIL, EPERM, KernelError } from '../kernel/errors';
 import { flowFamily, SOCKADDR_BYTES, sockaddrFromFlowClient, sockaddrFromFlowVip } from '../kernel/flow';
 import { bind, close, connect, send, setsockopt, socket } from '../kernel/libc';
-import { SockDiag } from '../kernel/sock-diag';
+import { isUndelivered, SockDiag } from '../kernel/sock-diag';
 import {
   AF_INET,
   AF_INET6,
@@ -67,9 +67,6 @@ const TIMESTAMP_STEP = 2;
 const PLAIN_QUEUE_BYTES = 32 * 1024;
 const OVERHEAD_FACTOR = 4;
 const UNLOCK_BUFFERS = 0;
-
-/** A FIN counts as a byte; a client that lacks nothing else lacks no data. */
-const A_FIN = 1;
 
 const sockaddr = Buffer.alloc(SOCKADDR_BYTES);
 const options = Buffer.alloc(4 * OPTION_BYTES);
@@ -139,7 +136,7 @@ export class Restorer {
       this.#sockDiag ??= new SockDiag();
       const old = this.#sockDiag.find(bytes, flow);
       if (old === undefined) return true;
-      if (!open && (!old.orphan || old.unacknowledged > A_FIN)) return false;
+      if (!open && (!old.orphan || isUndelivered(old))) return false;
       this.#sockDiag.destroy(bytes, flow, old);
       return true;
     } catch (error) {
