@@ -10,8 +10,8 @@ command -v node >/dev/null || fail "Node 20 is missing"
 
 # clang, libbpf-dev and the kernel headers build the eBPF program; libbpf1 loads it; iproute2 configures VIPs and
 # the lab; openssl makes the certificates of `baton certs`; the others are what the end-to-end tests use: curl, wrk,
-# h2load (nghttp2-client), tcpdump, nft (cut links), sysctl (procps), clocks that jump (libfaketime), a kernel that refuses (strace) and the names of
-# services (netbase), without which wrk does not start.
+# h2load (nghttp2-client), tcpdump, nft (cut links), sysctl (procps), clocks that jump (libfaketime), a kernel that
+# refuses (strace) and the names of services (netbase), without which wrk does not start.
 packages=(
   clang libbpf-dev linux-libc-dev libbpf1 iproute2 openssl tcpdump curl wrk nghttp2-client procps netbase nftables
   libfaketime strace

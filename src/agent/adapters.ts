@@ -18,8 +18,6 @@ export interface Adapter {
   close(deadline: number): Promise<void>;
 }
 
-const CLOSE_POLL_MS = 20;
-
 /** What a Fastify instance has that matters here. */
 interface FastifyLike {
   readonly server: Server;
@@ -64,14 +62,8 @@ async function appAdapter(file: string, listen: Endpoint | undefined): Promise<A
   else if (!server.listening) trackConnections(server);
   return {
     server,
-    stopListening: () => void connections.stopListening(),
-    close: async (deadline) => {
-      while (connections.size > 0 && performance.now() < deadline) {
-        connections.closeIdle();
-        await new Promise((resolve) => setTimeout(resolve, CLOSE_POLL_MS));
-      }
-      connections.end();
-    },
+    stopListening: () => connections.stopListening(),
+    close: (deadline) => connections.drain(deadline),
   };
 }
 

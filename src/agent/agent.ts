@@ -31,7 +31,8 @@ import { addressesOf, manageVips, missingVips } from './vips';
 
 /** How long a stopping agent lets running requests finish. */
 export const GRACE_MS = 10_000;
-const STOP_POLL_MS = 20;
+/** Far more than a turn of the event loop. */
+const ENDED_MS = 20;
 /** Keys that need a restart. */
 const UNCHANGEABLE = ['node', 'vips', 'manage_vips', 'serve'] as const;
 
@@ -44,11 +45,12 @@ export class Agent {
   readonly #requests = new Map<number, number>();
   /** Sockets that came from a front: the server may have others. */
   readonly #adopted = new WeakSet<Socket>();
+  /** Those of them that carry one request. */
+  readonly #oneRequests = new WeakMap<Socket, OneRequest>();
+  /** All of the server, of which the adopted ones are ended here. */
   readonly #connections: OpenConnections;
   readonly #undelivered: Undelivered;
   readonly #sockDiag: SockDiag | undefined;
-  /** Those of them that carry one request. */
-  readonly #oneRequests = new WeakMap<Socket, OneRequest>();
   #admin: FastifyInstance | undefined;
   #access: AdminAccess | undefined;
   #serving = false;
@@ -164,14 +166,9 @@ export class Agent {
   async stop(deadline = performance.now() + GRACE_MS): Promise<void> {
     this.#serving = false;
     this.adopter.stopping = true;
-    this.#connections.closeIdle();
-    while (this.live.size + this.control.prepared > 0 && performance.now() < deadline) {
-      await new Promise((resolve) => setTimeout(resolve, STOP_POLL_MS));
-      this.#connections.closeIdle();
-    }
-    this.#connections.end();
+    await this.#connections.drain(deadline, () => this.live.size + this.control.prepared > 0);
     // Their ends are reported by 'close' events, which come in a later turn.
-    await new Promise((resolve) => setTimeout(resolve, STOP_POLL_MS));
+    await new Promise((resolve) => setTimeout(resolve, ENDED_MS));
     this.#connections.detach();
     this.server.off('connection', this.#attached);
     this.server.off('request', this.#countRequest);

@@ -202,8 +202,9 @@ export class ControlServer {
   }
 
   /**
-   * Every live flow, those that have something left to deliver, and the prepared ones, which their front may have steered already. Flows of other fronts are not
-   * left out: a front may come back under another name, and one that has no entry for a flow ignores it.
+   * Every live flow, those that have something left to deliver, and the prepared ones, which their front may have steered
+   * already. Flows of other fronts are not left out: a front may come back under another name, and one that has no entry for
+   * a flow ignores it.
    */
   #listFlows(keeper: FrontChannel): void {
     const flows: FlowRecord[] = [...this.adopter.options.live, ...this.undelivered];

@@ -89,7 +89,7 @@ export class Fallback {
 
   /** Ends what is left: requests without an answer get 503, answers under way are broken off. */
   async destroy(): Promise<void> {
-    void this.#connections.stopListening();
+    this.#connections.stopListening();
     await this.#relay.destroy();
     this.#connections.end();
   }

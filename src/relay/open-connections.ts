@@ -3,6 +3,9 @@ import type { Socket } from 'node:net';
 import { unacknowledgedBytes } from '../kernel/socket';
 import { breakOff } from './finish';
 
+/** How often a server that is drained is looked at: all of its connections are. */
+const DRAIN_POLL_MS = 20;
+
 /**
  * The connections of an http.Server, and ways to end them that cut no answer short.
  *
@@ -32,10 +35,20 @@ export class OpenConnections {
     this.#sparing(undelivered, () => this.server.closeIdleConnections());
   }
 
-  /** No more connections than there are, for a server that listens. Resolves when those that it accepted are gone. */
-  stopListening(): Promise<void> {
+  /** No more connections than there are, for a server that listens. */
+  stopListening(): void {
     // Node closes idle connections here as well.
-    return new Promise((resolve) => this.#sparing(undelivered, () => this.server.close(() => resolve())));
+    this.#sparing(undelivered, () => this.server.close());
+  }
+
+  /** Closes connections as they become idle while there are `busy` ones, until `deadline` (performance.now()), then all. */
+  async drain(deadline: number, busy = (): boolean => this.size > 0): Promise<void> {
+    this.closeIdle();
+    while (busy() && performance.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
+      this.closeIdle();
+    }
+    this.end();
   }
 
   /**

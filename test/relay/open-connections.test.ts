@@ -82,7 +82,7 @@ test('an answer that is ended and not yet delivered is not idle', async () => {
   await listen(listener);
   const slow = await Promise.all([ask(), ask(), ask()]);
   await ended;
-  void connections.stopListening();
+  connections.stopListening();
   const timer = setInterval(() => connections.closeIdle(), POLL_MS);
   // All of it is somewhere between the server and the client.
   await new Promise((resolve) => setTimeout(resolve, 20 * POLL_MS));
