@@ -13,11 +13,10 @@ import { direct } from './competitors/direct';
 import { haproxyShipped, haproxyTuned } from './competitors/haproxy';
 import { l4Dsr } from './competitors/l4-dsr';
 import { nginxShipped, nginxTuned } from './competitors/nginx';
-import { plot, type Answered } from './plot';
+import { plot } from './plot';
 import { keptAlive } from './questions/kept-alive';
 import { newConnections } from './questions/new-connections';
-import { ask } from './rounds';
-import { tableOf } from './table';
+import type { Answer } from './questions/question';
 
 const QUESTIONS = [...keptAlive, ...newConnections];
 const COMPETITORS = [direct, l4Dsr, baton, haproxyShipped, haproxyTuned, nginxShipped, nginxTuned];
@@ -46,26 +45,41 @@ async function main(): Promise<void> {
   const versions = Object.fromEntries(
     await Promise.all(competitors.map(async (each) => [each.name, await each.version()] as const)),
   );
-  const answered: Answered[] = [];
-  const bench = await Bench.open(competitors);
+  const answers: { readonly name: string; readonly title: string; readonly answer: Answer }[] = [];
+  let opened: Promise<Bench> | undefined;
+  const context = {
+    rounds,
+    seconds,
+    competitors,
+    progress,
+    bench: () => (opened ??= Bench.open(competitors)),
+  };
   try {
-    for (const question of questions) {
-      const rows = await ask(bench, question, competitors, { rounds, seconds }, progress);
+    for (const { name, title, ask } of questions) {
+      const answer = await ask(context);
       progress('');
-      answered.push({ question, rows });
-      process.stdout.write(`${tableOf(question, rows)}\n\n`);
+      answers.push({ name, title, answer });
+      process.stdout.write(`**${title}**\n\n${answer.table}\n\n`);
     }
   } finally {
-    await bench.close();
+    await (await opened)?.close();
   }
   const date = new Date().toISOString().slice(0, 10);
   const machine = `${cpus().length} CPUs, Linux ${release().split('-', 1)[0] ?? ''}, Node ${process.version}`;
   if (json !== undefined) {
-    const document = { date, machine, rounds, seconds, versions, answered };
+    const results = answers.map(({ name, title, answer }) => ({ name, title, data: answer.data }));
+    const document = { date, machine, rounds, seconds, versions, results };
     writeFileSync(json, JSON.stringify(document, undefined, 1) + '\n');
   }
   if (svg !== undefined) {
-    writeFileSync(svg, plot(answered, `${date}, ${machine}, ${rounds} rounds of ${seconds} s`));
+    const caption = `${date}, ${machine}, ${rounds} rounds of ${seconds} s`;
+    writeFileSync(
+      svg,
+      plot(
+        answers.flatMap(({ answer }) => answer.bars),
+        caption,
+      ),
+    );
   }
 }
 

@@ -1,10 +1,10 @@
-/** Results as a picture: one group of bars for each question, as shares of the direct way. */
-import type { Question } from './questions/question';
-import type { Row } from './rounds';
+/** Results as a picture: a group of bars for each question. */
+import type { Spread } from './spread';
 
-export interface Answered {
-  readonly question: Question;
-  readonly rows: readonly Row[];
+/** Bars of one group share a scale, which begins at 0. */
+export interface Bars {
+  readonly title: string;
+  readonly bars: readonly { readonly name: string; readonly value: Spread; readonly label: string }[];
 }
 
 const BAR = 14;
@@ -19,24 +19,23 @@ const COLOURS: Readonly<Record<string, string>> = {
 };
 const RELAYS = '#e8a33d';
 
-/** An SVG document. Bars are medians, the thin lines the spread of all rounds; all of one group share a scale. */
-export function plot(answered: readonly Answered[], caption: string): string {
+/** An SVG document. Bars are medians, the thin lines the spread of all rounds. */
+export function plot(groups: readonly Bars[], caption: string): string {
   const parts: string[] = [];
   let y = 40;
-  for (const { question, rows } of answered) {
-    parts.push(text(10, y, question.title, 'bold'));
+  for (const { title, bars } of groups) {
+    parts.push(text(10, y, title, 'bold'));
     y += 8;
-    const most = Math.max(...rows.map(({ summary }) => summary[question.measure].most));
-    for (const { competitor, summary } of rows) {
-      const { median, least, most: highest } = summary[question.measure];
-      const x = (value: number): number => LEFT + (value / most) * WIDTH;
+    const scale = Math.max(...bars.map(({ value }) => value.most));
+    for (const { name, value, label } of bars) {
+      const x = (figure: number): number => LEFT + (figure / scale) * WIDTH;
       const middle = y + BAR / 2;
-      const colour = COLOURS[competitor] ?? RELAYS;
+      const colour = COLOURS[name] ?? RELAYS;
       parts.push(
-        text(LEFT - 8, middle + 4, competitor, 'normal', 'end'),
-        `<rect x="${LEFT}" y="${y}" width="${round(x(median) - LEFT)}" height="${BAR - 2}" fill="${colour}"/>`,
-        `<line x1="${round(x(least))}" x2="${round(x(highest))}" y1="${middle - 1}" y2="${middle - 1}" stroke="#333"/>`,
-        text(LEFT + WIDTH + 8, middle + 4, label(question, median)),
+        text(LEFT - 8, middle + 4, name, 'normal', 'end'),
+        `<rect x="${LEFT}" y="${y}" width="${round(x(value.median) - LEFT)}" height="${BAR - 2}" fill="${colour}"/>`,
+        `<line x1="${round(x(value.least))}" x2="${round(x(value.most))}" y1="${middle - 1}" y2="${middle - 1}" stroke="#333"/>`,
+        text(LEFT + WIDTH + 8, middle + 4, label),
       );
       y += BAR;
     }
@@ -51,10 +50,6 @@ export function plot(answered: readonly Answered[], caption: string): string {
     '</svg>',
     '',
   ].join('\n');
-}
-
-function label({ measure }: Question, value: number): string {
-  return measure === 'bytesPerSecond' ? `${(value / 1e6).toFixed(0)} MB/s` : `${value.toFixed(0)}/s`;
 }
 
 function text(x: number, y: number, content: string, weight = 'normal', anchor = 'start'): string {
