@@ -14,7 +14,7 @@ import { RepairError } from '../repair/errors';
 import { checkSnapshot, FLOW } from '../repair/layout';
 import { goLive, Restorer, shouldProbe, unsentPart } from '../repair/restore';
 import type { HandoffId } from '../steer/flow-table';
-import type { FlowRecord } from '../wire/records';
+import type { FlowRecord } from '../steer/flow-table';
 import { Admission, type AllowedVip, type Claim } from './admission';
 import type { LiveConnections } from './live-connections';
 import { onlyMessage, type OnlyMessage } from './one-request';

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { HandoffId } from '../steer/flow-table';
-import type { FlowRecord } from '../wire/records';
+import type { FlowRecord } from '../steer/flow-table';
 
 /** An adopted connection that this agent serves. */
 export interface LiveConnection extends FlowRecord {

@@ -7,6 +7,7 @@ import { LogThrottle } from '../observe/log-throttle';
 import type { StatsSnapshot } from '../observe/stats';
 import type { RoutableHead } from '../peek/head';
 import type { Destination } from '../relay/server';
+import { DumpBuffer } from '../repair/dump';
 import { useFreezeFilter } from '../repair/freeze';
 import { formatFlow } from '../kernel/flow';
 import { Router } from '../route/router';
@@ -39,6 +40,7 @@ export interface AcceptingThreadEvents {
 
 export class AcceptingThread {
   readonly #ids = new HandoffIds();
+  readonly #dumped = new DumpBuffer();
   readonly #released = new ReleaseQueue();
   readonly #accepted = new Counters();
   readonly #refusals = new Counters();
@@ -77,6 +79,7 @@ export class AcceptingThread {
       this.#released,
       this.#ids.epoch,
       oneRequest,
+      this.#dumped,
       config.timeouts.prepare,
       {
         done: () => this.#acceptor.ended(),
@@ -199,7 +202,7 @@ export class AcceptingThread {
   #makeAcceptor(): Acceptor {
     const { limits, timeouts } = this.data.config;
     const options = { headBytes: limits.head_bytes, headMs: timeouts.head, capacity: this.#capacity };
-    return new Acceptor(options, {
+    return new Acceptor(options, this.#dumped, {
       otherFiles: () => this.#otherFiles(),
       accepted: (listener) => this.#accepted.add(listener),
       head: (connection, head, received, now) => {
@@ -212,7 +215,7 @@ export class AcceptingThread {
           this.#fallbacks.add('pipelined');
           this.#fallback.serve(connection, pool);
         } else {
-          this.#handoffs.begin(connection, pool, '', now);
+          this.#handoffs.begin(connection, pool, '', received, now);
         }
       },
       refused: (connection, status, reason) => {

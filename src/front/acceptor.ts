@@ -10,6 +10,8 @@ import { close, recv } from '../kernel/libc';
 import { Epoll, EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLRDHUP, type Unwatch } from '../kernel/poll';
 import { accept, localAddress, MSG_DONTWAIT, MSG_PEEK, setLinger } from '../kernel/socket';
 import { Http1Peek } from '../peek/http1';
+import type { DumpBuffer } from '../repair/dump';
+import { HEADER_BYTES } from '../repair/layout';
 import type { Capacity } from './capacity';
 import { Connection } from './connection';
 import { Deadlines } from './deadlines';
@@ -67,7 +69,6 @@ export class Acceptor {
   readonly #waiting = new Map<number, Connection>();
   readonly #peer = Buffer.alloc(SOCKADDR_BYTES);
   readonly #own = Buffer.alloc(SOCKADDR_BYTES);
-  readonly #bytes: Buffer;
   readonly #reader: Http1Peek;
   readonly #deadlines: Deadlines<Connection>;
   #unwatch: Unwatch | undefined;
@@ -79,9 +80,11 @@ export class Acceptor {
 
   constructor(
     private readonly options: AcceptorOptions,
+    /** Where heads are peeked to: what is dumped of their connections is complete there. */
+    private readonly dumped: DumpBuffer,
     private readonly events: AcceptorEvents,
   ) {
-    this.#bytes = Buffer.allocUnsafeSlow(options.headBytes);
+    dumped.reserve(HEADER_BYTES + options.headBytes);
     this.#reader = new Http1Peek(options.headBytes);
     const patience = options.headMs - 1000 * deferSeconds(options.headMs);
     this.#deadlines = new Deadlines(patience, (connection) => this.#headLate(connection));
@@ -233,13 +236,13 @@ export class Acceptor {
 
   /** Bytes that have arrived, at most as many as a head may have; 0 at their end, or `-errno`. */
   #peek(connection: Connection): number {
-    return recv(connection.fd, this.#bytes, this.options.headBytes, MSG_PEEK | MSG_DONTWAIT);
+    return recv(connection.fd, this.dumped.queues, this.options.headBytes, MSG_PEEK | MSG_DONTWAIT);
   }
 
   /** Reads the peeked bytes; true when the head is complete or malformed, and the connection somebody else's. */
   #decided(connection: Connection, length: number): boolean {
     connection.read = length;
-    const outcome = this.#reader.read(this.#bytes, length);
+    const outcome = this.#reader.read(this.dumped.queues, length);
     if (outcome === 'more') return false;
     this.#forget(connection);
     if (outcome === 'head') this.events.head(connection, this.#reader, length, performance.now());
@@ -254,7 +257,7 @@ export class Acceptor {
    */
   #worthReading(read: number, length: number): boolean {
     if (length - read > read * GROWTH || length === this.options.headBytes) return true;
-    const lineEnd = this.#bytes.indexOf(LF, read);
+    const lineEnd = this.dumped.queues.indexOf(LF, read);
     return lineEnd >= 0 && lineEnd < length;
   }
 

@@ -13,10 +13,10 @@ import {
   monotonicNs,
   sameHandoff,
   type FlowEntry,
+  type FlowRecord,
   type FlowTable,
   type HandoffId,
 } from '../steer/flow-table';
-import type { FlowRecord } from '../wire/records';
 import type { Farewells } from './farewells';
 
 const NS_PER_MS = 1e6;
@@ -25,9 +25,8 @@ const SWEEP_MS = 1000;
 /** Walking a million entries takes a third of a second of the main thread: not more often than this. */
 const IDLE_SWEEP_MS = 30_000;
 
-interface Closed {
-  readonly flow: Buffer;
-  readonly id: HandoffId;
+interface Closed extends FlowRecord {
+  readonly key: string;
   /** Earliest removal, ns on CLOCK_MONOTONIC. */
   readonly due: number;
 }
@@ -38,7 +37,10 @@ export interface FlowKeeperOptions {
 }
 
 export class FlowKeeper {
-  /** By flow and id: an agent may say the same thing any number of times. */
+  /**
+   * By flow and id: an agent may say the same thing any number of times. Nearly in the order of their removal: who still
+   * gets packets goes to the end, so that no sweep passes over those that wait.
+   */
   readonly #closed = new Map<string, Closed>();
   readonly #lists = new Map<string, Set<string>>();
   readonly #timers: NodeJS.Timeout[];
@@ -69,9 +71,7 @@ export class FlowKeeper {
    * and what is not steered to it from here, or by another handoff, is none of this front's business or none of its own.
    */
   closed(records: readonly FlowRecord[], backends: ReadonlySet<number>): void {
-    for (const record of records) {
-      if (this.#entryOf(record, backends) !== undefined) this.#linger(record);
-    }
+    this.#review(records, backends, (record) => this.#linger(record));
   }
 
   /**
@@ -86,9 +86,7 @@ export class FlowKeeper {
     backends: ReadonlySet<number>,
   ): void {
     const list = this.#lists.get(agent) ?? new Set<string>();
-    for (const record of records) {
-      if (this.#entryOf(record, backends) !== undefined) list.add(keyOf(record.flow, record.id));
-    }
+    this.#review(records, backends, ({ flow, id }) => list.add(keyOf(flow, id)));
     if (!last) {
       this.#lists.set(agent, list);
       return;
@@ -133,14 +131,16 @@ export class FlowKeeper {
   sweepClosed(): void {
     const now = monotonicNs();
     const linger = this.options.lingerMs * NS_PER_MS;
-    for (const [key, { flow, id, due }] of this.#closed) {
-      if (due > now) continue;
-      const removed = this.flows.remove(flow, id, now - linger);
-      const entry = removed ? undefined : this.flows.get(flow);
-      // Gone, or the port's next connection: nothing of ours is left.
-      if (entry === undefined || !sameHandoff(entry.id, id)) this.#closed.delete(key);
-      else this.#closed.set(key, { flow, id, due: entry.lastSeen + linger });
+    const due: Closed[] = [];
+    for (const closed of this.#closed.values()) {
+      if (closed.due > now) break;
+      due.push(closed);
     }
+    for (const { key } of due) this.#closed.delete(key);
+    this.flows.review(due, now - linger, (index, _, lastSeen) => {
+      const closed = due[index];
+      if (closed !== undefined) this.#closed.set(closed.key, { ...closed, due: lastSeen + linger });
+    });
   }
 
   /** Removes what has been silent for too long. */
@@ -158,7 +158,19 @@ export class FlowKeeper {
   #linger({ flow, id }: FlowRecord): void {
     const key = keyOf(flow, id);
     const due = monotonicNs() + this.options.lingerMs * NS_PER_MS;
-    if (!this.#closed.has(key)) this.#closed.set(key, { flow, id, due });
+    if (!this.#closed.has(key)) this.#closed.set(key, { key, flow, id, due });
+  }
+
+  /** Calls back for those of an agent's records that there are entries of, and that are its own. */
+  #review(
+    records: readonly FlowRecord[],
+    backends: ReadonlySet<number>,
+    known: (record: FlowRecord) => void,
+  ): void {
+    this.flows.review(records, 0, (index, backend) => {
+      const record = records[index];
+      if (record !== undefined && backends.has(backend)) known(record);
+    });
   }
 
   /** The entry that an agent speaks of, if it is one of its own. */

@@ -117,7 +117,8 @@ export class Generation {
     );
     const { steering, freezeFilter, listeners } = this.inherited;
     const capacity = this.#capacity();
-    const data = { config: this.config, capacity, flowsFd: steering.flows.fd, freezeFilter, facts };
+    const { fd: flowsFd, reviewFd } = steering.flows;
+    const data = { config: this.config, capacity, flowsFd, reviewFd, freezeFilter, facts };
     this.#threads = await AcceptingThreads.start(data, listeners, {
       failed,
       channelLost: (agent) => this.#agents.get(agent)?.reconcile(),

@@ -10,7 +10,7 @@
  */
 import { flowFamily } from '../kernel/flow';
 import type { FlowTable } from '../steer/flow-table';
-import { dump, DumpBuffer, reset, thaw, unmoved } from '../repair/dump';
+import { dump, type DumpBuffer, reset, thaw, unmoved } from '../repair/dump';
 import { RepairError } from '../repair/errors';
 import { freeze } from '../repair/freeze';
 import { acknowledged, RECEIVE_SEQUENCE } from '../repair/layout';
@@ -79,7 +79,6 @@ export class Handoff implements Expirable {
 }
 
 export class Handoffs implements OfferEvents {
-  readonly #dumped = new DumpBuffer();
   readonly #deadlines: Deadlines<Handoff>;
 
   constructor(
@@ -87,6 +86,8 @@ export class Handoffs implements OfferEvents {
     private readonly released: ReleaseQueue,
     private readonly epoch: number,
     private readonly oneRequest: OneRequest,
+    /** Where connections are dumped to; the head of one that is given to `begin` is there already. */
+    private readonly dumped: DumpBuffer,
     prepareMs: number,
     private readonly outcomes: HandoffOutcomes,
   ) {
@@ -97,8 +98,8 @@ export class Handoffs implements OfferEvents {
     this.#deadlines.stop();
   }
 
-  /** Takes the connection over; one of the outcomes follows. */
-  begin(connection: Connection, pool: Pool, key: string, now: number): void {
+  /** Takes the connection over, of which `received` bytes have been peeked; one of the outcomes follows. */
+  begin(connection: Connection, pool: Pool, key: string, received: number, now: number): void {
     const backend = pool.balancer.pick(key, NONE);
     if (backend === undefined) {
       this.outcomes.failed(connection, pool, 'no_backend', 'no backend takes handoffs');
@@ -107,7 +108,7 @@ export class Handoffs implements OfferEvents {
     const handoff = new Handoff(connection, pool, key, backend, now);
     try {
       freeze(connection.fd);
-      this.#attempt(handoff);
+      this.#attempt(handoff, received);
     } catch (error) {
       this.#giveUp(handoff, error);
     }
@@ -157,15 +158,15 @@ export class Handoffs implements OfferEvents {
   }
 
   /** Dumps the frozen connection and offers it to `handoff.backend`. */
-  #attempt(handoff: Handoff): void {
+  #attempt(handoff: Handoff, received = 0): void {
     const { fd, flow, oneRequest } = handoff.connection;
-    let length = dump(fd, flow, this.#dumped);
-    if (oneRequest) length = this.oneRequest.limit(this.#dumped, length);
-    handoff.receiveSequence = this.#dumped.bytes.readUInt32BE(RECEIVE_SEQUENCE);
-    handoff.acknowledged = acknowledged(this.#dumped.bytes, 0);
-    handoff.initialSequence = this.#dumped.initialSequence;
+    let length = dump(fd, flow, this.dumped, received);
+    if (oneRequest) length = this.oneRequest.limit(this.dumped, length);
+    handoff.receiveSequence = this.dumped.bytes.readUInt32BE(RECEIVE_SEQUENCE);
+    handoff.acknowledged = acknowledged(this.dumped.bytes, 0);
+    handoff.initialSequence = this.dumped.initialSequence;
     this.#deadlines.set(handoff);
-    handoff.backend.offers.make(handoff, this.#dumped.bytes, length);
+    handoff.backend.offers.make(handoff, this.dumped.bytes, length);
   }
 
   /** False when the flow table is full. */

@@ -26,6 +26,7 @@ export interface WorkerData {
   readonly freezeFilter: number;
   /** Descriptor of the flow table. */
   readonly flowsFd: number;
+  readonly reviewFd: number;
   /** By pool, then by backend, in the configuration's order. */
   readonly facts: readonly (readonly BackendFacts[])[];
 }

@@ -17,7 +17,7 @@ function say(message: FromWorker): void {
 }
 
 async function run(): Promise<void> {
-  const thread = new AcceptingThread(data, new EbpfFlowTable(data.flowsFd), logger, {
+  const thread = new AcceptingThread(data, new EbpfFlowTable(data.flowsFd, data.reviewFd), logger, {
     channelLost: (agent) => say({ type: 'channel_lost', agent }),
   });
   await thread.open();

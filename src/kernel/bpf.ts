@@ -81,6 +81,10 @@ function bindLibbpf() {
       options: null,
     ) => number,
     possibleCpus: library.func('int libbpf_num_possible_cpus()') as () => number,
+    testRun: library.func('int bpf_prog_test_run_opts(int, void *)') as (
+      fd: number,
+      options: Buffer,
+    ) => number,
     tcHookCreate: library.func('int bpf_tc_hook_create(void *)') as (hook: Buffer) => number,
     tcAttach: library.func('int bpf_tc_attach(void *, void *)') as (hook: Buffer, options: Buffer) => number,
     tcDetach: library.func('int bpf_tc_detach(void *, void *)') as (hook: Buffer, options: Buffer) => number,
@@ -320,6 +324,39 @@ export function forEachEntry(
     for (let i = 0; i < found; i++) visit(keys, i * info.keyBytes, values, i * info.valueBytes);
     // ENOENT is how the kernel says that this was the last batch.
     if (result === -ENOENT) return;
+  }
+}
+
+// struct bpf_test_run_opts (bpf/bpf.h): its own size, both data pointers and their sizes, and much that stays 0.
+const TEST_RUN_BYTES = 80;
+const TEST_RUN_IN = 8;
+const TEST_RUN_OUT = 16;
+const TEST_RUN_SIZE_IN = 24;
+const TEST_RUN_SIZE_OUT = 28;
+
+/** A packet on which a tc program is run by hand (BPF_PROG_TEST_RUN), and which has what the program wrote to it afterwards. */
+export class TestPacket {
+  /** The kernel takes no more than a page, less what it puts around the packet (bpf_test_init, net/bpf/test_run.c). */
+  readonly bytes: Buffer;
+  readonly #options = Buffer.alloc(TEST_RUN_BYTES);
+
+  constructor(
+    private readonly programFd: number,
+    length: number,
+  ) {
+    // Memory of its own, that the options may point to for as long as this object lives.
+    this.bytes = Buffer.from(new ArrayBuffer(length));
+    const address = koffi.address(this.bytes);
+    this.#options.writeBigUInt64LE(BigInt(TEST_RUN_BYTES), 0);
+    this.#options.writeBigUInt64LE(address, TEST_RUN_IN);
+    this.#options.writeBigUInt64LE(address, TEST_RUN_OUT);
+  }
+
+  /** Runs the program on the first `length` bytes; throws a BpfError that names the step. */
+  run(length: number, step: string): void {
+    this.#options.writeUInt32LE(length, TEST_RUN_SIZE_IN);
+    this.#options.writeUInt32LE(length, TEST_RUN_SIZE_OUT);
+    mustBpf(libbpf().testRun(this.programFd, this.#options), step);
   }
 }
 

@@ -3,7 +3,7 @@
  *
  *   freeze(fd)                     packets of the flow are dropped from here on
  *   length = dump(fd, flow, into)  `into` holds the snapshot, the socket is as it was
- *   unmoved(fd, into)              repair on: nothing slipped in since, the snapshot is still the truth
+ *   unmoved(fd, sequence)          nothing slipped in since, the snapshot is still the truth: repair on
  *   release(fd)                    closes it silently; or
  *   thaw(fd)                       back to life, as if nothing had happened
  *
@@ -46,19 +46,22 @@ export const SEND_QUEUE = 2;
 
 const TCP_ESTABLISHED = 1;
 // struct tcp_info (include/uapi/linux/tcp.h): state, five bytes, options, both window scales in one byte, and further
-// down the bytes received so far, of which the lower half is enough.
+// down the segments that wait for an acknowledgement, the bytes received so far, of which the lower half is enough, and
+// those that wait to be sent.
 const INFO_STATE = 0;
 const INFO_OPTIONS = 5;
 const INFO_WINDOW_SCALES = 6;
+const INFO_UNACKNOWLEDGED = 24;
 const INFO_RECEIVED = 128;
-const INFO_BYTES = 136;
+const INFO_UNSENT = 144;
+const INFO_BYTES = 148;
 const INFO_OPTION_MASK = layout.OPTION_TIMESTAMPS | layout.OPTION_SACK | layout.OPTION_WINDOW_SCALE;
 
 /** Acknowledged bytes that may precede the send queue: a GSO segment's worth (64 KiB without BIG TCP). */
 const ACKNOWLEDGED_HEAD = 64 * 1024;
 
-const NOTHING = Buffer.alloc(0);
-const scratch = Buffer.alloc(INFO_BYTES);
+const scratch = Buffer.alloc(layout.WINDOW_BYTES);
+const info = Buffer.alloc(INFO_BYTES);
 
 /** Memory that dumps are written to; it grows with the largest queue seen. One per thread is enough. */
 export class DumpBuffer {
@@ -98,53 +101,59 @@ export class DumpBuffer {
 /**
  * Writes the snapshot of a frozen connection to the beginning of `into`; returns its length. `flow` (FLOW_BYTES) is
  * copied into it. Throws a RepairError; the socket may then be in repair, and `thaw` undoes that too.
+ *
+ * `peeked` says that the first so many bytes of the receive queue are in `into.queues` already, of a connection from which
+ * nothing has been read yet: where TCP_INFO says that no more have arrived, they need not be copied again.
  */
-export function dump(fd: number, flow: Buffer, into: DumpBuffer): number {
+export function dump(fd: number, flow: Buffer, into: DumpBuffer, peeked = 0): number {
   enterRepair(fd);
-  const queued = count(unacknowledgedBytes(fd), 'SIOCOUTQ');
-  const unsent = queued === 0 ? 0 : count(unsentBytes(fd), 'SIOCOUTQNSD');
   selectQueue(fd, SEND_QUEUE);
   readSequence(fd, into.bytes, layout.SEND_SEQUENCE);
-  const sendQueue = queued === 0 ? NOTHING : peekSendQueue(fd, queued);
-
   // From here on `unmoved` notices whatever lands: the receive sequence is read before all else that a packet could
   // change, the state included (a FIN counts in the sequence). It stays the selected queue.
   selectQueue(fd, RECEIVE_QUEUE);
   readSequence(fd, into.bytes, layout.RECEIVE_SEQUENCE);
-  const unread = count(unreadBytes(fd), 'SIOCINQ');
-  into.reserve(layout.HEADER_BYTES + unread + queued);
-  if (unread > 0) peekReceiveQueue(fd, into, unread);
-  sendQueue.copy(into.bytes, layout.HEADER_BYTES + unread);
-  readNegotiated(fd, into);
-  get(fd, TCP_REPAIR_WINDOW, layout.WINDOW_BYTES, 'get TCP_REPAIR_WINDOW');
+  readInfo(fd, into);
+  const unread = peeked > 0 && received() === peeked ? peeked : readReceiveQueue(fd, into);
+  const sent = info.readUInt32LE(INFO_UNACKNOWLEDGED) > 0;
+  const queued =
+    sent || info.readUInt32LE(INFO_UNSENT) > 0 ? readSendQueue(fd, into, unread) : NOTHING_QUEUED;
+  readMss(fd, into);
+  readTimestamp(fd, into);
+  get(fd, TCP_REPAIR_WINDOW, scratch, layout.WINDOW_BYTES, 'get TCP_REPAIR_WINDOW');
   swap(into.bytes, layout.WINDOW, layout.WINDOW_BYTES);
 
   into.bytes[layout.VERSION] = layout.SNAPSHOT_VERSION;
   flow.copy(into.bytes, layout.FLOW, 0, FLOW_BYTES);
   into.bytes.writeUInt32BE(unread, layout.RECEIVE_LENGTH);
-  into.bytes.writeUInt32BE(queued - unsent, layout.SENT_LENGTH);
-  into.bytes.writeUInt32BE(unsent, layout.UNSENT_LENGTH);
+  into.bytes.writeUInt32BE(queued.sent, layout.SENT_LENGTH);
+  into.bytes.writeUInt32BE(queued.unsent, layout.UNSENT_LENGTH);
   // With bytes to send it stays in repair, or its timers would send them again.
-  if (queued === 0) leaveRepair(fd, 'dump');
-  return layout.HEADER_BYTES + unread + queued;
+  if (queued === NOTHING_QUEUED) leaveRepair(fd, 'dump');
+  return layout.HEADER_BYTES + unread + queued.sent + queued.unsent;
 }
 
-/** State, options, window scales, MSS and timestamp clock. */
-function readNegotiated(fd: number, into: DumpBuffer): void {
+/** State, options and window scales; leaves the rest in `info`. */
+function readInfo(fd: number, into: DumpBuffer): void {
+  get(fd, TCP_INFO, info, INFO_BYTES, 'get TCP_INFO');
+  if (info[INFO_STATE] !== TCP_ESTABLISHED) throw new RepairError('not_established', 'connection is closing');
   const target = into.bytes;
-  get(fd, TCP_INFO, INFO_BYTES, 'get TCP_INFO');
-  if (scratch[INFO_STATE] !== TCP_ESTABLISHED)
-    throw new RepairError('not_established', 'connection is closing');
-  const options = scratch.readUInt8(INFO_OPTIONS) & INFO_OPTION_MASK;
-  const scales = (options & layout.OPTION_WINDOW_SCALE) === 0 ? 0 : scratch.readUInt8(INFO_WINDOW_SCALES);
+  const options = info.readUInt8(INFO_OPTIONS) & INFO_OPTION_MASK;
+  const scales = (options & layout.OPTION_WINDOW_SCALE) === 0 ? 0 : info.readUInt8(INFO_WINDOW_SCALES);
   target[layout.OPTIONS] = options;
   target[layout.CLIENT_WINDOW_SCALE] = scales & 15;
   target[layout.OUR_WINDOW_SCALE] = scales >> 4;
   // A SYN counts as one.
-  const received = scratch.readUInt32LE(INFO_RECEIVED);
-  into.initialSequence = (target.readUInt32BE(layout.RECEIVE_SEQUENCE) - received - 1) >>> 0;
+  into.initialSequence = (target.readUInt32BE(layout.RECEIVE_SEQUENCE) - received() - 1) >>> 0;
+}
 
-  get(fd, TCP_MAXSEG, 4, 'get TCP_MAXSEG');
+/** How many bytes the client has sent since the connection began, the lower 32 bits of the number. */
+function received(): number {
+  return info.readUInt32LE(INFO_RECEIVED);
+}
+
+function readMss(fd: number, { bytes }: DumpBuffer): void {
+  get(fd, TCP_MAXSEG, scratch, 4, 'get TCP_MAXSEG');
   const mss = scratch.readUInt32LE(0);
   // The restored connection would get a larger one, and send segments that this client has said it cannot take.
   if (mss < layout.MIN_MSS)
@@ -153,22 +162,29 @@ function readNegotiated(fd: number, into: DumpBuffer): void {
       `client's MSS is ${mss}, and TCP_MAXSEG takes no less than ${layout.MIN_MSS}`,
     );
   // The field, no flags and the padding at once.
-  target.writeUInt32BE(mss * 0x10000, layout.MSS);
-  if ((options & layout.OPTION_TIMESTAMPS) === 0) scratch.writeUInt32LE(0, 0);
-  else get(fd, TCP_TIMESTAMP, 4, 'get TCP_TIMESTAMP');
-  swap(target, layout.TIMESTAMP, 4);
+  bytes.writeUInt32BE(mss * 0x10000, layout.MSS);
+}
+
+function readTimestamp(fd: number, { bytes }: DumpBuffer): void {
+  if ((bytes.readUInt8(layout.OPTIONS) & layout.OPTION_TIMESTAMPS) === 0) {
+    bytes.writeUInt32BE(0, layout.TIMESTAMP);
+    return;
+  }
+  get(fd, TCP_TIMESTAMP, scratch, 4, 'get TCP_TIMESTAMP');
+  swap(bytes, layout.TIMESTAMP, 4);
 }
 
 /**
- * Puts a dumped connection back into repair, for its release, and tells whether the receive sequence is still `expected`,
- * the one in the snapshot (RECEIVE_SEQUENCE). A packet that had passed the filter on another CPU when it was attached can
- * land after the dump: then the snapshot lacks its bytes.
+ * Puts a dumped connection back into repair, for its release, if its receive sequence is still `expected`, the one in the
+ * snapshot (RECEIVE_SEQUENCE), and tells whether it is. A packet that had passed the filter on another CPU when it was
+ * attached can land after the dump: then the snapshot lacks its bytes.
  */
 export function unmoved(fd: number, expected: number): boolean {
+  // The queue that the dump has selected last; reading its sequence takes no repair (do_tcp_getsockopt, net/ipv4/tcp.c).
+  get(fd, TCP_QUEUE_SEQ, scratch, 4, 'get TCP_QUEUE_SEQ');
+  if (scratch.readUInt32LE(0) !== expected) return false;
   enterRepair(fd);
-  selectQueue(fd, RECEIVE_QUEUE);
-  get(fd, TCP_QUEUE_SEQ, 4, 'get TCP_QUEUE_SEQ');
-  return scratch.readUInt32LE(0) === expected;
+  return true;
 }
 
 /**
@@ -206,8 +222,8 @@ function leaveRepair(fd: number, step: string): void {
   if (off < 0) throw new RepairError('kernel', `${step}: leave repair`, -off);
 }
 
-function get(fd: number, option: number, length: number, step: string): void {
-  const result = getOption(fd, IPPROTO_TCP, option, scratch, length);
+function get(fd: number, option: number, target: Buffer, length: number, step: string): void {
+  const result = getOption(fd, IPPROTO_TCP, option, target, length);
   if (result < 0) throw new RepairError('kernel', step, -result);
 }
 
@@ -224,7 +240,7 @@ function selectQueue(fd: number, queue: number): void {
 }
 
 function readSequence(fd: number, target: Buffer, field: number): void {
-  get(fd, TCP_QUEUE_SEQ, 4, 'get TCP_QUEUE_SEQ');
+  get(fd, TCP_QUEUE_SEQ, scratch, 4, 'get TCP_QUEUE_SEQ');
   swap(target, field, 4);
 }
 
@@ -234,13 +250,38 @@ function swap(target: Buffer, field: number, length: number): void {
 }
 
 /**
- * Peeks the selected receive queue: one call returns all of it, unless an urgent byte is in it (tcp_recvmsg_locked,
- * net/ipv4/tcp.c). No protocol in use here sends one; such a connection stays where it is.
+ * Copies the selected receive queue and returns its length: one call returns all of it, unless an urgent byte is in it
+ * (tcp_recvmsg_locked, net/ipv4/tcp.c). No protocol in use here sends one; such a connection stays where it is.
  */
-function peekReceiveQueue(fd: number, into: DumpBuffer, length: number): void {
+function readReceiveQueue(fd: number, into: DumpBuffer): number {
+  const length = count(unreadBytes(fd), 'SIOCINQ');
+  if (length === 0) return 0;
+  into.reserve(layout.HEADER_BYTES + length);
   const got = recv(fd, into.queues, length, MSG_PEEK | MSG_DONTWAIT);
   if (got < 0) throw new RepairError('kernel', 'peek receive queue', -got);
   if (got !== length) throw new RepairError('queue_moved', `peek receive queue: ${got} of ${length} bytes`);
+  return length;
+}
+
+/** The lengths of the two parts of a send queue. */
+interface SendQueue {
+  readonly sent: number;
+  readonly unsent: number;
+}
+
+const NOTHING_QUEUED: SendQueue = { sent: 0, unsent: 0 };
+
+/** Copies the send queue behind `unread` bytes of the receive queue, which is the selected one before and after. */
+function readSendQueue(fd: number, into: DumpBuffer, unread: number): SendQueue {
+  const queued = count(unacknowledgedBytes(fd), 'SIOCOUTQ');
+  if (queued === 0) return NOTHING_QUEUED;
+  const unsent = count(unsentBytes(fd), 'SIOCOUTQNSD');
+  selectQueue(fd, SEND_QUEUE);
+  const queue = peekSendQueue(fd, queued);
+  selectQueue(fd, RECEIVE_QUEUE);
+  into.reserve(layout.HEADER_BYTES + unread + queued);
+  queue.copy(into.queues, unread);
+  return { sent: queued - unsent, unsent };
 }
 
 /**

@@ -1,4 +1,12 @@
-import { forEachEntry, mapDelete, mapInfo, mapLookup, mapUpdate, type MapInfo } from '../kernel/bpf';
+import {
+  forEachEntry,
+  mapDelete,
+  mapInfo,
+  mapLookup,
+  mapUpdate,
+  TestPacket,
+  type MapInfo,
+} from '../kernel/bpf';
 import { E2BIG, ENOENT, KernelError } from '../kernel/errors';
 import { FLOW_BYTES } from '../kernel/flow';
 import {
@@ -6,19 +14,32 @@ import {
   sameHandoff,
   type ClientNumbers,
   type FlowEntry,
+  type FlowRecord,
   type FlowTable,
   type HandoffId,
   type NextHop,
 } from './flow-table';
 import * as layout from './layout';
 
-/** The flow table in the kernel, over the descriptor of the pinned map `flows`. Threads may share the descriptor. */
+/**
+ * The flow table in the kernel, over the descriptors of the pinned map `flows` and of the program `baton_review`, which
+ * threads may share.
+ */
 export class EbpfFlowTable implements FlowTable {
   readonly #info: MapInfo;
   readonly #value = Buffer.alloc(layout.FLOW_VALUE_BYTES);
 
-  constructor(readonly fd: number) {
+  readonly #reviews: TestPacket;
+
+  constructor(
+    readonly fd: number,
+    readonly reviewFd: number,
+  ) {
     this.#info = mapInfo(fd);
+    this.#reviews = new TestPacket(
+      reviewFd,
+      layout.ETH_HEADER_BYTES + layout.MOST_REVIEWS * layout.REVIEW_BYTES,
+    );
   }
 
   get capacity(): number {
@@ -64,6 +85,32 @@ export class EbpfFlowTable implements FlowTable {
     const entry = this.get(flow);
     if (entry === undefined || !sameHandoff(entry.id, id) || entry.lastSeen >= silentSince) return false;
     return mapDelete(this.fd, flow) === 0;
+  }
+
+  review(
+    handoffs: readonly FlowRecord[],
+    silentSince: number,
+    stays: (index: number, backend: number, lastSeen: number) => void,
+  ): void {
+    const { bytes } = this.#reviews;
+    for (let begin = 0; begin < handoffs.length; begin += layout.MOST_REVIEWS) {
+      const batch = handoffs.slice(begin, begin + layout.MOST_REVIEWS);
+      let at = layout.ETH_HEADER_BYTES;
+      for (const { flow, id } of batch) {
+        flow.copy(bytes, at, 0, FLOW_BYTES);
+        bytes.writeUInt32LE(id.sequence, at + layout.REVIEW_HANDOFF);
+        bytes.writeUInt32LE(id.epoch, at + layout.REVIEW_HANDOFF + 4);
+        layout.writeU64(bytes, Math.max(0, silentSince), at + layout.REVIEW_SEEN);
+        at += layout.REVIEW_BYTES;
+      }
+      this.#reviews.run(at, 'review flows');
+      at = layout.ETH_HEADER_BYTES;
+      batch.forEach((_, index) => {
+        const lastSeen = layout.readU64(bytes, at + layout.REVIEW_SEEN);
+        if (lastSeen > 0) stays(begin + index, bytes.readUInt32LE(at + layout.REVIEW_BACKEND), lastSeen);
+        at += layout.REVIEW_BYTES;
+      });
+    }
   }
 
   forEach(visit: (entry: FlowEntry) => void): void {

@@ -19,6 +19,13 @@ export interface HandoffId {
   readonly sequence: number;
 }
 
+/** A handoff of a flow, as agents and fronts speak of it. */
+export interface FlowRecord {
+  /** FLOW_BYTES. */
+  readonly flow: Buffer;
+  readonly id: HandoffId;
+}
+
 /**
  * Where the two directions of a connection stand, as its client's last packet says: the sequence number of the client's
  * own bytes, and the next one that it expects from the VIP; and where the client began.
@@ -61,6 +68,16 @@ export interface FlowTable {
    * CLOCK_MONOTONIC; whenever it came, by default); true when an entry was removed.
    */
   remove(flow: Buffer, id: HandoffId, silentSince?: number): boolean;
+  /**
+   * Looks at the entries of these handoffs: those whose last packet came before `silentSince` (ns on CLOCK_MONOTONIC) are
+   * removed, the others visited, with the number of their backend and the time of their last packet. Each is looked at
+   * and removed in one step. All at once cost little more than one.
+   */
+  review(
+    handoffs: readonly FlowRecord[],
+    silentSince: number,
+    stays: (index: number, backend: number, lastSeen: number) => void,
+  ): void;
   /** Visits every entry; those that come or go meanwhile may be missed. */
   forEach(visit: (entry: FlowEntry) => void): void;
 }

@@ -28,6 +28,22 @@ export const CLIENT_SEQUENCE = 64;
 export const CLIENT_ACKNOWLEDGED = 68;
 export const CLIENT_INITIAL = 72;
 
+/**
+ * `struct review`, a question about a handoff and its answer; ETH_HEADER_BYTES of nothing come before the first:
+ *
+ *    0  flow
+ *   36  backend number; NO_BACKEND where there is no entry of this handoff
+ *   40  handoff id
+ *   48  asked: entries whose last packet came before this go; answered: when it came, 0 if the entry is gone
+ */
+export const REVIEW_BYTES = 56;
+export const REVIEW_BACKEND = 36;
+export const REVIEW_HANDOFF = 40;
+export const REVIEW_SEEN = 48;
+export const NO_BACKEND = 0xffffffff;
+export const MOST_REVIEWS = 64;
+export const ETH_HEADER_BYTES = 14;
+
 /** `struct counters`: packets, bytes. */
 export const COUNTERS_BYTES = 16;
 export const MAX_BACKENDS = 4096;

@@ -29,6 +29,9 @@
 // 4096 backends are far beyond what one front serves; the arrays cost 16 bytes a CPU and 128 bytes each.
 #define MAX_BACKENDS 4096
 #define BACKEND_NAME_BYTES 128
+#define NO_BACKEND 0xffffffff
+// What fits a page with what the kernel puts around a test packet (bpf_test_init, net/bpf/test_run.c).
+#define MOST_REVIEWS 64
 // IPv6 extension headers that are followed before the transport header: real traffic has none or one.
 #define MAX_EXTENSIONS 6
 
@@ -62,6 +65,16 @@ struct flow {
 	// Sequence number of the SYN that began the connection, by which a late copy of it is known.
 	__be32 client_initial;
 	__u32 padding;
+};
+
+// One question of the front about a handoff, and its answer.
+struct review {
+	struct flow_key flow;
+	// Out: whose the flow is, or NO_BACKEND where there is no entry of this handoff.
+	__u32 backend;
+	__u64 handoff;
+	// In: an entry whose last packet came before this goes. Out: when its last packet came, 0 if the entry is gone.
+	__u64 seen_ns;
 };
 
 struct counters {
@@ -331,6 +344,39 @@ int baton_steer(struct __sk_buff *skb)
 		return steer4(skb);
 	if (skb->protocol == bpf_htons(ETH_P_IPV6))
 		return steer6(skb);
+	return TC_ACT_OK;
+}
+
+static __always_inline void answer(struct review *asked)
+{
+	struct flow *flow = bpf_map_lookup_elem(&flows, &asked->flow);
+	__u64 limit = asked->seen_ns;
+	asked->backend = NO_BACKEND;
+	asked->seen_ns = 0;
+	if (!flow || flow->handoff != asked->handoff)
+		return;
+	asked->backend = flow->backend;
+	// A packet that comes in this very moment finds no entry: the linger has to be longer than any pause of a live client.
+	if (flow->last_seen_ns < limit)
+		bpf_map_delete_elem(&flows, &asked->flow);
+	else
+		asked->seen_ns = flow->last_seen_ns;
+}
+
+// Not attached anywhere: the front runs it by hand on a packet that holds reviews (BPF_PROG_TEST_RUN), because the system
+// calls for each of them, one to look and one to delete, cost more than all else that is done about a connection's end.
+SEC("tc")
+int baton_review(struct __sk_buff *skb)
+{
+	struct review asked;
+	__u32 offset = ETH_HLEN;
+	for (int i = 0; i < MOST_REVIEWS; i++) {
+		if (bpf_skb_load_bytes(skb, offset, &asked, sizeof(asked)) < 0)
+			break;
+		answer(&asked);
+		bpf_skb_store_bytes(skb, offset, &asked, sizeof(asked), 0);
+		offset += sizeof(asked);
+	}
 	return TC_ACT_OK;
 }
 

@@ -71,7 +71,7 @@ export class Steering {
     private readonly installed: Installation,
   ) {
     this.#object = object;
-    this.flows = new EbpfFlowTable(object.mapFd('flows'));
+    this.flows = new EbpfFlowTable(object.mapFd('flows'), object.programFd('baton_review'));
     this.backends = new BackendNumbers(object.mapFd('backend_names'), object.mapFd('backends'));
     this.keptCapacity = this.flows.capacity !== maxFlows;
   }

@@ -1,8 +1,8 @@
-import { monotonicNs, type HandoffId } from '../steer/flow-table';
+import { monotonicNs, type FlowRecord, type HandoffId } from '../steer/flow-table';
 import { Channel } from './channel';
 import { dial, type AgentAddress } from './dial';
 import * as frames from './frames';
-import { readFlows, readId, readReason, type FlowRecord } from './records';
+import { readFlows, readId, readReason } from './records';
 import { decodeAgentHello, encodeFrontHello, type AgentHello, type FrontHello } from './hello';
 
 /** Waits between attempts to connect: quick at first, because an agent's restart takes a second. */

@@ -1,11 +1,5 @@
-import type { HandoffId } from '../steer/flow-table';
+import type { FlowRecord, HandoffId } from '../steer/flow-table';
 import * as frames from './frames';
-
-/** One connection as CLOSED and FLOWS name it. */
-export interface FlowRecord {
-  readonly flow: Buffer;
-  readonly id: HandoffId;
-}
 
 /** Reads the id that begins a payload. */
 export function readId(bytes: Buffer, offset: number, length: number): HandoffId {

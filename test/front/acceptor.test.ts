@@ -4,6 +4,7 @@ import type { Connection } from '../../src/front/connection';
 import { close } from '../../src/kernel/libc';
 import { IPPROTO_TCP, listenOn, setOption } from '../../src/kernel/socket';
 import { Http1Peek } from '../../src/peek/http1';
+import { DumpBuffer } from '../../src/repair/dump';
 import { dial as dialBare, portOf, sendAll, until } from '../kernel/pair';
 
 const TCP_NODELAY = 1;
@@ -34,22 +35,19 @@ function open(options: Partial<AcceptorOptions>): void {
   const fd = listenOn({ host: '127.0.0.1', port: 0, backlog: 4096, deferAccept: 1 });
   port = portOf(fd);
   [clients, heads, refused, events, otherFiles] = [[], [], [], [], 0];
-  acceptor = new Acceptor(
-    { ...DEFAULTS, ...options },
-    {
-      otherFiles: () => otherFiles,
-      accepted: () => undefined,
-      head: (connection) => heads.push(connection),
-      refused: (connection, status, reason) => {
-        refused.push({ status, reason });
-        end(connection);
-      },
-      silent: () => events.push('silent'),
-      exhausted: (resource) => events.push(resource),
-      evicted: () => events.push('evicted'),
-      crowded: () => events.push('crowded'),
+  acceptor = new Acceptor({ ...DEFAULTS, ...options }, new DumpBuffer(), {
+    otherFiles: () => otherFiles,
+    accepted: () => undefined,
+    head: (connection) => heads.push(connection),
+    refused: (connection, status, reason) => {
+      refused.push({ status, reason });
+      end(connection);
     },
-  );
+    silent: () => events.push('silent'),
+    exhausted: (resource) => events.push(resource),
+    evicted: () => events.push('evicted'),
+    crowded: () => events.push('crowded'),
+  });
   acceptor.start([{ name: 'web', host: '127.0.0.1', address: '127.0.0.1', fd, oneRequest: false }]);
 }
 

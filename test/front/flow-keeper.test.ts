@@ -1,7 +1,7 @@
 import { makeFlow, parseAddress } from '../../src/kernel/flow';
 import { FlowKeeper } from '../../src/front/flow-keeper';
 import { monotonicNs } from '../../src/steer/flow-table';
-import type { FlowRecord } from '../../src/wire/records';
+import type { FlowRecord } from '../../src/steer/flow-table';
 import { until } from '../kernel/pair';
 import { MemoryFlowTable } from '../steer/memory-flow-table';
 

@@ -15,7 +15,7 @@ describe('the flow table in the kernel', () => {
       objects.push(object);
       object.setMaxEntries('flows', capacity);
       object.load();
-      return new EbpfFlowTable(object.mapFd('flows'));
+      return new EbpfFlowTable(object.mapFd('flows'), object.programFd('baton_review'));
     },
     () => objects.splice(0).forEach((object) => object.close()),
   );

@@ -111,6 +111,34 @@ export function describeFlowTable(
     expect(table.remove(flowOf(1), { epoch: 7, sequence: 9 }, lastSeen + 1000)).toBe(true);
   });
 
+  test('a review removes what was silent, visits the rest, and passes over what it does not know', () => {
+    openTable(MANY);
+    // Every second one is asked for by another handoff than its own.
+    const asked = Array.from({ length: 1000 }, (_, i) => {
+      table.insert(flowOf(i), HOP, i % 7, 0xffffffff, i, CLIENT);
+      return { flow: flowOf(i), id: { epoch: 0xffffffff, sequence: i % 2 === 0 ? i : MANY + i } };
+    });
+    asked.push({ flow: flowOf(MANY), id: { epoch: 0xffffffff, sequence: 1 } });
+    const visited: (readonly [number, number])[] = [];
+    const visit = (index: number, backend: number, lastSeen: number): void => {
+      expect(lastSeen).toBe(table.get(flowOf(index))?.lastSeen);
+      visited.push([index, backend]);
+    };
+    const own = Array.from({ length: 500 }, (_, i) => [2 * i, (2 * i) % 7] as const);
+
+    table.review(asked, 0, visit);
+    expect(visited.splice(0)).toEqual(own);
+    // The first half was seen before this, the second since.
+    const middle = table.get(flowOf(500))?.lastSeen ?? 0;
+    table.review(asked, middle, visit);
+    const seenSince = own.filter(([index]) => (table.get(flowOf(index))?.lastSeen ?? 0) >= middle);
+    expect(visited.splice(0)).toEqual(seenSince);
+    expect(seenSince.length).toBeLessThan(500);
+    table.review(asked, monotonicNs() + 1, visit);
+    expect([visited, contents(table).length]).toEqual([[], 500]);
+    table.review([], monotonicNs(), visit);
+  });
+
   test('a full table refuses new flows and keeps the old ones', () => {
     openTable(100);
     for (let i = 0; i < 100; i++) expect(table.insert(flowOf(i), HOP, i, 1, i, CLIENT)).toBe(true);

@@ -3,6 +3,7 @@ import {
   sameHandoff,
   type ClientNumbers,
   type FlowEntry,
+  type FlowRecord,
   type FlowTable,
   type HandoffId,
   type NextHop,
@@ -51,6 +52,18 @@ export class MemoryFlowTable implements FlowTable {
     const entry = this.get(flow);
     if (entry === undefined || !sameHandoff(entry.id, id) || entry.lastSeen >= silentSince) return false;
     return this.#entries.delete(keyOf(flow));
+  }
+
+  review(
+    handoffs: readonly FlowRecord[],
+    silentSince: number,
+    stays: (index: number, backend: number, lastSeen: number) => void,
+  ): void {
+    handoffs.forEach(({ flow, id }, index) => {
+      const entry = this.get(flow);
+      if (entry === undefined || !sameHandoff(entry.id, id)) return;
+      if (!this.remove(flow, id, silentSince)) stays(index, entry.backend, entry.lastSeen);
+    });
   }
 
   forEach(visit: (entry: FlowEntry) => void): void {
