@@ -6,9 +6,10 @@
  *
  * An agent never goes live without COMMIT, so there is at most one live copy of a connection at any time.
  */
-import { Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { EXHAUSTED, OUT_OF_FILES } from '../kernel/errors';
 import { FLOW_BYTES } from '../kernel/flow';
+import { socketOn } from '../kernel/node-socket';
 import { release } from '../repair/dump';
 import { RepairError } from '../repair/errors';
 import { checkSnapshot, FLOW } from '../repair/layout';
@@ -132,7 +133,7 @@ export class Adopter {
       this.options.voided({ flow, id });
       return;
     }
-    const socket = new Socket({ fd, allowHalfOpen: true, readable: true, writable: true });
+    const socket = socketOn(fd);
     socket.setNoDelay(true);
     if (taken < unsent.length) socket.write(unsent.subarray(taken));
     this.options.live.add(flow, id, front, socket);

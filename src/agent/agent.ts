@@ -62,7 +62,10 @@ export class Agent {
     private readonly server: Server,
     private readonly logger: Logger,
   ) {
-    this.live = new LiveConnections((connection) => this.#undelivered.add(connection));
+    this.live = new LiveConnections((connection, delivered) => {
+      if (delivered) this.control.reportClosed(connection);
+      else this.#undelivered.add(connection);
+    });
     this.#sockDiag = openSockDiag(logger);
     this.#undelivered = new Undelivered(
       (flow) => this.#sockDiag?.find(flow, 0),

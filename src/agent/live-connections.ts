@@ -1,4 +1,6 @@
 import type { Socket } from 'node:net';
+import { descriptorOf } from '../kernel/node-socket';
+import { unacknowledgedBytes } from '../kernel/socket';
 import type { HandoffId } from '../steer/flow-table';
 import type { FlowRecord } from '../steer/flow-table';
 
@@ -11,6 +13,11 @@ export interface LiveConnection extends FlowRecord {
   readonly since: number;
 }
 
+interface Watched extends LiveConnection {
+  /** Its client had acknowledged everything, the end included, when its own end came. */
+  delivered: boolean;
+}
+
 /** Every adopted connection, from COMMIT until its socket is closed: the truth about flows. */
 export class LiveConnections implements Iterable<LiveConnection> {
   readonly #live = new Set<LiveConnection>();
@@ -18,18 +25,22 @@ export class LiveConnections implements Iterable<LiveConnection> {
   readonly #latest = new Map<string, LiveConnection>();
   #closedBytes = 0;
 
-  constructor(private readonly onClosed: (connection: LiveConnection) => void) {}
+  /** @param onClosed `delivered` tells that the client is known to have everything; else that is to be seen. */
+  constructor(private readonly onClosed: (connection: LiveConnection, delivered: boolean) => void) {}
 
   add(flow: Buffer, id: HandoffId, front: string, socket: Socket): LiveConnection {
-    const connection: LiveConnection = { flow, id, front, socket, since: performance.now() };
+    const connection: Watched = { flow, id, front, socket, since: performance.now(), delivered: false };
     const key = flow.toString('latin1');
     this.#live.add(connection);
     this.#latest.set(key, connection);
+    // Where the server closes first, its client's end is most often an answer to all there was to read: one look here saves
+    // the agent from asking for the closed socket later (undelivered.ts).
+    socket.once('end', () => (connection.delivered = isDelivered(socket)));
     socket.once('close', () => {
       this.#live.delete(connection);
       if (this.#latest.get(key) === connection) this.#latest.delete(key);
       this.#closedBytes += socket.bytesWritten;
-      this.onClosed(connection);
+      this.onClosed(connection, connection.delivered);
     });
     return connection;
   }
@@ -53,4 +64,10 @@ export class LiveConnections implements Iterable<LiveConnection> {
   [Symbol.iterator](): Iterator<LiveConnection> {
     return this.#live[Symbol.iterator]();
   }
+}
+
+/** Whether the client has acknowledged everything, and the end of it. */
+function isDelivered(socket: Socket): boolean {
+  const fd = descriptorOf(socket);
+  return socket.writableFinished && fd !== undefined && unacknowledgedBytes(fd) === 0;
 }

@@ -9,7 +9,8 @@ const DECISION_MS = 30_000;
 
 /** The offers of one channel that wait for the front's decision. */
 export class PreparedOffers {
-  readonly #prepared = new Map<string, Prepared>();
+  /** By sequence: a front's thread has one epoch, and each of its threads a channel of its own. */
+  readonly #prepared = new Map<number, Prepared>();
 
   constructor(private readonly adopter: Adopter) {}
 
@@ -24,11 +25,11 @@ export class PreparedOffers {
 
   /** Throws a RejectedOffer. */
   offer(id: HandoffId, bytes: Buffer, offset: number, length: number, front: string): void {
-    if (this.#prepared.size >= MOST_PREPARED || this.#prepared.has(keyOf(id))) {
+    if (this.#prepared.size >= MOST_PREPARED || this.#prepared.has(id.sequence)) {
       this.adopter.results.rejected += 1;
       throw new RejectedOffer('too_many_offers', `${this.#prepared.size} offers wait for a decision`);
     }
-    this.#prepared.set(keyOf(id), this.adopter.prepare(id, bytes, offset, length, front));
+    this.#prepared.set(id.sequence, this.adopter.prepare(id, bytes, offset, length, front));
   }
 
   commit(id: HandoffId, front: string): void {
@@ -50,22 +51,19 @@ export class PreparedOffers {
   }
 
   #take(id: HandoffId): Prepared | undefined {
-    const prepared = this.#prepared.get(keyOf(id));
-    this.#prepared.delete(keyOf(id));
+    const prepared = this.#prepared.get(id.sequence);
+    if (prepared?.id.epoch !== id.epoch) return undefined;
+    this.#prepared.delete(id.sequence);
     return prepared;
   }
 
   /** Discards what the front has forgotten. Insertion order is time order, so the overdue ones come first. */
   discardOverdue(): void {
     const limit = performance.now() - DECISION_MS;
-    for (const [key, prepared] of this.#prepared) {
+    for (const [sequence, prepared] of this.#prepared) {
       if (prepared.since > limit) return;
-      this.#prepared.delete(key);
+      this.#prepared.delete(sequence);
       this.adopter.giveUp(prepared);
     }
   }
-}
-
-function keyOf(id: HandoffId): string {
-  return `${id.epoch}.${id.sequence}`;
 }

@@ -1,5 +1,6 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
+import { descriptorOf } from '../kernel/node-socket';
 import { unacknowledgedBytes } from '../kernel/socket';
 import { breakOff } from './finish';
 
@@ -98,7 +99,6 @@ function unwritten(socket: Socket): boolean {
 /** Some of what was written to it has not been acknowledged. */
 function undelivered(socket: Socket): boolean {
   if (unwritten(socket)) return true;
-  // Undocumented, but there is no other way from a Socket to its descriptor.
-  const { _handle: handle } = socket as unknown as { _handle?: { readonly fd: number } | null };
-  return handle != null && unacknowledgedBytes(handle.fd) > 0;
+  const fd = descriptorOf(socket);
+  return fd !== undefined && unacknowledgedBytes(fd) > 0;
 }
