@@ -18,8 +18,9 @@ import { agentCost } from './questions/agent-cost';
 import { keptAlive } from './questions/kept-alive';
 import { newConnections } from './questions/new-connections';
 import type { Answer } from './questions/question';
+import { upstream } from './questions/upstream';
 
-const QUESTIONS = [...keptAlive, ...newConnections, ...agentCost];
+const QUESTIONS = [...keptAlive, ...newConnections, ...agentCost, ...upstream];
 const COMPETITORS = [direct, l4Dsr, baton, haproxyShipped, haproxyTuned, nginxShipped, nginxTuned];
 
 interface Named {
