@@ -2,7 +2,8 @@
  * `npm run bench:micro -- [--check | --ratios | --json]`
  *
  * Measures the hot functions one by one and prints what each costs, in microseconds and in multiples of a yardstick that is
- * measured beside it. --check ends with 1 if one costs twice what micro/measured.json says; --ratios writes that file.
+ * measured beside it. --check ends with 1 if one costs twice what micro/measured.json says; --ratios writes that file. Needs
+ * CAP_NET_ADMIN and CAP_BPF, and the build for the flow table.
  */
 import { execFileSync } from 'node:child_process';
 import { cpus, release } from 'node:os';

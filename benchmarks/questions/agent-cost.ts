@@ -11,8 +11,8 @@ import { markdown } from '../table';
 import { watched } from '../watched';
 import type { Answer, Context, Question } from './question';
 
-/** Long enough for Node to compile what is hot. */
-const WARM_UP_SECONDS = 2;
+/** Long enough for Node to compile what is hot, as often as it is called in rounds of a few seconds. */
+const WARM_UP_SECONDS = 5;
 const PATH = '/1024';
 
 /** Of all clients together: a third of what two cores can do with all of the lab on them, or less. */
