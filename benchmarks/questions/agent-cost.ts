@@ -67,7 +67,7 @@ async function ask(context: Context): Promise<Answer> {
 async function rowOf(bench: Bench, load: Load, { rounds, seconds, progress }: Context): Promise<Row> {
   for (const way of WAYS) {
     progress(`agent-cost: warm-up of ${way.name}`);
-    await costOf(bench, way, load, WARM_UP_SECONDS);
+    await generate(bench, way, load, WARM_UP_SECONDS);
   }
   const pairs: { native: Cost; adopted: Cost }[] = [];
   for (let round = 0; round < rounds; round++) {
@@ -88,20 +88,8 @@ async function rowOf(bench: Bench, load: Load, { rounds, seconds, progress }: Co
 }
 
 async function costOf(bench: Bench, way: Way, load: Load, seconds: number): Promise<Cost> {
-  const { cluster } = bench;
-  const { targets } = await way.start(cluster);
-  const { clients } = cluster.lab;
-  const { result, cpu, foreign } = await watched([cluster.agents.map(({ pid }) => pid)], () =>
-    Promise.all(
-      clients.map((host, index) =>
-        paced(host, {
-          url: `http://${targets[index % targets.length] ?? ''}${PATH}`,
-          rate: load.rate / clients.length,
-          seconds,
-          ...(load.connections === undefined ? {} : { connections: load.connections / clients.length }),
-        }),
-      ),
-    ),
+  const { result, cpu, foreign } = await watched([bench.cluster.agents.map(({ pid }) => pid)], () =>
+    generate(bench, way, load, seconds),
   );
   const sum = (of: (each: PacedResult) => number): number =>
     result.reduce((total, each) => total + of(each), 0);
@@ -111,6 +99,22 @@ async function costOf(bench: Bench, way: Way, load: Load, seconds: number): Prom
     failures: sum(({ failures }) => failures),
     foreign,
   };
+}
+
+async function generate(bench: Bench, way: Way, load: Load, seconds: number): Promise<PacedResult[]> {
+  const { cluster } = bench;
+  const { targets } = await way.start(cluster);
+  const { clients } = cluster.lab;
+  return Promise.all(
+    clients.map((host, index) =>
+      paced(host, {
+        url: `http://${targets[index % targets.length] ?? ''}${PATH}`,
+        rate: load.rate / clients.length,
+        seconds,
+        ...(load.connections === undefined ? {} : { connections: load.connections / clients.length }),
+      }),
+    ),
+  );
 }
 
 function tableOf(rows: readonly Row[]): string {

@@ -11,7 +11,7 @@ import { startNginx } from '../nginx-process';
 import { formatSpread, spreadOf, type Spread } from '../spread';
 import { markdown } from '../table';
 import { watched } from '../watched';
-import { wrk } from '../wrk';
+import { wrk, type LoadResult } from '../wrk';
 import type { Answer, Context, Question } from './question';
 
 const KIB = 1024;
@@ -114,7 +114,7 @@ async function rowOf(
 ): Promise<Row> {
   for (const relay of relays) {
     progress(`upstream: warm-up of ${relay.name}`);
-    await measure(cluster, relay, load, WARM_UP_SECONDS);
+    await generate(cluster, relay, load, WARM_UP_SECONDS);
   }
   const measured: Round[] = [];
   for (let round = 0; round < rounds; round++) {
@@ -129,10 +129,8 @@ async function rowOf(
 }
 
 async function measure(cluster: Cluster, relay: Relay, load: Load, seconds: number): Promise<Figures> {
-  const { target, pid } = relay;
-  const { bytes, connections } = load;
-  const { result, cpu, foreign } = await watched([[pid]], () =>
-    wrk(cluster.client, { target, path: `/${bytes}`, connections, seconds, close: false }),
+  const { result, cpu, foreign } = await watched([[relay.pid]], () =>
+    generate(cluster, relay, load, seconds),
   );
   return {
     requestsPerSecond: result.requests / result.seconds,
@@ -140,6 +138,11 @@ async function measure(cluster: Cluster, relay: Relay, load: Load, seconds: numb
     failures: result.failures,
     foreign,
   };
+}
+
+function generate(cluster: Cluster, { target }: Relay, load: Load, seconds: number): Promise<LoadResult> {
+  const { bytes, connections } = load;
+  return wrk(cluster.client, { target, path: `/${bytes}`, connections, seconds, close: false });
 }
 
 function spreadsOf(rounds: readonly Round[], of: (round: Round) => number): Spread {
