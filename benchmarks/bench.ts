@@ -2,15 +2,11 @@
 import { join } from 'node:path';
 import { Cluster } from '../src/lab/cluster';
 import { BACKEND_PORT, type Competitor, type Running } from './competitors/competitor';
-import { cpuSeconds, foreignCpuSeconds, foreignLoad, treeOf } from './cpu';
+import { watched } from './watched';
 import { wrk, type LoadResult } from './wrk';
 
 /** Each with an address of its own: one has too few ports for a load of short connections. */
 const CLIENTS = 4;
-/** Foreign load that spoils a measurement, as a share of one CPU. */
-const MOST_FOREIGN = 0.05;
-/** Then it is repeated, up to so many times. */
-const MOST_REPEATS = 3;
 
 /** What is asked of a competitor. */
 export interface Load {
@@ -73,29 +69,16 @@ export class Bench {
 
   /** Measures one competitor under a load, again where something else took the machine's time. */
   async measure(competitor: Competitor, load: Load, seconds: number): Promise<Measurement> {
-    for (let repeats = 0; ; repeats++) {
-      const measurement = await this.once(competitor, load, seconds);
-      if (measurement.foreign < MOST_FOREIGN || repeats === MOST_REPEATS) return measurement;
-    }
-  }
-
-  private async once(competitor: Competitor, load: Load, seconds: number): Promise<Measurement> {
     const running = this.running.get(competitor);
     if (running === undefined) throw new Error(`${competitor.name} is not started`);
-    const front = running.pid === undefined ? [] : treeOf(running.pid);
-    const backends = this.cluster.agents.flatMap(({ pid }) => treeOf(pid));
-    // The generators are children of this process.
-    const own = new Set([process.pid, ...treeOf(process.pid), ...front, ...backends]);
-    const before = {
-      front: cpuSeconds(front),
-      backends: cpuSeconds(backends),
-      foreign: foreignCpuSeconds(own),
-    };
-    const began = performance.now();
-    const results = await this.generate(running.targets, load, seconds);
-    const elapsed = (performance.now() - began) / 1000;
-    const cpu = { front: cpuSeconds(front) - before.front, backends: cpuSeconds(backends) - before.backends };
-    const foreign = foreignLoad(before.foreign, foreignCpuSeconds(own)) / elapsed;
+    const front = running.pid === undefined ? [] : [running.pid];
+    const {
+      result: results,
+      cpu: [frontCpu = NaN, backendCpu = NaN],
+      foreign,
+    } = await watched([front, this.cluster.agents.map(({ pid }) => pid)], () =>
+      this.generate(running.targets, load, seconds),
+    );
     const sum = (of: (result: LoadResult) => number): number =>
       results.reduce((total, result) => total + of(result), 0);
     const requests = sum((result) => result.requests);
@@ -105,9 +88,9 @@ export class Bench {
       p50: Math.max(...results.map(({ p50 }) => p50)),
       p99: Math.max(...results.map(({ p99 }) => p99)),
       failures: sum((result) => result.failures),
-      frontCpuPerRequest: cpu.front / requests,
-      frontCpuPerGigabyte: cpu.front / (sum((result) => result.bytes) / 1e9),
-      backendCpuPerRequest: cpu.backends / requests,
+      frontCpuPerRequest: frontCpu / requests,
+      frontCpuPerGigabyte: frontCpu / (sum((result) => result.bytes) / 1e9),
+      backendCpuPerRequest: backendCpu / requests,
       foreign,
     };
   }

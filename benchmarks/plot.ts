@@ -16,6 +16,7 @@ const COLOURS: Readonly<Record<string, string>> = {
   direct: '#9aa0a6',
   'l4-dsr': '#b7c4d6',
   baton: '#1a73e8',
+  upstream: '#1a73e8',
 };
 const RELAYS = '#e8a33d';
 

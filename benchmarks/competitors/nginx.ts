@@ -1,6 +1,5 @@
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { execute } from '../../src/lab/execute';
+import { startNginx } from '../nginx-process';
 import { BACKEND_PORT, type Competitor } from './competitor';
 
 interface Variant {
@@ -10,10 +9,6 @@ interface Variant {
   readonly location: readonly string[];
 }
 
-/** Until its worker accepts. */
-const START_TIMEOUT_MS = 10_000;
-const POLL_MS = 20;
-
 function nginx({ name, port, upstream, location }: Variant): Competitor {
   return {
     name,
@@ -21,38 +16,14 @@ function nginx({ name, port, upstream, location }: Variant): Competitor {
     version: async () => /nginx\/([\w.+-]+)/.exec((await execute(['nginx', '-v'])).stderr)?.[1] ?? '',
     start: async ({ lab, frontHost }) => {
       const servers = lab.backends.map(({ address4 }) => `server ${address4}:${BACKEND_PORT};`);
-      const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
-        (kind) => `${kind}_temp_path ${join(lab.dir, `${name}-${kind}`)};`,
-      );
-      const config = `
-user root;
-worker_processes auto;
-daemon off;
-pid ${join(lab.dir, `${name}.pid`)};
-error_log stderr;
-events { worker_connections 4000; }
-http {
-  sendfile on;
-  tcp_nopush on;
-  access_log off;
-  keepalive_requests 1000000000;
-  ${temporary.join('\n  ')}
-  upstream web { ${[...servers, ...upstream].join(' ')} }
-  server {
-    listen ${lab.vip4}:${port} backlog=4096;
-    location / { ${['proxy_pass http://web;', ...location].join(' ')} }
-  }
-}
-`;
-      const file = join(lab.dir, `${name}.conf`);
-      writeFileSync(file, config);
-      const process = frontHost.spawn(['nginx', '-e', 'stderr', '-c', file]);
-      const deadline = performance.now() + START_TIMEOUT_MS;
-      const probe = ['curl', '-s', '-o', '/dev/null', `http://${lab.vip4}:${port}/1`];
-      while ((await frontHost.run(probe)).code !== 0) {
-        if (performance.now() > deadline) throw new Error(`${name} does not listen:\n${process.stderrText}`);
-        await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-      }
+      const process = await startNginx(frontHost, {
+        name,
+        dir: lab.dir,
+        http: [`upstream web { ${[...servers, ...upstream].join(' ')} }`],
+        listen: `${lab.vip4}:${port}`,
+        server: [`location / { ${['proxy_pass http://web;', ...location].join(' ')} }`],
+        probe: '/1',
+      });
       return { targets: [`${lab.vip4}:${port}`], pid: process.pid };
     },
   };
@@ -61,17 +32,22 @@ http {
 /** As Debian ships it, without its log: a connection to the backend for every request. */
 export const nginxShipped = nginx({ name: 'nginx', port: 8003, upstream: [], location: [] });
 
+/** Connections to an upstream that stay, for its block. */
+export const KEPT_UPSTREAM = ['keepalive 128;', 'keepalive_requests 1000000000;'];
+
 /** For large bodies: large buffers, no temporary files, and connections to the backends that stay. */
+export const TUNED_LOCATION = [
+  'proxy_http_version 1.1;',
+  'proxy_set_header Connection "";',
+  'proxy_buffers 32 64k;',
+  'proxy_buffer_size 64k;',
+  'proxy_busy_buffers_size 512k;',
+  'proxy_max_temp_file_size 0;',
+];
+
 export const nginxTuned = nginx({
   name: 'nginx-tuned',
   port: 8004,
-  upstream: ['keepalive 128;', 'keepalive_requests 1000000000;'],
-  location: [
-    'proxy_http_version 1.1;',
-    'proxy_set_header Connection "";',
-    'proxy_buffers 32 64k;',
-    'proxy_buffer_size 64k;',
-    'proxy_busy_buffers_size 512k;',
-    'proxy_max_temp_file_size 0;',
-  ],
+  upstream: KEPT_UPSTREAM,
+  location: TUNED_LOCATION,
 });
