@@ -38,6 +38,17 @@ export interface Measurement {
   readonly foreign: number;
 }
 
+/** What some work gave, and what it cost meanwhile. */
+export interface Observed<T> {
+  readonly result: T;
+  /** Seconds of CPU of the competitor's processes on the front's host. */
+  readonly frontCpu: number;
+  /** Of the backends' processes. */
+  readonly backendCpu: number;
+  /** What other processes of the machine used, as a share of one CPU. */
+  readonly foreign: number;
+}
+
 export class Bench {
   private readonly running = new Map<Competitor, Running>();
 
@@ -71,31 +82,17 @@ export class Bench {
     return this.cluster.destroy();
   }
 
-  /** Measures one competitor under a load, again where something else took the machine's time. */
-  async measure(competitor: Competitor, load: Load, seconds: number): Promise<Measurement> {
-    for (let repeats = 0; ; repeats++) {
-      const measurement = await this.once(competitor, load, seconds);
-      if (measurement.foreign < MOST_FOREIGN || repeats === MOST_REPEATS) return measurement;
-    }
+  /** Where clients reach a competitor, see Running. */
+  targetsOf(competitor: Competitor): readonly string[] {
+    return this.runningOf(competitor).targets;
   }
 
-  private async once(competitor: Competitor, load: Load, seconds: number): Promise<Measurement> {
-    const running = this.running.get(competitor);
-    if (running === undefined) throw new Error(`${competitor.name} is not started`);
-    const front = running.pid === undefined ? [] : treeOf(running.pid);
-    const backends = this.cluster.agents.flatMap(({ pid }) => treeOf(pid));
-    // The generators are children of this process.
-    const own = new Set([process.pid, ...treeOf(process.pid), ...front, ...backends]);
-    const before = {
-      front: cpuSeconds(front),
-      backends: cpuSeconds(backends),
-      foreign: foreignCpuSeconds(own),
-    };
-    const began = performance.now();
-    const results = await this.generate(running.targets, load, seconds);
-    const elapsed = (performance.now() - began) / 1000;
-    const cpu = { front: cpuSeconds(front) - before.front, backends: cpuSeconds(backends) - before.backends };
-    const foreign = foreignLoad(before.foreign, foreignCpuSeconds(own)) / elapsed;
+  /** Measures one competitor under a load, again where something else took the machine's time. */
+  async measure(competitor: Competitor, load: Load, seconds: number): Promise<Measurement> {
+    const { targets } = this.runningOf(competitor);
+    const { result: results, ...observed } = await this.observe(competitor, () =>
+      this.generate(targets, load, seconds),
+    );
     const sum = (of: (result: LoadResult) => number): number =>
       results.reduce((total, result) => total + of(result), 0);
     const requests = sum((result) => result.requests);
@@ -105,11 +102,47 @@ export class Bench {
       p50: Math.max(...results.map(({ p50 }) => p50)),
       p99: Math.max(...results.map(({ p99 }) => p99)),
       failures: sum((result) => result.failures),
-      frontCpuPerRequest: cpu.front / requests,
-      frontCpuPerGigabyte: cpu.front / (sum((result) => result.bytes) / 1e9),
-      backendCpuPerRequest: cpu.backends / requests,
-      foreign,
+      frontCpuPerRequest: observed.frontCpu / requests,
+      frontCpuPerGigabyte: observed.frontCpu / (sum((result) => result.bytes) / 1e9),
+      backendCpuPerRequest: observed.backendCpu / requests,
+      foreign: observed.foreign,
     };
+  }
+
+  /** Has work done that one competitor serves, again where something else took the machine's time. */
+  async observe<T>(competitor: Competitor, work: () => Promise<T>): Promise<Observed<T>> {
+    for (let repeats = 0; ; repeats++) {
+      const observed = await this.once(competitor, work);
+      if (observed.foreign < MOST_FOREIGN || repeats === MOST_REPEATS) return observed;
+    }
+  }
+
+  private async once<T>(competitor: Competitor, work: () => Promise<T>): Promise<Observed<T>> {
+    const { pid } = this.runningOf(competitor);
+    const front = pid === undefined ? [] : treeOf(pid);
+    const backends = this.cluster.agents.flatMap((agent) => treeOf(agent.pid));
+    // The generators are children of this process.
+    const own = new Set([process.pid, ...treeOf(process.pid), ...front, ...backends]);
+    const before = {
+      front: cpuSeconds(front),
+      backends: cpuSeconds(backends),
+      foreign: foreignCpuSeconds(own),
+    };
+    const began = performance.now();
+    const result = await work();
+    const elapsed = (performance.now() - began) / 1000;
+    return {
+      result,
+      frontCpu: cpuSeconds(front) - before.front,
+      backendCpu: cpuSeconds(backends) - before.backends,
+      foreign: foreignLoad(before.foreign, foreignCpuSeconds(own)) / elapsed,
+    };
+  }
+
+  private runningOf(competitor: Competitor): Running {
+    const running = this.running.get(competitor);
+    if (running === undefined) throw new Error(`${competitor.name} is not started`);
+    return running;
   }
 
   private generate(
