@@ -15,10 +15,12 @@ import { l4Dsr } from './competitors/l4-dsr';
 import { nginxShipped, nginxTuned } from './competitors/nginx';
 import { plot } from './plot';
 import { keptAlive } from './questions/kept-alive';
+import { latency } from './questions/latency';
 import { newConnections } from './questions/new-connections';
 import type { Answer } from './questions/question';
+import { uploads } from './questions/uploads';
 
-const QUESTIONS = [...keptAlive, ...newConnections];
+const QUESTIONS = [...keptAlive, ...newConnections, ...latency, ...uploads];
 const COMPETITORS = [direct, l4Dsr, baton, haproxyShipped, haproxyTuned, nginxShipped, nginxTuned];
 
 interface Named {

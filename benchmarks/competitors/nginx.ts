@@ -36,6 +36,7 @@ http {
   tcp_nopush on;
   access_log off;
   keepalive_requests 1000000000;
+  client_max_body_size 0;
   ${temporary.join('\n  ')}
   upstream web { ${[...servers, ...upstream].join(' ')} }
   server {
@@ -58,10 +59,10 @@ http {
   };
 }
 
-/** As Debian ships it, without its log: a connection to the backend for every request. */
+/** As Debian ships it, without its log and its limit of 1 MiB for an upload: a connection to the backend for every request. */
 export const nginxShipped = nginx({ name: 'nginx', port: 8003, upstream: [], location: [] });
 
-/** For large bodies: large buffers, no temporary files, and connections to the backends that stay. */
+/** For large bodies: large buffers, no temporary files, uploads as they come, and connections to the backends that stay. */
 export const nginxTuned = nginx({
   name: 'nginx-tuned',
   port: 8004,
@@ -73,5 +74,7 @@ export const nginxTuned = nginx({
     'proxy_buffer_size 64k;',
     'proxy_busy_buffers_size 512k;',
     'proxy_max_temp_file_size 0;',
+    'proxy_request_buffering off;',
+    'client_body_buffer_size 512k;',
   ],
 });
