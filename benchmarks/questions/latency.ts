@@ -44,6 +44,10 @@ interface Round {
   readonly own: OwnTimes | undefined;
 }
 
+interface Observed extends Round {
+  readonly foreign: number;
+}
+
 interface Row {
   readonly competitor: string;
   /** Medians of the rounds, ms. */
@@ -56,6 +60,8 @@ interface Row {
   readonly background: Spread;
   readonly errors: readonly string[];
   readonly own: OwnTimes | undefined;
+  /** What other processes of the machine used, as a share of one CPU. */
+  readonly foreign: Spread;
 }
 
 /** Requests a second, in round figures: half of what Baton does, or of the first competitor where Baton is not asked. */
@@ -73,9 +79,10 @@ async function halfLoad(context: Context): Promise<number> {
 async function answer(name: string, context: Context, load: () => Promise<number>): Promise<Answer> {
   const bench = await context.bench();
   const background = await load();
-  const measure = async (competitor: Competitor): Promise<Round> => {
+  const measure = async (competitor: Competitor): Promise<Observed> => {
     const work = (): Promise<Round> => measureOnce(bench, competitor, background, context.seconds);
-    return (await bench.observe(competitor, work)).result;
+    const { result, foreign } = await bench.observe(competitor, work);
+    return { ...result, foreign };
   };
   const measured = await inRounds(context, {
     name,
@@ -139,7 +146,7 @@ async function measureOnce(
   };
 }
 
-function rowOf({ name: competitor }: Competitor, rounds: readonly Round[]): Row {
+function rowOf({ name: competitor }: Competitor, rounds: readonly Observed[]): Row {
   const median = (of: (times: Times) => readonly number[]): Spread =>
     spreadOf(rounds.map(({ times }) => percentile(of(times), 0.5)));
   const all = rounds.flatMap(({ times }) => times.firstByte);
@@ -154,6 +161,7 @@ function rowOf({ name: competitor }: Competitor, rounds: readonly Round[]): Row 
     background: spreadOf(rounds.map(({ background }) => background.rate)),
     errors: rounds.flatMap(({ times, background }) => [...times.errors, ...background.errors]),
     own: own.length === 0 ? undefined : total(own),
+    foreign: spreadOf(rounds.map(({ foreign }) => foreign)),
   };
 }
 

@@ -12,6 +12,8 @@ const MIB = 1024 * 1024;
 const BYTES = 32 * MIB;
 /** In each round, and so many a second: each finds the machine at rest. */
 const UPLOADS = { count: 20, rate: 10 } as const;
+/** The first of each client do not count: its memory is cold. */
+const FIRST = 1;
 /** For receive windows to be tuned (net.ipv4.tcp_rmem) and Node to have compiled what is hot. */
 const WARM_UP = 5;
 /** For all of a round, in which a slow competitor falls behind. */
@@ -32,6 +34,10 @@ interface Round {
   readonly handoffs: number | undefined;
 }
 
+interface Observed extends Round {
+  readonly foreign: number;
+}
+
 interface Row {
   readonly competitor: string;
   /** Of the rounds, ms. */
@@ -42,6 +48,8 @@ interface Row {
   readonly handoffs: number | undefined;
   readonly errors: readonly string[];
   readonly all: readonly number[];
+  /** What other processes of the machine used, as a share of one CPU. */
+  readonly foreign: Spread;
 }
 
 async function ask(context: Context): Promise<Answer> {
@@ -49,8 +57,12 @@ async function ask(context: Context): Promise<Answer> {
   const measured = await inRounds(context, {
     name: 'upload-32m',
     warmUp: (competitor) => upload(bench, competitor, WARM_UP),
-    measure: async (competitor) =>
-      (await bench.observe(competitor, () => upload(bench, competitor, UPLOADS.count))).result,
+    measure: async (competitor) => {
+      const { result, foreign } = await bench.observe(competitor, () =>
+        upload(bench, competitor, UPLOADS.count),
+      );
+      return { ...result, foreign };
+    },
   });
   const rows = [...measured].map(([competitor, rounds]) => rowOf(competitor, rounds));
   const bars = rows.map(({ competitor, p50 }) => ({
@@ -66,13 +78,13 @@ async function upload(bench: Bench, competitor: Competitor, count: number): Prom
   const handedOver = (): Promise<number> =>
     bench.cluster.frontMetric('baton_handoffs_total', { result: 'ok' });
   const before = competitor === baton ? await handedOver() : undefined;
-  const schedule = { direction: 'upload', bytes: BYTES, warmUp: 1, seconds: MOST_SECONDS } as const;
+  const schedule = { direction: 'upload', bytes: BYTES, warmUp: FIRST, seconds: MOST_SECONDS } as const;
   const client = askOneAtATime(bench.cluster.client, target, { ...schedule, count, rate: UPLOADS.rate });
   const times = await client.times;
-  return { times, handoffs: before === undefined ? undefined : (await handedOver()) - before };
+  return { times, handoffs: before === undefined ? undefined : (await handedOver()) - before - FIRST };
 }
 
-function rowOf({ name: competitor }: Competitor, rounds: readonly Round[]): Row {
+function rowOf({ name: competitor }: Competitor, rounds: readonly Observed[]): Row {
   const all = rounds.flatMap(({ times }) => times.whole);
   const handoffs = rounds.flatMap((round) => round.handoffs ?? []);
   return {
@@ -83,6 +95,7 @@ function rowOf({ name: competitor }: Competitor, rounds: readonly Round[]): Row 
     handoffs: handoffs.length === 0 ? undefined : handoffs.reduce((sum, each) => sum + each, 0),
     errors: rounds.flatMap(({ times }) => times.errors),
     all,
+    foreign: spreadOf(rounds.map(({ foreign }) => foreign)),
   };
 }
 
