@@ -36,23 +36,29 @@ export interface Times {
   readonly errors: readonly string[];
 }
 
-/** A client that is asking: `started` once its requests count, and `times` when it is done. */
-export interface Asking {
-  readonly started: Promise<unknown>;
-  readonly times: Promise<Times>;
+/** A client that is warm and waits for `run`, which is called once. */
+export interface Asker {
+  run(): Promise<Times>;
 }
 
-/** Starts a client; `target` is `host:port`. */
-export function ask(host: Host, target: string, what: Omit<Schedule, 'host' | 'port'>): Asking {
+/** Starts a client and has it make its first requests; `target` is `host:port`. */
+export async function openAsker(
+  host: Host,
+  target: string,
+  what: Omit<Schedule, 'host' | 'port'>,
+): Promise<Asker> {
   const [address = '', port] = target.split(':');
   const schedule: Schedule = { host: address, port: Number(port), ...what };
   // With what this process has for TypeScript.
-  const client = host.spawn([process.execPath, ...process.execArgv, CLIENT, JSON.stringify(schedule)]);
-  const started = client.waitForLine('started', GRACE_MS);
-  const times = started.then(() => timesOf(client, schedule.seconds * 1000 + GRACE_MS));
-  // Whoever waits for only one of the two hears of a failure all the same.
-  for (const promise of [started, times]) promise.catch(() => undefined);
-  return { started, times };
+  const argv = [process.execPath, ...process.execArgv, CLIENT, JSON.stringify(schedule)];
+  const client = host.spawn(argv, { stdio: ['pipe', 'pipe', 'pipe'] });
+  await client.waitForLine('ready', GRACE_MS);
+  return {
+    run: () => {
+      client.endInput();
+      return timesOf(client, schedule.seconds * 1000 + GRACE_MS);
+    },
+  };
 }
 
 async function timesOf(client: LabProcess, timeoutMs: number): Promise<Times> {

@@ -1,6 +1,7 @@
 /**
  * Requests that have a connection each, one at a time and so many a second, with a clock that is read between system
- * calls: prints `started` when the first counts, and what came of all as JSON.
+ * calls: prints `ready` when code and caches are warm, waits for the end of its standard input, asks, and prints what came
+ * of all as JSON.
  *
  * Blocking sockets without an event loop, because that would take as long as what is measured: between the calls here are
  * a few microseconds. A request that is due before the last one is done begins as soon as it is.
@@ -95,9 +96,7 @@ function sleepUntil(time: number): void {
   if (left > 0) Atomics.wait(sleeper, 0, 0, left);
 }
 
-function run({ warmUp, count = Infinity, rate, seconds }: Schedule): Times {
-  for (let k = 0; k < warmUp; k++) ask();
-  process.stdout.write('started\n');
+function run({ count = Infinity, rate, seconds }: Schedule): Times {
   const answers: Answer[] = [];
   const errors: string[] = [];
   const began = performance.now();
@@ -127,4 +126,8 @@ function rounded(ms: number): number {
   return Math.round(ms * 1e4) / 1e4;
 }
 
-process.stdout.write(`${JSON.stringify(run(schedule))}\n`);
+for (let k = 0; k < schedule.warmUp; k++) ask();
+process.stdout.write('ready\n');
+process.stdin.resume().once('end', () => {
+  process.stdout.write(`${JSON.stringify(run(schedule))}\n`);
+});

@@ -2,7 +2,7 @@
 import type { Bench } from '../bench';
 import { baton } from '../competitors/baton';
 import type { Competitor } from '../competitors/competitor';
-import { ask as askOneAtATime, type Times } from '../one-at-a-time';
+import { openAsker, type Times } from '../one-at-a-time';
 import { between, OWN_HEAD, ownColumns, ownTimes, total, type OwnTimes } from '../own-times';
 import { inRounds } from '../rounds';
 import { percentile, spreadOf, type Spread } from '../spread';
@@ -19,8 +19,8 @@ const WARM_UP = 20;
 const FULL = { load: { path: `/${BYTES}`, connections: 64, close: true }, seconds: 2 } as const;
 /** Processes of the background on each of its hosts: each waits for one answer at a time, and must keep its rate. */
 const LANES = 2;
-/** For the client that is measured to start while the background is there. */
-const START_SECONDS = 2;
+/** By which the background outlasts what is measured, so that no request finds less of it. */
+const AROUND_SECONDS = 1;
 
 export const latency: readonly Question[] = [
   {
@@ -115,27 +115,29 @@ async function measureOnce(
   const target = (k: number): string => targets[k % targets.length] ?? '';
   const common = { direction: 'download', bytes: BYTES, warmUp: WARM_UP } as const;
   const hosts = background === 0 ? [] : others.flatMap((host) => Array.from({ length: LANES }, () => host));
-  const lanes = hosts.map((host, k) =>
-    askOneAtATime(host, target(k), {
-      ...common,
-      rate: background / hosts.length,
-      seconds: seconds + START_SECONDS,
-    }),
+  const lanes = await Promise.all(
+    hosts.map((host, k) =>
+      openAsker(host, target(k), {
+        ...common,
+        rate: background / hosts.length,
+        seconds: seconds + AROUND_SECONDS,
+      }),
+    ),
   );
-  await Promise.all(lanes.map(({ started }) => started));
+  const asker = await openAsker(client, target(0), { ...common, rate: RATE, seconds });
+  const before = competitor === baton ? await ownTimes(bench.cluster) : undefined;
   const load = Promise.all(
-    lanes.map(async (lane) => ({ ...(await lane.times), endedAt: performance.now() })),
+    lanes.map(async (lane) => ({ ...(await lane.run()), endedAt: performance.now() })),
   );
   // Heard of below, after the measurement.
   load.catch(() => undefined);
-  const before = competitor === baton ? await ownTimes(bench.cluster) : undefined;
-  const times = await askOneAtATime(client, target(0), { ...common, rate: RATE, seconds }).times;
+  const times = await asker.run();
   const measuredAt = performance.now();
-  const own = before && between(before, await ownTimes(bench.cluster));
   const results = await load;
   if (results.some(({ endedAt }) => endedAt < measuredAt)) {
     throw new Error('the background ended before what was to be measured');
   }
+  const own = before && between(before, await ownTimes(bench.cluster));
   return {
     times,
     background: {

@@ -2,7 +2,7 @@
 import type { Bench } from '../bench';
 import { baton } from '../competitors/baton';
 import type { Competitor } from '../competitors/competitor';
-import { ask as askOneAtATime, type Times } from '../one-at-a-time';
+import { openAsker, type Times } from '../one-at-a-time';
 import { inRounds } from '../rounds';
 import { formatSpread, percentile, spreadOf, type Spread } from '../spread';
 import { markdown } from '../table';
@@ -77,11 +77,11 @@ async function upload(bench: Bench, competitor: Competitor, count: number): Prom
   const [target = ''] = bench.targetsOf(competitor);
   const handedOver = (): Promise<number> =>
     bench.cluster.frontMetric('baton_handoffs_total', { result: 'ok' });
-  const before = competitor === baton ? await handedOver() : undefined;
   const schedule = { direction: 'upload', bytes: BYTES, warmUp: FIRST, seconds: MOST_SECONDS } as const;
-  const client = askOneAtATime(bench.cluster.client, target, { ...schedule, count, rate: UPLOADS.rate });
-  const times = await client.times;
-  return { times, handoffs: before === undefined ? undefined : (await handedOver()) - before - FIRST };
+  const asker = await openAsker(bench.cluster.client, target, { ...schedule, count, rate: UPLOADS.rate });
+  const before = competitor === baton ? await handedOver() : undefined;
+  const times = await asker.run();
+  return { times, handoffs: before === undefined ? undefined : (await handedOver()) - before };
 }
 
 function rowOf({ name: competitor }: Competitor, rounds: readonly Observed[]): Row {
