@@ -1,7 +1,11 @@
-/** The backends' application, the same for every competitor: `/N` answers with N octets from memory. */
+/** The backends' application, the same for every competitor: `/N` answers with N octets from memory, a POST with its length. */
 const largest = Buffer.alloc(16 * 1024 * 1024, 'all work and no play makes a load balancer dull. ');
 
 export default (request, response) => {
+  if (request.method === 'POST') {
+    takeBody(request, response);
+    return;
+  }
   const length = Number(request.url.slice(1));
   if (!Number.isInteger(length) || length > largest.length) {
     response.writeHead(404).end();
@@ -10,3 +14,10 @@ export default (request, response) => {
   response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': length });
   response.end(largest.subarray(0, length));
 };
+
+/** How many octets have arrived; Node itself cuts the connection where there are fewer than announced. */
+function takeBody(request, response) {
+  let length = 0;
+  request.on('data', (piece) => (length += piece.length));
+  request.on('end', () => response.end(String(length)));
+}

@@ -34,6 +34,17 @@ export interface Measurement {
   readonly foreign: number;
 }
 
+/** What some work gave, and what it cost meanwhile. */
+export interface Observed<T> {
+  readonly result: T;
+  /** Seconds of CPU of the competitor's processes on the front's host. */
+  readonly frontCpu: number;
+  /** Of the backends' processes. */
+  readonly backendCpu: number;
+  /** What other processes of the machine used, as a share of one CPU. */
+  readonly foreign: number;
+}
+
 export class Bench {
   private readonly running = new Map<Competitor, Running>();
 
@@ -67,17 +78,16 @@ export class Bench {
     return this.cluster.destroy();
   }
 
+  /** Where clients reach a competitor, see Running. */
+  targetsOf(competitor: Competitor): readonly string[] {
+    return this.runningOf(competitor).targets;
+  }
+
   /** Measures one competitor under a load, again where something else took the machine's time. */
   async measure(competitor: Competitor, load: Load, seconds: number): Promise<Measurement> {
-    const running = this.running.get(competitor);
-    if (running === undefined) throw new Error(`${competitor.name} is not started`);
-    const front = running.pid === undefined ? [] : [running.pid];
-    const {
-      result: results,
-      cpu: [frontCpu = NaN, backendCpu = NaN],
-      foreign,
-    } = await watched([front, this.cluster.agents.map(({ pid }) => pid)], () =>
-      this.generate(running.targets, load, seconds),
+    const { targets } = this.runningOf(competitor);
+    const { result: results, ...observed } = await this.observe(competitor, () =>
+      this.generate(targets, load, seconds),
     );
     const sum = (of: (result: LoadResult) => number): number =>
       results.reduce((total, result) => total + of(result), 0);
@@ -88,11 +98,22 @@ export class Bench {
       p50: Math.max(...results.map(({ p50 }) => p50)),
       p99: Math.max(...results.map(({ p99 }) => p99)),
       failures: sum((result) => result.failures),
-      frontCpuPerRequest: frontCpu / requests,
-      frontCpuPerGigabyte: frontCpu / (sum((result) => result.bytes) / 1e9),
-      backendCpuPerRequest: backendCpu / requests,
-      foreign,
+      frontCpuPerRequest: observed.frontCpu / requests,
+      frontCpuPerGigabyte: observed.frontCpu / (sum((result) => result.bytes) / 1e9),
+      backendCpuPerRequest: observed.backendCpu / requests,
+      foreign: observed.foreign,
     };
+  }
+
+  /** Has work done that one competitor serves, again where something else took the machine's time. */
+  async observe<T>(competitor: Competitor, work: () => Promise<T>): Promise<Observed<T>> {
+    const { pid } = this.runningOf(competitor);
+    const {
+      result,
+      cpu: [frontCpu = NaN, backendCpu = NaN],
+      foreign,
+    } = await watched([pid === undefined ? [] : [pid], this.cluster.agents.map((agent) => agent.pid)], work);
+    return { result, frontCpu, backendCpu, foreign };
   }
 
   private generate(

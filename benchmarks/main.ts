@@ -16,11 +16,13 @@ import { nginxShipped, nginxTuned } from './competitors/nginx';
 import { plot } from './plot';
 import { agentCost } from './questions/agent-cost';
 import { keptAlive } from './questions/kept-alive';
+import { latency } from './questions/latency';
 import { newConnections } from './questions/new-connections';
 import type { Answer } from './questions/question';
+import { uploads } from './questions/uploads';
 import { upstream } from './questions/upstream';
 
-const QUESTIONS = [...keptAlive, ...newConnections, ...agentCost, ...upstream];
+const QUESTIONS = [...keptAlive, ...newConnections, ...latency, ...uploads, ...agentCost, ...upstream];
 const COMPETITORS = [direct, l4Dsr, baton, haproxyShipped, haproxyTuned, nginxShipped, nginxTuned];
 
 interface Named {

@@ -52,6 +52,7 @@ http {
   tcp_nopush on;
   access_log off;
   keepalive_requests 1000000000;
+  client_max_body_size 0;
   ${[...temporary, ...http].join('\n  ')}
   server {
     listen ${listen} backlog=4096;

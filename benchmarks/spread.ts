@@ -16,6 +16,12 @@ export function spreadOf(values: readonly number[]): Spread {
   };
 }
 
+/** The value that a share of all values does not exceed. */
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? NaN;
+}
+
 /** `median (least-most)`, each as `show` writes it. */
 export function formatSpread(spread: Spread, show: (value: number) => string): string {
   return `${show(spread.median)} (${show(spread.least)}-${show(spread.most)})`;

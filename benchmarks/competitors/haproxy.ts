@@ -51,5 +51,5 @@ export const haproxyTuned = haproxy({
   name: 'haproxy-tuned',
   port: 8002,
   global: ['tune.bufsize 131072'],
-  defaults: ['option splice-response', 'http-reuse always'],
+  defaults: ['option splice-request', 'option splice-response', 'http-reuse always'],
 });

@@ -1,6 +1,6 @@
 /** Questions of one kind: the same load on every competitor, and who serves it how fast. */
 import type { Load, Measurement } from '../bench';
-import type { Competitor } from '../competitors/competitor';
+import { inRounds } from '../rounds';
 import { formatRatio, spreadOf, type Spread } from '../spread';
 import { markdown } from '../table';
 import type { Answer, Context, Question } from './question';
@@ -41,25 +41,13 @@ async function ask(question: LoadQuestion, context: Context): Promise<Answer> {
   return { table: tableOf(question, rows), data: rows, bars: [{ title: question.title, bars }] };
 }
 
-/**
- * Every competitor once, then every competitor again (A B C B C A ...): what changes on the machine in the course of time
- * falls on all of them.
- */
 async function rowsOf({ name, load }: LoadQuestion, context: Context): Promise<Row[]> {
-  const { competitors, rounds, seconds, progress } = context;
   const bench = await context.bench();
-  for (const competitor of competitors) {
-    progress(`${name}: warm-up of ${competitor.name}`);
-    await bench.measure(competitor, load, WARM_UP_SECONDS);
-  }
-  const measured = new Map<Competitor, Measurement[]>(competitors.map((competitor) => [competitor, []]));
-  for (let round = 0; round < rounds; round++) {
-    const first = round % competitors.length;
-    for (const competitor of [...competitors.slice(first), ...competitors.slice(0, first)]) {
-      progress(`${name}: round ${round + 1} of ${rounds}, ${competitor.name}`);
-      measured.get(competitor)?.push(await bench.measure(competitor, load, seconds));
-    }
-  }
+  const measured = await inRounds(context, {
+    name,
+    warmUp: (competitor) => bench.measure(competitor, load, WARM_UP_SECONDS),
+    measure: (competitor) => bench.measure(competitor, load, context.seconds),
+  });
   return [...measured].map(([{ name: competitor, proxy }, all]) => ({
     competitor,
     proxy,

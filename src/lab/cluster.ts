@@ -243,13 +243,22 @@ export class Cluster {
     writeFileSync(this.tokenFile, `${token}\n`, { mode: 0o600 });
   }
 
+  /** What the front exports, in the Prometheus text format. */
+  frontMetrics(): Promise<string> {
+    return this.askFront('/metrics');
+  }
+
+  agentMetrics(k: number): Promise<string> {
+    return this.askAgent(k, '/metrics');
+  }
+
   /** Sum of a metric's series whose labels contain the given ones; 0 where there is none. */
   async frontMetric(name: string, labels: Readonly<Record<string, string>> = {}): Promise<number> {
-    return sumOfSeries(await this.askFront('/metrics'), name, labels);
+    return sumOfSeries(await this.frontMetrics(), name, labels);
   }
 
   async agentMetric(k: number, name: string, labels: Readonly<Record<string, string>> = {}): Promise<number> {
-    return sumOfSeries(await this.askAgent(k, '/metrics'), name, labels);
+    return sumOfSeries(await this.agentMetrics(k), name, labels);
   }
 
   /** Waits until a condition holds; throws with what it was after `timeoutMs`. */
