@@ -14,11 +14,13 @@ import { haproxyShipped, haproxyTuned } from './competitors/haproxy';
 import { l4Dsr } from './competitors/l4-dsr';
 import { nginxShipped, nginxTuned } from './competitors/nginx';
 import { plot } from './plot';
+import { heldConnections } from './questions/held-connections';
 import { keptAlive } from './questions/kept-alive';
 import { newConnections } from './questions/new-connections';
 import type { Answer } from './questions/question';
+import { scale } from './questions/scale';
 
-const QUESTIONS = [...keptAlive, ...newConnections];
+const QUESTIONS = [...keptAlive, ...newConnections, ...heldConnections, ...scale];
 const COMPETITORS = [direct, l4Dsr, baton, haproxyShipped, haproxyTuned, nginxShipped, nginxTuned];
 
 interface Named {

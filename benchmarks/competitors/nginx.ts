@@ -6,6 +6,8 @@ import { BACKEND_PORT, type Competitor } from './competitor';
 interface Variant {
   readonly name: string;
   readonly port: number;
+  /** Of a worker, those to the backends included. */
+  readonly connections: number;
   readonly upstream: readonly string[];
   readonly location: readonly string[];
 }
@@ -13,8 +15,10 @@ interface Variant {
 /** Until its worker accepts. */
 const START_TIMEOUT_MS = 10_000;
 const POLL_MS = 20;
+/** As far as a question does not ask for more. */
+const CONNECTIONS = 4000;
 
-function nginx({ name, port, upstream, location }: Variant): Competitor {
+function nginx({ name, port, connections, upstream, location }: Variant): Competitor {
   return {
     name,
     proxy: true,
@@ -30,7 +34,7 @@ worker_processes auto;
 daemon off;
 pid ${join(lab.dir, `${name}.pid`)};
 error_log stderr;
-events { worker_connections 4000; }
+events { worker_connections ${connections}; }
 http {
   sendfile on;
   tcp_nopush on;
@@ -59,19 +63,30 @@ http {
 }
 
 /** As Debian ships it, without its log: a connection to the backend for every request. */
-export const nginxShipped = nginx({ name: 'nginx', port: 8003, upstream: [], location: [] });
+export const nginxShipped = nginx({
+  name: 'nginx',
+  port: 8003,
+  connections: CONNECTIONS,
+  upstream: [],
+  location: [],
+});
 
 /** For large bodies: large buffers, no temporary files, and connections to the backends that stay. */
-export const nginxTuned = nginx({
-  name: 'nginx-tuned',
-  port: 8004,
-  upstream: ['keepalive 128;', 'keepalive_requests 1000000000;'],
-  location: [
-    'proxy_http_version 1.1;',
-    'proxy_set_header Connection "";',
-    'proxy_buffers 32 64k;',
-    'proxy_buffer_size 64k;',
-    'proxy_busy_buffers_size 512k;',
-    'proxy_max_temp_file_size 0;',
-  ],
-});
+export const nginxTuned = nginxTunedFor(CONNECTIONS);
+
+export function nginxTunedFor(connections: number): Competitor {
+  return nginx({
+    name: 'nginx-tuned',
+    port: 8004,
+    connections,
+    upstream: ['keepalive 128;', 'keepalive_requests 1000000000;'],
+    location: [
+      'proxy_http_version 1.1;',
+      'proxy_set_header Connection "";',
+      'proxy_buffers 32 64k;',
+      'proxy_buffer_size 64k;',
+      'proxy_busy_buffers_size 512k;',
+      'proxy_max_temp_file_size 0;',
+    ],
+  });
+}

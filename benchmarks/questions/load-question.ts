@@ -50,7 +50,7 @@ async function rowsOf({ name, load }: LoadQuestion, context: Context): Promise<R
   const bench = await context.bench();
   for (const competitor of competitors) {
     progress(`${name}: warm-up of ${competitor.name}`);
-    await bench.measure(competitor, load, WARM_UP_SECONDS);
+    await bench.warmUp(competitor, load, WARM_UP_SECONDS);
   }
   const measured = new Map<Competitor, Measurement[]>(competitors.map((competitor) => [competitor, []]));
   for (let round = 0; round < rounds; round++) {
