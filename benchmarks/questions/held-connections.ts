@@ -38,6 +38,8 @@ import type { Answer, Context, Question } from './question';
 const APP = join(__dirname, '../patient-app.mjs');
 const FEW = 10_000;
 const MANY = 100_000;
+/** Memory varies less than speed, and a round takes half a minute. */
+const MOST_ROUNDS = 2;
 /** The shortest measurement that says that time does not matter: MANY take minutes. */
 const PATIENT_SECONDS = 10;
 /** An agent may have 20,000 descriptors on common hosts, and keeps some of them for other things. */
@@ -105,7 +107,9 @@ async function ask(context: Context): Promise<Answer> {
   return { table: tableOf(rows), data: rows, bars: [{ title, bars }] };
 }
 
-async function rowsOf(count: number, { rounds, competitors, progress }: Context): Promise<Row[]> {
+async function rowsOf(count: number, context: Context): Promise<Row[]> {
+  const { competitors, progress } = context;
+  const rounds = Math.min(context.rounds, MOST_ROUNDS);
   const contenders = [direct, baton, haproxyTunedFor(count + ROOM), nginxTunedFor(count + ROOM)].filter(
     ({ name, proxy }) =>
       name === direct.name ||

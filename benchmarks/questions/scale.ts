@@ -62,7 +62,7 @@ const AGENTS_PER_HOST = 100;
 const MOST_FLOWS = 2_097_152;
 const LOAD: Load = { path: '/1024', connections: 64, close: true };
 /** Long enough for Node to compile what is hot. */
-const WARM_UP_SECONDS = 4;
+const WARM_UP_SECONDS = 3;
 const START_TIMEOUT_MS = 30_000;
 
 /** Rules of the router alone. */
