@@ -1,6 +1,6 @@
 /** The lab in which all competitors stand, and one measurement of one of them. */
 import { join } from 'node:path';
-import { Cluster } from '../src/lab/cluster';
+import { Cluster, type ClusterOptions } from '../src/lab/cluster';
 import { BACKEND_PORT, type Competitor, type Running } from './competitors/competitor';
 import { watched } from './watched';
 import { wrk, type LoadResult } from './wrk';
@@ -50,7 +50,11 @@ export class Bench {
 
   private constructor(readonly cluster: Cluster) {}
 
-  static async open(competitors: readonly Competitor[]): Promise<Bench> {
+  /** `options` replace those of the lab, for a question that wants another one. */
+  static async open(
+    competitors: readonly Competitor[],
+    options: Partial<ClusterOptions> = {},
+  ): Promise<Bench> {
     const cluster = await Cluster.start({
       app: join(__dirname, 'app.mjs'),
       clients: CLIENTS,
@@ -59,6 +63,7 @@ export class Bench {
         serve: { app: join(__dirname, 'app.mjs'), listen: `0.0.0.0:${BACKEND_PORT}` },
       }),
       front: { timeouts: { linger: '1s' } },
+      ...options,
     });
     const bench = new Bench(cluster);
     try {
@@ -66,12 +71,19 @@ export class Bench {
         // A client that closes first would be out of ports within seconds.
         await host.run(['sysctl', '-qw', 'net.ipv4.tcp_tw_reuse=1']);
       }
-      for (const competitor of competitors) bench.running.set(competitor, await competitor.start(cluster));
+      for (const competitor of competitors) await bench.start(competitor);
       return bench;
     } catch (error) {
       await cluster.destroy();
       throw error;
     }
+  }
+
+  /** Starts a competitor, also one that has ended meanwhile. */
+  async start(competitor: Competitor): Promise<Running> {
+    const running = await competitor.start(this.cluster);
+    this.running.set(competitor, running);
+    return running;
   }
 
   close(): Promise<void> {
@@ -81,6 +93,11 @@ export class Bench {
   /** Where clients reach a competitor, see Running. */
   targetsOf(competitor: Competitor): readonly string[] {
     return this.runningOf(competitor).targets;
+  }
+
+  /** The same load, whatever else the machine has to do meanwhile. */
+  async warmUp(competitor: Competitor, load: Load, seconds: number): Promise<void> {
+    await this.generate(this.targetsOf(competitor), load, seconds);
   }
 
   /** Measures one competitor under a load, again where something else took the machine's time. */
@@ -114,6 +131,12 @@ export class Bench {
       foreign,
     } = await watched([pid === undefined ? [] : [pid], this.cluster.agents.map((agent) => agent.pid)], work);
     return { result, frontCpu, backendCpu, foreign };
+  }
+
+  private runningOf(competitor: Competitor): Running {
+    const running = this.running.get(competitor);
+    if (running === undefined) throw new Error(`${competitor.name} is not started`);
+    return running;
   }
 
   private generate(

@@ -15,14 +15,25 @@ import { l4Dsr } from './competitors/l4-dsr';
 import { nginxShipped, nginxTuned } from './competitors/nginx';
 import { plot } from './plot';
 import { agentCost } from './questions/agent-cost';
+import { heldConnections } from './questions/held-connections';
 import { keptAlive } from './questions/kept-alive';
 import { latency } from './questions/latency';
 import { newConnections } from './questions/new-connections';
 import type { Answer } from './questions/question';
+import { scale } from './questions/scale';
 import { uploads } from './questions/uploads';
 import { upstream } from './questions/upstream';
 
-const QUESTIONS = [...keptAlive, ...newConnections, ...latency, ...uploads, ...agentCost, ...upstream];
+const QUESTIONS = [
+  ...keptAlive,
+  ...newConnections,
+  ...latency,
+  ...uploads,
+  ...agentCost,
+  ...upstream,
+  ...heldConnections,
+  ...scale,
+];
 const COMPETITORS = [direct, l4Dsr, baton, haproxyShipped, haproxyTuned, nginxShipped, nginxTuned];
 
 interface Named {

@@ -12,6 +12,8 @@ export interface NginxOptions {
   readonly name: string;
   /** Where they go. */
   readonly dir: string;
+  /** That each worker may have. */
+  readonly connections?: number;
   /** Lines of the `http` block beside those that are the same for all. */
   readonly http?: readonly string[];
   /** `host:port`. */
@@ -36,7 +38,7 @@ export async function startNginx(host: Host, options: NginxOptions): Promise<Lab
   return process;
 }
 
-function configOf({ name, dir, http = [], listen, server }: NginxOptions): string {
+function configOf({ name, dir, connections = 4000, http = [], listen, server }: NginxOptions): string {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
     (kind) => `${kind}_temp_path ${join(dir, `${name}-${kind}`)};`,
   );
@@ -46,7 +48,7 @@ worker_processes auto;
 daemon off;
 pid ${join(dir, `${name}.pid`)};
 error_log stderr;
-events { worker_connections 4000; }
+events { worker_connections ${connections}; }
 http {
   sendfile on;
   tcp_nopush on;

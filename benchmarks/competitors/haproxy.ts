@@ -4,15 +4,19 @@ import { execute } from '../../src/lab/execute';
 import { BACKEND_PORT, type Competitor } from './competitor';
 
 const START_TIMEOUT_MS = 10_000;
+/** Clients at once, as far as a question does not ask for more. */
+const CONNECTIONS = 4000;
 
 interface Variant {
   readonly name: string;
   readonly port: number;
+  /** Of clients at once. */
+  readonly connections: number;
   readonly global: readonly string[];
   readonly defaults: readonly string[];
 }
 
-function haproxy({ name, port, global, defaults }: Variant): Competitor {
+function haproxy({ name, port, connections, global, defaults }: Variant): Competitor {
   return {
     name,
     proxy: true,
@@ -22,7 +26,7 @@ function haproxy({ name, port, global, defaults }: Variant): Competitor {
       const section = (title: string, lines: readonly string[]): string =>
         [title, ...lines.map((line) => `  ${line}`)].join('\n');
       const config = [
-        section('global', ['maxconn 4000', ...global]),
+        section('global', [`maxconn ${connections}`, ...global]),
         section('defaults', [
           'mode http',
           'timeout connect 5s',
@@ -44,12 +48,24 @@ function haproxy({ name, port, global, defaults }: Variant): Competitor {
 }
 
 /** As Debian ships it, without its log. */
-export const haproxyShipped = haproxy({ name: 'haproxy', port: 8001, global: [], defaults: [] });
+export const haproxyShipped = haproxy({
+  name: 'haproxy',
+  port: 8001,
+  connections: CONNECTIONS,
+  global: [],
+  defaults: [],
+});
 
 /** For large bodies: larger buffers, and splice(2) where the kernel can move octets by itself. */
-export const haproxyTuned = haproxy({
-  name: 'haproxy-tuned',
-  port: 8002,
-  global: ['tune.bufsize 131072'],
-  defaults: ['option splice-request', 'option splice-response', 'http-reuse always'],
-});
+export const haproxyTuned = haproxyTunedFor(CONNECTIONS);
+
+export function haproxyTunedFor(connections: number): Competitor {
+  return haproxy({
+    name: 'haproxy-tuned',
+    port: 8002,
+    connections,
+    // It wants two descriptors for each connection and would not start without, however few go to the backends.
+    global: ['tune.bufsize 131072', 'no strict-limits'],
+    defaults: ['option splice-request', 'option splice-response', 'http-reuse always'],
+  });
+}

@@ -5,11 +5,16 @@ import { BACKEND_PORT, type Competitor } from './competitor';
 interface Variant {
   readonly name: string;
   readonly port: number;
+  /** Of a worker, those to the backends included. */
+  readonly connections: number;
   readonly upstream: readonly string[];
   readonly location: readonly string[];
 }
 
-function nginx({ name, port, upstream, location }: Variant): Competitor {
+/** As far as a question does not ask for more. */
+const CONNECTIONS = 4000;
+
+function nginx({ name, port, connections, upstream, location }: Variant): Competitor {
   return {
     name,
     proxy: true,
@@ -19,6 +24,7 @@ function nginx({ name, port, upstream, location }: Variant): Competitor {
       const process = await startNginx(frontHost, {
         name,
         dir: lab.dir,
+        connections,
         http: [`upstream web { ${[...servers, ...upstream].join(' ')} }`],
         listen: `${lab.vip4}:${port}`,
         server: [`location / { ${['proxy_pass http://web;', ...location].join(' ')} }`],
@@ -30,7 +36,13 @@ function nginx({ name, port, upstream, location }: Variant): Competitor {
 }
 
 /** As Debian ships it, without its log and its limit of 1 MiB for an upload: a connection to the backend for every request. */
-export const nginxShipped = nginx({ name: 'nginx', port: 8003, upstream: [], location: [] });
+export const nginxShipped = nginx({
+  name: 'nginx',
+  port: 8003,
+  connections: CONNECTIONS,
+  upstream: [],
+  location: [],
+});
 
 /** Connections to an upstream that stay, for its block. */
 export const KEPT_UPSTREAM = ['keepalive 128;', 'keepalive_requests 1000000000;'];
@@ -47,9 +59,14 @@ export const TUNED_LOCATION = [
   'client_body_buffer_size 512k;',
 ];
 
-export const nginxTuned = nginx({
-  name: 'nginx-tuned',
-  port: 8004,
-  upstream: KEPT_UPSTREAM,
-  location: TUNED_LOCATION,
-});
+export const nginxTuned = nginxTunedFor(CONNECTIONS);
+
+export function nginxTunedFor(connections: number): Competitor {
+  return nginx({
+    name: 'nginx-tuned',
+    port: 8004,
+    connections,
+    upstream: KEPT_UPSTREAM,
+    location: TUNED_LOCATION,
+  });
+}

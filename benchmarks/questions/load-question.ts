@@ -45,7 +45,7 @@ async function rowsOf({ name, load }: LoadQuestion, context: Context): Promise<R
   const bench = await context.bench();
   const measured = await inRounds(context, {
     name,
-    warmUp: (competitor) => bench.measure(competitor, load, WARM_UP_SECONDS),
+    warmUp: (competitor) => bench.warmUp(competitor, load, WARM_UP_SECONDS),
     measure: (competitor) => bench.measure(competitor, load, context.seconds),
   });
   return [...measured].map(([{ name: competitor, proxy }, all]) => ({

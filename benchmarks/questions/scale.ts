@@ -1,0 +1,249 @@
+/**
+ * What does a handoff cost the front when there is more of everything: flows in the table, routes, backends, accepting threads?
+ *
+ * Each variant changes one thing and is a front of its own, on a host and with a VIP of its own. They share clients and agents, get
+ * the same load, and take turns. The table is filled with flows of addresses that no client has, so that they are only
+ * there. The other routes come before the one that takes everything, and take nothing: half of them by host, half by path. Backends
+ * are agents of their own, a hundred to a host. The throughput says nothing, since all share the machine's CPUs.
+ *
+ * Every 30 seconds the main thread walks over the table in search of idle flows. That may fall into a measurement or not, so what
+ * a walk takes has a column of its own.
+ *
+ * Rules are tried one after the other, and a configuration may have no more than 1024; the router alone is asked what more
+ * would cost.
+ */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Cluster, ClusterOptions, Settings } from '../../src/lab/cluster';
+import { Router, type RouteRule } from '../../src/route/router';
+import { Bench, type Load, type Measurement } from '../bench';
+import { baton } from '../competitors/baton';
+import type { Competitor, Running } from '../competitors/competitor';
+import { FlowMap } from '../flow-map';
+import { formatRatio, spreadOf, type Spread } from '../spread';
+import { markdown } from '../table';
+import type { Answer, Context, Question } from './question';
+
+interface Scale {
+  /** In the table beside those of the load. */
+  readonly flows: number;
+  readonly routes: number;
+  readonly backends: number;
+  readonly workers: number;
+}
+
+interface Variant {
+  readonly name: string;
+  readonly scale: Scale;
+}
+
+/** A variant's front as one of those that take turns. */
+interface Front {
+  readonly name: string;
+  readonly competitor: Competitor;
+  readonly flows: FlowMap;
+  readonly rounds: Measurement[];
+  /** Seconds for a walk over its flow table. */
+  readonly walks: number[];
+}
+
+const CLI = join(__dirname, '../../dist/cli.js');
+const BASE: Scale = { flows: 1_000, routes: 10, backends: 2, workers: 1 };
+const VARIANTS: readonly Variant[] = [
+  { name: '1,000 flows, 10 routes, 2 backends, 1 worker', scale: BASE },
+  { name: '100,000 flows', scale: { ...BASE, flows: 100_000 } },
+  { name: '1,000,000 flows', scale: { ...BASE, flows: 1_000_000 } },
+  { name: '1,024 routes', scale: { ...BASE, routes: 1_024 } },
+  { name: '200 backends', scale: { ...BASE, backends: 200 } },
+  { name: '2 workers', scale: { ...BASE, workers: 2 } },
+];
+const BACKEND_HOSTS = 2;
+const AGENTS_PER_HOST = 100;
+const MOST_FLOWS = 2_097_152;
+const LOAD: Load = { path: '/1024', connections: 64, close: true };
+/** Long enough for Node to compile what is hot. */
+const WARM_UP_SECONDS = 3;
+const START_TIMEOUT_MS = 30_000;
+
+/** Rules of the router alone. */
+const RULES = [10, 1_024, 10_000] as const;
+const HEADS = 2_000;
+
+export const scale: readonly Question[] = [
+  { name: 'scale', title: "The front's CPU for each handoff, with more of everything", ask },
+];
+
+async function ask({ rounds, seconds, progress }: Context): Promise<Answer> {
+  const bench = await Bench.open([], labOptions());
+  const fronts: Front[] = [];
+  try {
+    for (const [index, variant] of VARIANTS.entries()) {
+      progress(`scale: start and warm-up, ${variant.name}`);
+      fronts.push(await startFront(bench, variant, index));
+    }
+    for (let round = 0; round < rounds; round++) {
+      const first = round % fronts.length;
+      for (const front of [...fronts.slice(first), ...fronts.slice(0, first)]) {
+        progress(`scale: round ${round + 1} of ${rounds}, ${front.name}`);
+        front.rounds.push(await bench.measure(front.competitor, LOAD, seconds));
+        front.walks.push(timeOfWalk(front.flows));
+      }
+    }
+  } finally {
+    for (const { flows } of fronts) flows.close();
+    await bench.close();
+  }
+  const rows = fronts.map(({ name, rounds: measurements, walks }) => ({
+    name,
+    cpu: spreadOf(measurements.map(({ frontCpuPerRequest }) => frontCpuPerRequest * 1e6)),
+    walk: spreadOf(walks.map((walk) => walk * 1e3)),
+    rounds: measurements,
+  }));
+  const router = RULES.map((rules) => ({ rules, perHead: spreadOf(timesOfRouter(rules, rounds)) }));
+  const bars = rows.map(({ name, cpu }) => ({ name, value: cpu, label: `${cpu.median.toFixed(0)} µs` }));
+  return {
+    table: `${tableOf(rows)}\n\n${tableOfRouter(router)}`,
+    data: { variants: rows, router },
+    bars: [{ title: 'CPU of the front for each handoff', bars }],
+  };
+}
+
+/** A front host for each variant, behind that of the lab's own front, and two backend hosts with a hundred agents each. */
+function labOptions(): Partial<ClusterOptions> {
+  return {
+    fronts: 1 + VARIANTS.length,
+    backends: BACKEND_HOSTS,
+    agent: () => ({ vips: ['198.19.0.1', '2001:2:0:ff::1', ...VARIANTS.map((_, index) => vipOf(index))] }),
+    command: (program, _host, config) =>
+      Promise.resolve(
+        program === 'front'
+          ? [process.execPath, CLI, 'front', '--config', config]
+          : [process.execPath, join(__dirname, '../many-agents.mjs'), config, String(AGENTS_PER_HOST)],
+      ),
+  };
+}
+
+/** The first VIP is the lab's own front's. */
+function vipOf(index: number): string {
+  return `198.19.0.${index + 2}`;
+}
+
+/** Returns with its table filled and its code warm. */
+async function startFront(bench: Bench, { name, scale: scaled }: Variant, index: number): Promise<Front> {
+  const { cluster } = bench;
+  const pin = join(cluster.lab.pin, `scale-${index}`);
+  const competitor: Competitor = { ...baton, name, start: () => spawnFront(cluster, scaled, index, pin) };
+  await bench.start(competitor);
+  const flows = FlowMap.open(pin);
+  flows.fill(scaled.flows);
+  await bench.warmUp(competitor, LOAD, WARM_UP_SECONDS);
+  return { name, competitor, flows, rounds: [], walks: [] };
+}
+
+async function spawnFront(cluster: Cluster, scaled: Scale, index: number, pin: string): Promise<Running> {
+  const host = cluster.lab.host(`f${index + 2}`);
+  const vip = vipOf(index);
+  await host.run(['ip', 'address', 'add', `${vip}/32`, 'dev', 'eth0']);
+  const file = join(cluster.lab.dir, `scale-${index}.yaml`);
+  writeFileSync(file, JSON.stringify({ node: `scale-${index}`, ...settingsOf(scaled, vip, pin) }));
+  const front = host.spawn([process.execPath, CLI, 'front', '--config', file]);
+  await front.waitForLine('front is serving', START_TIMEOUT_MS);
+  await cluster.until(`all backends of ${host.name}`, async () => {
+    const { stdout } = await host.run(['curl', '-sS', 'http://127.0.0.1:9180/v1/backends']);
+    const { backends } = JSON.parse(stdout) as { backends: { state: string }[] };
+    return backends.every(({ state }) => state === 'up');
+  });
+  return { targets: [`${vip}:80`], pid: front.pid };
+}
+
+/** Keys of front.yaml. No backend has `http`, so what cannot be handed off fails. */
+function settingsOf({ routes, backends, workers }: Scale, vip: string, pin: string): Settings {
+  return {
+    listeners: [{ name: 'web', bind: `${vip}:80`, protocol: 'http' }],
+    routes: rulesOf(routes),
+    pools: { web: { backends: Array.from({ length: backends }, (_, index) => backendOf(index)) } },
+    steering: { interface: 'eth0', pin, max_flows: MOST_FLOWS },
+    control: { insecure: true },
+    timeouts: { linger: '1s' },
+    workers,
+  };
+}
+
+/** Backends in turn on the one host and the other, named and numbered as many-agents.mjs does it. */
+function backendOf(index: number): Settings {
+  const host = 1 + (index % BACKEND_HOSTS);
+  const k = Math.floor(index / BACKEND_HOSTS);
+  const address = `198.18.0.${20 + host}`;
+  return {
+    name: k === 0 ? `b${host}` : `b${host}-${k + 1}`,
+    agent: `${address}:${7400 + k}`,
+    via: address,
+  };
+}
+
+/** So many rules, of which the last one takes everything and the others nothing that the load asks for. */
+function rulesOf(count: number): RouteRule[] {
+  const others = Array.from({ length: count - 1 }, (_, index) => ({
+    match:
+      index % 2 === 0 ? { host: [`tenant-${index}.example.com`] } : { path_prefix: [`/tenant-${index}/`] },
+    pool: 'web',
+  }));
+  return [...others, { pool: 'web' }];
+}
+
+function timeOfWalk(flows: FlowMap): number {
+  const began = performance.now();
+  const { size } = flows;
+  // Those of the load may be there still or not; the filling has to be.
+  if (size < flows.filled) throw new Error('the front has removed flows that are not its own');
+  return (performance.now() - began) / 1000;
+}
+
+/** Microseconds for each head, so many times. */
+function timesOfRouter(rules: number, times: number): number[] {
+  const router = new Router(rulesOf(rules));
+  const head = { method: 'GET', host: '198.19.0.1', path: '/1024', query: '', header: () => undefined };
+  const route = (): number => {
+    const began = performance.now();
+    for (let k = 0; k < HEADS; k++) router.match(head);
+    return ((performance.now() - began) / HEADS) * 1000;
+  };
+  // Compiled by the first ones.
+  route();
+  return Array.from({ length: times }, route);
+}
+
+interface Row {
+  readonly name: string;
+  /** Microseconds. */
+  readonly cpu: Spread;
+  /** Milliseconds. */
+  readonly walk: Spread;
+  readonly rounds: readonly Measurement[];
+}
+
+function tableOf(rows: readonly Row[]): string {
+  const [base] = rows;
+  const lines = rows.map(({ name, cpu, walk, rounds }) => [
+    name,
+    `${cpu.median.toFixed(1)} µs`,
+    `${cpu.least.toFixed(1)}-${cpu.most.toFixed(1)}`,
+    formatRatio(cpu, base?.cpu),
+    spreadOf(rounds.map(({ requestsPerSecond }) => requestsPerSecond)).median.toFixed(0),
+    `${walk.median.toFixed(1)} ms`,
+    String(rounds.reduce((sum, { failures }) => sum + failures, 0)),
+  ]);
+  return markdown(
+    ['', 'front CPU', 'spread', '/ first', 'handoffs/s', 'walk over the table', 'failures'],
+    lines,
+  );
+}
+
+function tableOfRouter(router: readonly { rules: number; perHead: Spread }[]): string {
+  const lines = router.map(({ rules, perHead }) => [
+    String(rules),
+    `${perHead.median.toFixed(2)} µs`,
+    `${perHead.least.toFixed(2)}-${perHead.most.toFixed(2)}`,
+  ]);
+  return markdown(['rules', 'router alone, for each head', 'spread'], lines);
+}
