@@ -19,5 +19,9 @@ export default (request, response) => {
 function takeBody(request, response) {
   let length = 0;
   request.on('data', (piece) => (length += piece.length));
-  request.on('end', () => response.end(String(length)));
+  request.on('end', () => {
+    const text = String(length);
+    // With its length said, or a proxy that speaks HTTP/1.0 to its backends would answer in chunks.
+    response.writeHead(200, { 'content-length': text.length }).end(text);
+  });
 }
