@@ -1,7 +1,8 @@
 /** What a handoff does at the kernel, with a connection over loopback. Needs CAP_NET_ADMIN and CAP_BPF. */
 import { openPair, sendAll, type Pair } from '../../test/kernel/pair';
-import { setLinger } from '../../src/kernel/socket';
-import { dump as dumpInto, DumpBuffer, release, unmoved } from '../../src/repair/dump';
+import { must } from '../../src/kernel/errors';
+import { IPPROTO_TCP, setLinger, setOption, TCP_REPAIR } from '../../src/kernel/socket';
+import { dump as dumpInto, DumpBuffer, release, REPAIR_ON, unmoved } from '../../src/repair/dump';
 import { freeze as freezeSocket, prepareFreeze, unfreeze } from '../../src/repair/freeze';
 import { RECEIVE_SEQUENCE } from '../../src/repair/layout';
 import { goLive, Restorer } from '../../src/repair/restore';
@@ -63,7 +64,7 @@ function taken(): Buffer {
   const snapshot = Buffer.from(into.bytes.subarray(0, length));
   // Back in repair, both of them: closing one must not be heard by the other.
   unmoved(server, snapshot.readUInt32BE(RECEIVE_SEQUENCE));
-  unmoved(pair.client, 0);
+  must(setOption(pair.client, IPPROTO_TCP, TCP_REPAIR, REPAIR_ON), 'set TCP_REPAIR');
   release(server);
   pair.close();
   return snapshot;

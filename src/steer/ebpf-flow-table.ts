@@ -18,6 +18,7 @@ import {
   type FlowTable,
   type HandoffId,
   type NextHop,
+  type OnStay,
 } from './flow-table';
 import * as layout from './layout';
 
@@ -87,30 +88,40 @@ export class EbpfFlowTable implements FlowTable {
     return mapDelete(this.fd, flow) === 0;
   }
 
-  review(
-    handoffs: readonly FlowRecord[],
-    silentSince: number,
-    stays: (index: number, backend: number, lastSeen: number) => void,
-  ): void {
-    const { bytes } = this.#reviews;
+  review(handoffs: readonly FlowRecord[], silentSince: number, stays: OnStay): void {
     for (let begin = 0; begin < handoffs.length; begin += layout.MOST_REVIEWS) {
       const batch = handoffs.slice(begin, begin + layout.MOST_REVIEWS);
-      let at = layout.ETH_HEADER_BYTES;
-      for (const { flow, id } of batch) {
-        flow.copy(bytes, at, 0, FLOW_BYTES);
-        bytes.writeUInt32LE(id.sequence, at + layout.REVIEW_HANDOFF);
-        bytes.writeUInt32LE(id.epoch, at + layout.REVIEW_HANDOFF + 4);
-        layout.writeU64(bytes, Math.max(0, silentSince), at + layout.REVIEW_SEEN);
-        at += layout.REVIEW_BYTES;
-      }
-      this.#reviews.run(at, 'review flows');
-      at = layout.ETH_HEADER_BYTES;
-      batch.forEach((_, index) => {
-        const lastSeen = layout.readU64(bytes, at + layout.REVIEW_SEEN);
-        if (lastSeen > 0) stays(begin + index, bytes.readUInt32LE(at + layout.REVIEW_BACKEND), lastSeen);
-        at += layout.REVIEW_BYTES;
-      });
+      const visit: OnStay = (index, backend, lastSeen) => stays(begin + index, backend, lastSeen);
+      if (this.#reviewAtOnce(batch, silentSince, visit)) continue;
+      // The kernel has no memory for a packet, or does not let us: each takes its own system calls then.
+      batch.forEach((handoff, index) => this.#reviewOne(handoff, index, silentSince, visit));
     }
+  }
+
+  /** False when nothing was done. */
+  #reviewAtOnce(batch: readonly FlowRecord[], silentSince: number, stays: OnStay): boolean {
+    const { bytes } = this.#reviews;
+    let end = layout.ETH_HEADER_BYTES;
+    for (const { flow, id } of batch) {
+      flow.copy(bytes, end, 0, FLOW_BYTES);
+      bytes.writeUInt32LE(id.sequence, end + layout.REVIEW_HANDOFF);
+      bytes.writeUInt32LE(id.epoch, end + layout.REVIEW_HANDOFF + 4);
+      layout.writeU64(bytes, Math.max(0, silentSince), end + layout.REVIEW_SEEN);
+      end += layout.REVIEW_BYTES;
+    }
+    if (this.#reviews.run(end) < 0) return false;
+    for (let index = 0; index < batch.length; index++) {
+      const at = layout.ETH_HEADER_BYTES + index * layout.REVIEW_BYTES;
+      const lastSeen = layout.readU64(bytes, at + layout.REVIEW_SEEN);
+      if (lastSeen > 0) stays(index, bytes.readUInt32LE(at + layout.REVIEW_BACKEND), lastSeen);
+    }
+    return true;
+  }
+
+  #reviewOne({ flow, id }: FlowRecord, index: number, silentSince: number, stays: OnStay): void {
+    if (this.remove(flow, id, silentSince)) return;
+    const entry = this.get(flow);
+    if (entry !== undefined && sameHandoff(entry.id, id)) stays(index, entry.backend, entry.lastSeen);
   }
 
   forEach(visit: (entry: FlowEntry) => void): void {

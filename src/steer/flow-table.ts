@@ -50,6 +50,9 @@ export interface FlowEntry {
   readonly client: ClientNumbers;
 }
 
+/** Visits the entry of the `index`th handoff of a review; `lastSeen` is when its last packet came, ns on CLOCK_MONOTONIC. */
+export type OnStay = (index: number, backend: number, lastSeen: number) => void;
+
 export interface FlowTable {
   readonly capacity: number;
   /** Steers a flow; an older entry for it is replaced. False when the table is full: nothing is evicted, ever. */
@@ -70,14 +73,9 @@ export interface FlowTable {
   remove(flow: Buffer, id: HandoffId, silentSince?: number): boolean;
   /**
    * Looks at the entries of these handoffs: those whose last packet came before `silentSince` (ns on CLOCK_MONOTONIC) are
-   * removed, the others visited, with the number of their backend and the time of their last packet. Each is looked at
-   * and removed in one step. All at once cost little more than one.
+   * removed, the others visited. All together cost little more than one.
    */
-  review(
-    handoffs: readonly FlowRecord[],
-    silentSince: number,
-    stays: (index: number, backend: number, lastSeen: number) => void,
-  ): void;
+  review(handoffs: readonly FlowRecord[], silentSince: number, stays: OnStay): void;
   /** Visits every entry; those that come or go meanwhile may be missed. */
   forEach(visit: (entry: FlowEntry) => void): void;
 }

@@ -7,6 +7,7 @@ import {
   type FlowTable,
   type HandoffId,
   type NextHop,
+  type OnStay,
 } from '../../src/steer/flow-table';
 
 /** A flow table in this process; passes the same conformance suite as the kernel's. */
@@ -54,11 +55,7 @@ export class MemoryFlowTable implements FlowTable {
     return this.#entries.delete(keyOf(flow));
   }
 
-  review(
-    handoffs: readonly FlowRecord[],
-    silentSince: number,
-    stays: (index: number, backend: number, lastSeen: number) => void,
-  ): void {
+  review(handoffs: readonly FlowRecord[], silentSince: number, stays: OnStay): void {
     handoffs.forEach(({ flow, id }, index) => {
       const entry = this.get(flow);
       if (entry === undefined || !sameHandoff(entry.id, id)) return;
