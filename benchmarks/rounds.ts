@@ -1,33 +1,45 @@
-import type { Competitor } from './competitors/competitor';
 import type { Context } from './questions/question';
 
-export interface Turns<T> {
+export interface Turns<M, T> {
   /** For the progress line. */
   readonly name: string;
   /** Before the first round; its figures are dropped. */
-  readonly warmUp: (competitor: Competitor) => Promise<unknown>;
-  readonly measure: (competitor: Competitor) => Promise<T>;
+  readonly warmUp?: (member: M) => Promise<unknown>;
+  readonly measure: (member: M) => Promise<T>;
 }
 
 /**
- * Every competitor once, then every competitor again (A B C B C A ...): what changes on the machine in the course of time
- * falls on all of them. Gives what was measured of each, a value for each round.
+ * Every member once, then every member again (A B C B C A ...): what changes on the machine in the course of time falls on
+ * all of them. Gives what was measured of each, a value for each round.
  */
-export async function inRounds<T>(
-  { competitors, rounds, progress }: Context,
-  { name, warmUp, measure }: Turns<T>,
-): Promise<ReadonlyMap<Competitor, readonly T[]>> {
-  for (const competitor of competitors) {
-    progress(`${name}: warm-up of ${competitor.name}`);
-    await warmUp(competitor);
+export async function inRounds<M extends { readonly name: string }, T>(
+  members: readonly M[],
+  { rounds, progress }: Pick<Context, 'rounds' | 'progress'>,
+  { name, warmUp, measure }: Turns<M, T>,
+): Promise<ReadonlyMap<M, readonly T[]>> {
+  if (warmUp !== undefined) {
+    for (const member of members) {
+      progress(`${name}: warm-up of ${member.name}`);
+      await warmUp(member);
+    }
   }
-  const measured = new Map<Competitor, T[]>(competitors.map((competitor) => [competitor, []]));
+  const measured = new Map<M, T[]>(members.map((member) => [member, []]));
   for (let round = 0; round < rounds; round++) {
-    const first = round % competitors.length;
-    for (const competitor of [...competitors.slice(first), ...competitors.slice(0, first)]) {
-      progress(`${name}: round ${round + 1} of ${rounds}, ${competitor.name}`);
-      measured.get(competitor)?.push(await measure(competitor));
+    const first = round % members.length;
+    for (const member of [...members.slice(first), ...members.slice(0, first)]) {
+      progress(`${name}: round ${round + 1} of ${rounds}, ${member.name}`);
+      measured.get(member)?.push(await measure(member));
     }
   }
   return measured;
+}
+
+/** What two members did in the same round, for each round. */
+export function sideBySide<T>(
+  first: readonly T[] = [],
+  second: readonly T[] = [],
+): (readonly [first: T, second: T])[] {
+  return first.flatMap((each, round) =>
+    second.slice(round, round + 1).map((other) => [each, other] as const),
+  );
 }

@@ -6,6 +6,7 @@ import { baton } from '../competitors/baton';
 import { direct } from '../competitors/direct';
 import type { Bench } from '../bench';
 import { paced, type PacedResult } from '../paced';
+import { inRounds, sideBySide } from '../rounds';
 import { formatSpread, spreadOf, type Spread } from '../spread';
 import { markdown } from '../table';
 import { watched } from '../watched';
@@ -64,20 +65,16 @@ async function ask(context: Context): Promise<Answer> {
   return { table: tableOf(rows), data: rows, bars };
 }
 
-async function rowOf(bench: Bench, load: Load, { rounds, seconds, progress }: Context): Promise<Row> {
-  for (const way of WAYS) {
-    progress(`agent-cost: warm-up of ${way.name}`);
-    await generate(bench, way, load, WARM_UP_SECONDS);
-  }
-  const pairs: { native: Cost; adopted: Cost }[] = [];
-  for (let round = 0; round < rounds; round++) {
-    const costs = new Map<Way, Cost>();
-    for (const way of round % 2 === 0 ? WAYS : [...WAYS].reverse()) {
-      progress(`agent-cost: ${load.name}, round ${round + 1} of ${rounds}, ${way.name}`);
-      costs.set(way, await costOf(bench, way, load, seconds));
-    }
-    pairs.push({ native: costs.get(direct) as Cost, adopted: costs.get(baton) as Cost });
-  }
+async function rowOf(bench: Bench, load: Load, context: Context): Promise<Row> {
+  const measured = await inRounds(WAYS, context, {
+    name: `agent-cost, ${load.name}`,
+    warmUp: (way) => generate(bench, way, load, WARM_UP_SECONDS),
+    measure: (way) => costOf(bench, way, load, context.seconds),
+  });
+  const pairs = sideBySide(measured.get(direct), measured.get(baton)).map(([native, adopted]) => ({
+    native,
+    adopted,
+  }));
   return {
     load,
     native: spreadOf(pairs.map(({ native }) => native.seconds)),

@@ -31,6 +31,7 @@ import { nginxTunedFor } from '../competitors/nginx';
 import { treeOf } from '../cpu';
 import { FlowMap } from '../flow-map';
 import { residentBytes, slabBytes } from '../memory';
+import { inRounds } from '../rounds';
 import { spreadOf, type Spread } from '../spread';
 import { markdown } from '../table';
 import type { Answer, Context, Question } from './question';
@@ -53,8 +54,6 @@ const WARM_UP: Load = { path: '/1024', connections: 64, close: true };
 const WARM_UP_SECONDS = 2;
 /** For what is freed in the background. */
 const SETTLE_MS = 1_500;
-const END_TIMEOUT_MS = 60_000;
-const POLL_MS = 100;
 
 interface Reading {
   /** Octets of the competitor's processes. */
@@ -129,14 +128,14 @@ async function rowsOf(count: number, context: Context): Promise<Row[]> {
   });
   try {
     await withoutTimeWait(bench);
-    const measured = new Map<Competitor, Round[]>(contenders.map((each) => [each, []]));
-    for (let round = 0; round < rounds; round++) {
-      const first = round % contenders.length;
-      for (const contender of [...contenders.slice(first), ...contenders.slice(0, first)]) {
-        progress(`held-connections: ${count}, round ${round + 1} of ${rounds}, ${contender.name}`);
-        measured.get(contender)?.push(await hold(bench, contender, count));
-      }
-    }
+    const measured = await inRounds(
+      contenders,
+      { rounds, progress },
+      {
+        name: `held-connections, ${count}`,
+        measure: (contender) => hold(bench, contender, count),
+      },
+    );
     const reference = measured.get(direct) ?? [];
     const perSocket = spreadOf(
       reference.map(({ growth }) => growth.slabs / (1 + growth.backendSockets)),
@@ -185,7 +184,7 @@ async function hold(bench: Bench, contender: Competitor, count: number): Promise
     return { growth: growthOf(before, during, count), idle: before.front };
   } finally {
     flows.close();
-    if (contender.proxy) await end(running);
+    if (contender.proxy) await end(bench, running);
   }
 }
 
@@ -200,11 +199,11 @@ async function startAnew(bench: Bench, contender: Competitor): Promise<Running> 
   return bench.start(contender);
 }
 
-async function end({ pid }: Running): Promise<void> {
+async function end({ cluster }: Bench, { pid }: Running): Promise<void> {
   if (pid === undefined) return;
   const pids = treeOf(pid);
   process.kill(pid, 'SIGTERM');
-  await until(`the end of ${pid}`, () => Promise.resolve(pids.every((each) => !isRunning(each))));
+  await cluster.until(`the end of ${pid}`, () => Promise.resolve(pids.every((each) => !isRunning(each))));
 }
 
 function isRunning(pid: number): boolean {
@@ -216,19 +215,11 @@ function isRunning(pid: number): boolean {
 }
 
 /** Waits until nothing is left of earlier connections. */
-async function gone({ cluster: { lab } }: Bench, flows: FlowMap): Promise<void> {
-  await until('the end of all connections', async () => {
-    const clients = await Promise.all(lab.clients.map(socketsOf));
+async function gone({ cluster }: Bench, flows: FlowMap): Promise<void> {
+  await cluster.until('the end of all connections', async () => {
+    const clients = await Promise.all(cluster.lab.clients.map(socketsOf));
     return flows.size === 0 && clients.every((sockets) => sockets === 0);
   });
-}
-
-async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + END_TIMEOUT_MS;
-  while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(`wait for ${what}: not within ${END_TIMEOUT_MS} ms`);
-    await sleep(POLL_MS);
-  }
 }
 
 async function read({ cluster }: Bench, { pid }: Running, flows: FlowMap): Promise<Reading> {
@@ -277,18 +268,18 @@ function plus(a: Spread, b: Spread): Spread {
 
 /** Octets for each connection. */
 function tableOf(rows: readonly Row[]): string {
-  const octets = ({ median }: Spread): string => median.toFixed(0);
+  const octets = (value: number): string => value.toFixed(0);
   const lines = rows.map((row) => [
     row.competitor,
     String(row.count),
     `${(row.idle.median / 1e6).toFixed(0)} MB`,
-    octets(row.resident),
-    `${octets({ ...row.resident, median: row.resident.least })}-${octets({ ...row.resident, median: row.resident.most })}`,
+    octets(row.resident.median),
+    `${octets(row.resident.least)}-${octets(row.resident.most)}`,
     row.sockets.median.toFixed(2),
-    octets(row.counted),
-    octets(row.leftOver),
-    octets(row.flowTable),
-    octets(plus(row.resident, row.counted)),
+    octets(row.counted.median),
+    octets(row.leftOver.median),
+    octets(row.flowTable.median),
+    octets(plus(row.resident, row.counted).median),
     row.backendSockets.median.toFixed(2),
   ]);
   const head = [

@@ -71,7 +71,7 @@ async function halfLoad(context: Context): Promise<number> {
   if (measured === undefined) throw new RangeError('no competitors');
   progress(`ttfb-half: what ${measured.name} sustains`);
   const bench = await context.bench();
-  await bench.measure(measured, FULL.load, FULL.seconds);
+  await bench.warmUp(measured, FULL.load, FULL.seconds);
   const { requestsPerSecond } = await bench.measure(measured, FULL.load, FULL.seconds);
   return Math.round(requestsPerSecond / 2 / 10) * 10;
 }
@@ -84,9 +84,9 @@ async function answer(name: string, context: Context, load: () => Promise<number
     const { result, foreign } = await bench.observe(competitor, work);
     return { ...result, foreign };
   };
-  const measured = await inRounds(context, {
+  const measured = await inRounds(context.competitors, context, {
     name,
-    warmUp: (competitor) => bench.measure(competitor, FULL.load, FULL.seconds),
+    warmUp: (competitor) => bench.warmUp(competitor, FULL.load, FULL.seconds),
     measure,
   });
   const rows = [...measured].map(([competitor, rounds]) => rowOf(competitor, rounds));

@@ -43,7 +43,7 @@ async function ask(question: LoadQuestion, context: Context): Promise<Answer> {
 
 async function rowsOf({ name, load }: LoadQuestion, context: Context): Promise<Row[]> {
   const bench = await context.bench();
-  const measured = await inRounds(context, {
+  const measured = await inRounds(context.competitors, context, {
     name,
     warmUp: (competitor) => bench.warmUp(competitor, load, WARM_UP_SECONDS),
     measure: (competitor) => bench.measure(competitor, load, context.seconds),

@@ -20,6 +20,7 @@ import { Bench, type Load, type Measurement } from '../bench';
 import { baton } from '../competitors/baton';
 import type { Competitor, Running } from '../competitors/competitor';
 import { FlowMap } from '../flow-map';
+import { inRounds } from '../rounds';
 import { formatRatio, spreadOf, type Spread } from '../spread';
 import { markdown } from '../table';
 import type { Answer, Context, Question } from './question';
@@ -42,9 +43,12 @@ interface Front {
   readonly name: string;
   readonly competitor: Competitor;
   readonly flows: FlowMap;
-  readonly rounds: Measurement[];
-  /** Seconds for a walk over its flow table. */
-  readonly walks: number[];
+}
+
+interface Round {
+  readonly measurement: Measurement;
+  /** Seconds for a walk over the flow table. */
+  readonly walk: number;
 }
 
 const CLI = join(__dirname, '../../dist/cli.js');
@@ -73,32 +77,42 @@ export const scale: readonly Question[] = [
   { name: 'scale', title: "The front's CPU for each handoff, with more of everything", ask },
 ];
 
-async function ask({ rounds, seconds, progress }: Context): Promise<Answer> {
+async function ask(context: Context): Promise<Answer> {
+  return answerOf(await rowsOf(context), context.rounds);
+}
+
+async function rowsOf(context: Context): Promise<Row[]> {
   const bench = await Bench.open([], labOptions());
   const fronts: Front[] = [];
   try {
     for (const [index, variant] of VARIANTS.entries()) {
-      progress(`scale: start and warm-up, ${variant.name}`);
+      context.progress(`scale: start and warm-up, ${variant.name}`);
       fronts.push(await startFront(bench, variant, index));
     }
-    for (let round = 0; round < rounds; round++) {
-      const first = round % fronts.length;
-      for (const front of [...fronts.slice(first), ...fronts.slice(0, first)]) {
-        progress(`scale: round ${round + 1} of ${rounds}, ${front.name}`);
-        front.rounds.push(await bench.measure(front.competitor, LOAD, seconds));
-        front.walks.push(timeOfWalk(front.flows));
-      }
-    }
+    const measured = await inRounds(fronts, context, {
+      name: 'scale',
+      measure: async ({ competitor, flows }) => {
+        const measurement = await bench.measure(competitor, LOAD, context.seconds);
+        return { measurement, walk: timeOfWalk(flows) };
+      },
+    });
+    return [...measured].map(([{ name }, all]) => rowOf(name, all));
   } finally {
     for (const { flows } of fronts) flows.close();
     await bench.close();
   }
-  const rows = fronts.map(({ name, rounds: measurements, walks }) => ({
+}
+
+function rowOf(name: string, rounds: readonly Round[]): Row {
+  return {
     name,
-    cpu: spreadOf(measurements.map(({ frontCpuPerRequest }) => frontCpuPerRequest * 1e6)),
-    walk: spreadOf(walks.map((walk) => walk * 1e3)),
-    rounds: measurements,
-  }));
+    cpu: spreadOf(rounds.map(({ measurement }) => measurement.frontCpuPerRequest * 1e6)),
+    walk: spreadOf(rounds.map(({ walk }) => walk * 1e3)),
+    rounds: rounds.map(({ measurement }) => measurement),
+  };
+}
+
+function answerOf(rows: readonly Row[], rounds: number): Answer {
   const router = RULES.map((rules) => ({ rules, perHead: spreadOf(timesOfRouter(rules, rounds)) }));
   const bars = rows.map(({ name, cpu }) => ({ name, value: cpu, label: `${cpu.median.toFixed(0)} µs` }));
   return {
@@ -137,7 +151,7 @@ async function startFront(bench: Bench, { name, scale: scaled }: Variant, index:
   const flows = FlowMap.open(pin);
   flows.fill(scaled.flows);
   await bench.warmUp(competitor, LOAD, WARM_UP_SECONDS);
-  return { name, competitor, flows, rounds: [], walks: [] };
+  return { name, competitor, flows };
 }
 
 async function spawnFront(cluster: Cluster, scaled: Scale, index: number, pin: string): Promise<Running> {

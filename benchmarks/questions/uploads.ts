@@ -54,7 +54,7 @@ interface Row {
 
 async function ask(context: Context): Promise<Answer> {
   const bench = await context.bench();
-  const measured = await inRounds(context, {
+  const measured = await inRounds(context.competitors, context, {
     name: 'upload-32m',
     warmUp: (competitor) => upload(bench, competitor, WARM_UP),
     measure: async (competitor) => {

@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { Cluster } from '../../src/lab/cluster';
 import { KEPT_UPSTREAM, TUNED_LOCATION } from '../competitors/nginx';
 import { startNginx } from '../nginx-process';
-import { formatSpread, spreadOf, type Spread } from '../spread';
+import { inRounds, sideBySide } from '../rounds';
+import { formatSpread, spreadOf } from '../spread';
 import { markdown } from '../table';
 import { watched } from '../watched';
 import { wrk, type LoadResult } from '../wrk';
@@ -31,6 +32,9 @@ interface Relay {
   readonly target: string;
   readonly pid: number;
 }
+
+/** The one in question and the one beside it. */
+type Relays = readonly [adapter: Relay, nginx: Relay];
 
 interface Figures {
   readonly requestsPerSecond: number;
@@ -76,7 +80,7 @@ async function ask(context: Context): Promise<Answer> {
 }
 
 /** The application, and both relays to it, on the backend's host. */
-async function startRelays(cluster: Cluster): Promise<readonly Relay[]> {
+async function startRelays(cluster: Cluster): Promise<Relays> {
   const { lab } = cluster;
   const host = lab.host('b1');
   const root = join(lab.dir, 'files');
@@ -106,26 +110,14 @@ async function startRelays(cluster: Cluster): Promise<readonly Relay[]> {
   ];
 }
 
-async function rowOf(
-  cluster: Cluster,
-  relays: readonly Relay[],
-  load: Load,
-  { rounds, seconds, progress }: Context,
-): Promise<Row> {
-  for (const relay of relays) {
-    progress(`upstream: warm-up of ${relay.name}`);
-    await generate(cluster, relay, load, WARM_UP_SECONDS);
-  }
-  const measured: Round[] = [];
-  for (let round = 0; round < rounds; round++) {
-    const figures = new Map<string, Figures>();
-    for (const relay of round % 2 === 0 ? relays : [...relays].reverse()) {
-      progress(`upstream: ${load.title}, round ${round + 1} of ${rounds}, ${relay.name}`);
-      figures.set(relay.name, await measure(cluster, relay, load, seconds));
-    }
-    measured.push(Object.fromEntries(figures) as unknown as Round);
-  }
-  return { load, rounds: measured };
+async function rowOf(cluster: Cluster, [adapter, nginx]: Relays, load: Load, context: Context): Promise<Row> {
+  const measured = await inRounds([adapter, nginx], context, {
+    name: `upstream, ${load.title}`,
+    warmUp: (relay) => generate(cluster, relay, load, WARM_UP_SECONDS),
+    measure: (relay) => measure(cluster, relay, load, context.seconds),
+  });
+  const rounds = sideBySide(measured.get(adapter), measured.get(nginx));
+  return { load, rounds: rounds.map(([first, second]) => ({ upstream: first, nginx: second })) };
 }
 
 async function measure(cluster: Cluster, relay: Relay, load: Load, seconds: number): Promise<Figures> {
@@ -145,42 +137,26 @@ function generate(cluster: Cluster, { target }: Relay, load: Load, seconds: numb
   return wrk(cluster.client, { target, path: `/${bytes}`, connections, seconds, close: false });
 }
 
-function spreadsOf(rounds: readonly Round[], of: (round: Round) => number): Spread {
-  return spreadOf(rounds.map(of));
-}
-
 function tableOf(rows: readonly Row[]): string {
   const whole = (value: number): string => value.toFixed(0);
   const microseconds = (value: number): string => (value * 1e6).toFixed(1);
   const twoDigits = (value: number): string => value.toFixed(2);
-  const lines = rows.map(({ load, rounds }) => [
-    load.title,
-    formatSpread(
-      spreadsOf(rounds, (each) => each.upstream.requestsPerSecond),
-      whole,
-    ),
-    formatSpread(
-      spreadsOf(rounds, (each) => each.nginx.requestsPerSecond),
-      whole,
-    ),
-    formatSpread(
-      spreadsOf(rounds, (each) => each.upstream.requestsPerSecond / each.nginx.requestsPerSecond),
-      twoDigits,
-    ),
-    formatSpread(
-      spreadsOf(rounds, (each) => each.upstream.cpuPerRequest),
-      microseconds,
-    ),
-    formatSpread(
-      spreadsOf(rounds, (each) => each.nginx.cpuPerRequest),
-      microseconds,
-    ),
-    formatSpread(
-      spreadsOf(rounds, (each) => each.upstream.cpuPerRequest / each.nginx.cpuPerRequest),
-      twoDigits,
-    ),
-    whole(rounds.reduce((sum, each) => sum + each.upstream.failures + each.nginx.failures, 0)),
-  ]);
+  const lines = rows.map(({ load, rounds }) => {
+    const compared = (
+      key: 'requestsPerSecond' | 'cpuPerRequest',
+      show: (value: number) => string,
+    ): string[] => [
+      formatSpread(spreadOf(rounds.map((each) => each.upstream[key])), show),
+      formatSpread(spreadOf(rounds.map((each) => each.nginx[key])), show),
+      formatSpread(spreadOf(rounds.map((each) => each.upstream[key] / each.nginx[key])), twoDigits),
+    ];
+    return [
+      load.title,
+      ...compared('requestsPerSecond', whole),
+      ...compared('cpuPerRequest', microseconds),
+      whole(rounds.reduce((sum, each) => sum + each.upstream.failures + each.nginx.failures, 0)),
+    ];
+  });
   const head = [
     '',
     'requests/s upstream',
@@ -198,7 +174,7 @@ function barsOf(rows: readonly Row[]): Answer['bars'] {
   return rows.map(({ load, rounds }) => ({
     title: `Relay on the backend's host, ${load.title}`,
     bars: (['upstream', 'nginx'] as const).map((name) => {
-      const value = spreadsOf(rounds, (each) => each[name].requestsPerSecond);
+      const value = spreadOf(rounds.map((each) => each[name].requestsPerSecond));
       return { name, value, label: `${value.median.toFixed(0)} requests/s` };
     }),
   }));

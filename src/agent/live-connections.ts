@@ -1,8 +1,7 @@
 import type { Socket } from 'node:net';
 import { descriptorOf } from '../kernel/node-socket';
 import { unacknowledgedBytes } from '../kernel/socket';
-import type { HandoffId } from '../steer/flow-table';
-import type { FlowRecord } from '../steer/flow-table';
+import type { FlowRecord, HandoffId } from '../steer/flow-table';
 
 /** An adopted connection that this agent serves. */
 export interface LiveConnection extends FlowRecord {

@@ -22,7 +22,7 @@ import type { Farewells } from './farewells';
 const NS_PER_MS = 1e6;
 /** Lingering entries are looked at this often, or four times per linger if that is shorter. */
 const SWEEP_MS = 1000;
-/** Walking a million entries takes a third of a second of the main thread: not more often than this. */
+/** Walking a million entries takes up to a second of the main thread: not more often than this. */
 const IDLE_SWEEP_MS = 30_000;
 
 interface Closed extends FlowRecord {
