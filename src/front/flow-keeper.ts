@@ -22,8 +22,10 @@ import type { Farewells } from './farewells';
 const NS_PER_MS = 1e6;
 /** Lingering entries are looked at this often, or four times per linger if that is shorter. */
 const SWEEP_MS = 1000;
-/** Walking a million entries takes up to a second of the main thread: not more often than this. */
-const IDLE_SWEEP_MS = 30_000;
+/** A search among a million entries takes half a second of CPU: not more often than this. */
+const IDLE_SEARCH_MS = 30_000;
+/** Between two parts of a search, so that nobody waits for longer than one of them takes. */
+const PART_PAUSE_MS = 10;
 
 interface Closed extends FlowRecord {
   readonly key: string;
@@ -44,6 +46,8 @@ export class FlowKeeper {
   readonly #closed = new Map<string, Closed>();
   readonly #lists = new Map<string, Set<string>>();
   readonly #timers: NodeJS.Timeout[];
+  /** The next part of a search for idle entries, while there is one. */
+  #search: NodeJS.Timeout | undefined;
 
   constructor(
     private readonly flows: FlowTable,
@@ -53,12 +57,13 @@ export class FlowKeeper {
     const every = (ms: number, work: () => void): NodeJS.Timeout => setInterval(work, ms).unref();
     this.#timers = [
       every(Math.min(SWEEP_MS, Math.max(10, options.lingerMs / 4)), () => this.sweepClosed()),
-      every(Math.min(IDLE_SWEEP_MS, Math.max(10, options.idleMs / 4)), () => this.sweepIdle()),
+      every(Math.min(IDLE_SEARCH_MS, Math.max(10, options.idleMs / 4)), () => this.searchIdle()),
     ];
   }
 
   stop(): void {
     this.#timers.forEach(clearInterval);
+    clearTimeout(this.#search);
   }
 
   /** Entries that wait for their removal. */
@@ -68,7 +73,7 @@ export class FlowKeeper {
 
   /**
    * An agent says that these connections are over; `backends` are its numbers. It tells all fronts of all its connections,
-   * and what is not steered to it from here, or by another handoff, is none of this front's business or none of its own.
+   * and what is not steered to it from here, or by  handoff, is none of this front's business or none of its own.
    */
   closed(records: readonly FlowRecord[], backends: ReadonlySet<number>): void {
     this.#review(records, backends, (record) => this.#linger(record));
@@ -143,10 +148,18 @@ export class FlowKeeper {
     });
   }
 
-  /** Removes what has been silent for too long. */
-  sweepIdle(): void {
+  /** Begins to remove what has been silent for too long, unless it is at it. */
+  searchIdle(): void {
+    if (this.#search !== undefined) return;
     const limit = monotonicNs() - this.options.idleMs * NS_PER_MS;
-    for (const { flow, id } of this.#select(({ lastSeen }) => lastSeen < limit)) this.flows.remove(flow, id);
+    const parts = this.flows.silent(limit);
+    const next = (): void => {
+      const { value, done } = parts.next();
+      // Those that have got a packet meanwhile stay.
+      this.flows.review(value ?? [], limit, () => undefined);
+      this.#search = done === true ? undefined : setTimeout(next, PART_PAUSE_MS).unref();
+    };
+    next();
   }
 
   /** Whether the connection is over the backend's kernel decides, by the client's next packet. */

@@ -303,27 +303,41 @@ export function possibleCpus(): number {
 /** Entries read per system call when a map is walked: about 600 KB of buffers, a fraction of a millisecond each. */
 const BATCH = 4096;
 
+/** Visits an entry with buffers and offsets that are valid during the call only. */
+export type VisitEntry = (keys: Buffer, keyOffset: number, values: Buffer, valueOffset: number) => void;
+
 /**
- * Walks over a hash map, calling `visit` with buffers and an index that are valid during the call only. Entries that
- * come or go meanwhile may or may not be seen (kernel/bpf/hashtab.c).
+ * A walk over a hash map, some thousand entries at a time. Entries that come or go meanwhile may or may not be seen, however
+ * long the walk takes: its place is the number of a bucket (__htab_map_lookup_and_delete_batch in kernel/bpf/hashtab.c).
  */
-export function forEachEntry(
-  fd: number,
-  info: MapInfo,
-  visit: (keys: Buffer, keyOffset: number, values: Buffer, valueOffset: number) => void,
-): void {
-  const keys = Buffer.alloc(info.keyBytes * BATCH);
-  const values = Buffer.alloc(info.valueBytes * BATCH);
-  const count = Buffer.alloc(4);
-  const cursor = Buffer.alloc(8);
-  for (let first = true; ; first = false) {
+export class MapWalk {
+  readonly #keys: Buffer;
+  readonly #values: Buffer;
+  readonly #count = Buffer.alloc(4);
+  readonly #place = Buffer.alloc(8);
+  #begun = false;
+
+  constructor(
+    private readonly fd: number,
+    private readonly info: MapInfo,
+  ) {
+    this.#keys = Buffer.alloc(info.keyBytes * BATCH);
+    this.#values = Buffer.alloc(info.valueBytes * BATCH);
+  }
+
+  /** Visits the next entries; false when there are none behind them. */
+  next(visit: VisitEntry): boolean {
+    const { keyBytes, valueBytes } = this.info;
+    const [keys, values, count, place] = [this.#keys, this.#values, this.#count, this.#place];
     count.writeUInt32LE(BATCH, 0);
-    const result = libbpf().lookupBatch(fd, first ? null : cursor, cursor, keys, values, count, null);
+    const from = this.#begun ? place : null;
+    const result = libbpf().lookupBatch(this.fd, from, place, keys, values, count, null);
     if (result < 0 && result !== -ENOENT) throw new BpfError('walk over map', -result, '');
+    this.#begun = true;
     const found = count.readUInt32LE(0);
-    for (let i = 0; i < found; i++) visit(keys, i * info.keyBytes, values, i * info.valueBytes);
+    for (let i = 0; i < found; i++) visit(keys, i * keyBytes, values, i * valueBytes);
     // ENOENT is how the kernel says that this was the last batch.
-    if (result === -ENOENT) return;
+    return result !== -ENOENT;
   }
 }
 

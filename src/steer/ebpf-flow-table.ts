@@ -1,9 +1,9 @@
 import {
-  forEachEntry,
   mapDelete,
   mapInfo,
   mapLookup,
   mapUpdate,
+  MapWalk,
   TestPacket,
   type MapInfo,
 } from '../kernel/bpf';
@@ -125,9 +125,27 @@ export class EbpfFlowTable implements FlowTable {
   }
 
   forEach(visit: (entry: FlowEntry) => void): void {
-    forEachEntry(this.fd, this.#info, (keys, keyOffset, values, valueOffset) =>
-      visit(entryOf(keys.subarray(keyOffset, keyOffset + FLOW_BYTES), values, valueOffset)),
-    );
+    const walk = new MapWalk(this.fd, this.#info);
+    let more = true;
+    while (more) {
+      more = walk.next((keys, keyOffset, values, valueOffset) =>
+        visit(entryOf(keys.subarray(keyOffset, keyOffset + FLOW_BYTES), values, valueOffset)),
+      );
+    }
+  }
+
+  *silent(since: number): Generator<readonly FlowRecord[], void> {
+    const walk = new MapWalk(this.fd, this.#info);
+    let more = true;
+    while (more) {
+      const found: FlowRecord[] = [];
+      more = walk.next((keys, keyOffset, values, valueOffset) => {
+        if (layout.readU64(values, valueOffset + layout.LAST_SEEN) >= since) return;
+        const flow = Buffer.from(keys.subarray(keyOffset, keyOffset + FLOW_BYTES));
+        found.push({ flow, id: handoffOf(values, valueOffset) });
+      });
+      yield found;
+    }
   }
 }
 
@@ -135,10 +153,7 @@ function entryOf(flow: Buffer, value: Buffer, offset: number): FlowEntry {
   return {
     flow,
     backend: value.readUInt32LE(offset + layout.BACKEND),
-    id: {
-      sequence: value.readUInt32LE(offset + layout.HANDOFF),
-      epoch: value.readUInt32LE(offset + layout.HANDOFF + 4),
-    },
+    id: handoffOf(value, offset),
     created: layout.readU64(value, offset + layout.CREATED),
     lastSeen: layout.readU64(value, offset + layout.LAST_SEEN),
     packets: layout.readU64(value, offset + layout.PACKETS),
@@ -148,5 +163,12 @@ function entryOf(flow: Buffer, value: Buffer, offset: number): FlowEntry {
       acknowledged: value.readUInt32BE(offset + layout.CLIENT_ACKNOWLEDGED),
       initial: value.readUInt32BE(offset + layout.CLIENT_INITIAL),
     },
+  };
+}
+
+function handoffOf(value: Buffer, offset: number): HandoffId {
+  return {
+    sequence: value.readUInt32LE(offset + layout.HANDOFF),
+    epoch: value.readUInt32LE(offset + layout.HANDOFF + 4),
   };
 }

@@ -78,6 +78,11 @@ export interface FlowTable {
   review(handoffs: readonly FlowRecord[], silentSince: number, stays: OnStay): void;
   /** Visits every entry; those that come or go meanwhile may be missed. */
   forEach(visit: (entry: FlowEntry) => void): void;
+  /**
+   * Finds the handoffs whose last packet came before `since` (ns on CLOCK_MONOTONIC), in parts that take a few
+   * milliseconds each and may be far apart; a part may be empty.
+   */
+  silent(since: number): Iterator<readonly FlowRecord[], void>;
 }
 
 /** Nanoseconds on CLOCK_MONOTONIC, the clock of bpf_ktime_get_ns, without a BigInt. */

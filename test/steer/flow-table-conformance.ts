@@ -172,6 +172,22 @@ export function describeFlowTable(
     expect(contents(table)).toEqual([]);
   });
 
+  test('finds what has been silent, and what has not', () => {
+    openTable(MANY);
+    const before = monotonicNs();
+    for (let i = 0; i < MANY; i++) table.insert(flowOf(i), HOP, 1, 3, i, CLIENT);
+    const silent = (since: number): string[] => {
+      const lines: string[] = [];
+      const parts = table.silent(since);
+      for (let part = parts.next(); part.done !== true; part = parts.next()) {
+        lines.push(...part.value.map(({ flow, id }) => lineOf(formatFlow(flow), 1, id)));
+      }
+      return lines.sort();
+    };
+    expect(silent(before)).toEqual([]);
+    expect(silent(monotonicNs() + 1)).toEqual(contents(table));
+  });
+
   test('does what a plain map does, whatever the order', () => {
     openTable(3);
     const operation = fc.record({

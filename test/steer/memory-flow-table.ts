@@ -10,6 +10,9 @@ import {
   type OnStay,
 } from '../../src/steer/flow-table';
 
+/** Entries of a part of a search: few, so that some of them find nothing. */
+const PART = 2;
+
 /** A flow table in this process; passes the same conformance suite as the kernel's. */
 export class MemoryFlowTable implements FlowTable {
   readonly #entries = new Map<string, FlowEntry & { readonly hop: NextHop }>();
@@ -65,6 +68,14 @@ export class MemoryFlowTable implements FlowTable {
 
   forEach(visit: (entry: FlowEntry) => void): void {
     for (const entry of [...this.#entries.values()]) visit(entry);
+  }
+
+  *silent(since: number): Generator<readonly FlowRecord[], void> {
+    const all = [...this.#entries.values()];
+    for (let begin = 0; begin < all.length; begin += PART) {
+      const part = all.slice(begin, begin + PART).filter(({ lastSeen }) => lastSeen < since);
+      yield part.map(({ flow, id }) => ({ flow, id }));
+    }
   }
 
   /** What the kernel does for each packet, at any time (ns); for tests that cannot wait. */
