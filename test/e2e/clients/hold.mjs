@@ -8,9 +8,10 @@
  *   closed   ended by the other side with a FIN
  *   answers  first lines of responses -> how often
  *
- * Options: { address, port (80), sources, count, parallel, text, drip, dripMs, read }: each sends `text` at once, then `drip`
- * character by character, one every `dripMs`, or each as soon as the one before is gone; with `read: false` what comes is
- * left in the kernel's buffers.
+ * Options: { address, port (80), sources, count, parallel, answerFirst, text, drip, dripMs, read }: `parallel` are on their way
+ * at once, each until its handshake is done or, with `answerFirst`, its response is there, so that no server's backlog is
+ * full. Each sends `text` at once, then `drip` character by character, one every `dripMs`, or each as soon as the one before is
+ * gone; with `read: false` what comes is left in the kernel's buffers.
  */
 import { connect } from 'node:net';
 import { options } from './load.mjs';
@@ -21,6 +22,7 @@ const {
   sources,
   count,
   parallel = 200,
+  answerFirst = false,
   text = '',
   drip = '',
   dripMs = 0,
@@ -43,7 +45,7 @@ function open() {
       result.opened += 1;
       sockets.add(socket);
       if (text !== '') socket.write(text);
-      done();
+      if (!answerFirst) done();
     });
     socket.on('error', () => {
       if (connected && sockets.has(socket)) result.reset += 1;
@@ -54,6 +56,7 @@ function open() {
       sockets.delete(socket);
       done();
     });
+    if (answerFirst) socket.once('data', done);
     if (read) follow(socket);
     else socket.pause();
   }).then(open);

@@ -24,6 +24,8 @@ export interface HoldOptions {
   readonly port?: number;
   /** Handshakes at once, per process. */
   readonly parallel?: number;
+  /** Whether the next connection waits for the response on one before. */
+  readonly answerFirst?: boolean;
   readonly text?: string;
   readonly drip?: string;
   readonly dripMs?: number;
