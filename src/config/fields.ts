@@ -9,7 +9,7 @@ import { DURATION_SPELLING } from './durations';
  * A key with a `default` counts as required in the types: the validator fills it in before it looks.
  */
 
-/** Routes are tried in turn and backends are checked one by one, so neither list may grow without a bound. */
+/** Backends are checked one by one and lists within a route are tried in turn, so no list may grow without a bound. */
 const MAX_LIST = 1024;
 /** Long enough for any path or header value that somebody would route by. */
 const MAX_TEXT = 1024;
@@ -37,8 +37,8 @@ export function mapOf<T extends TSchema>(description: string, key: TSchema, valu
 }
 
 /** At least one of something. */
-export function listOf<T extends TSchema>(description: string, items: T) {
-  return Type.Array(items, { description, minItems: 1, maxItems: MAX_LIST });
+export function listOf<T extends TSchema>(description: string, items: T, maxItems = MAX_LIST) {
+  return Type.Array(items, { description, minItems: 1, maxItems });
 }
 
 /** One text, or a list of them; a union of types and not `anyOf`, so that each wrong entry gets its own message. */

@@ -36,6 +36,11 @@ export class ProblemReport {
     return this.#problems.length === 0;
   }
 
+  /** Whether it has as many as are shown, so that a hint which takes time to find is not worth it. */
+  get full(): boolean {
+    return this.#problems.length >= MAX_PROBLEMS;
+  }
+
   /** Adds `pools.web.hash: MESSAGE` at the place of the value. */
   add(path: Path, message: string): void {
     this.addBare(path, 'value', `${formatPath(path)}${path.length > 0 ? ': ' : ''}${message}`);

@@ -2,8 +2,8 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { failed } from './problems';
 import type { Loaded } from './problems';
 
-/** A configuration of a thousand backends takes a fifth of this; more is a wrong file, or /dev/zero. */
-const MAX_FILE_BYTES = 1024 * 1024;
+/** As many routes as there may be, of 128 bytes each (the usual ones have 60 to 100); more is a wrong file, or /dev/zero. */
+const MAX_FILE_BYTES = 2 * 1024 * 1024;
 
 /** The text of a configuration file; a problem at its start when it cannot be read, is too long or is not UTF-8. */
 export function readText(file: string): Loaded<string> {
@@ -26,7 +26,7 @@ function readBytes(file: string): Uint8Array {
       const count = readSync(fd, bytes, length, bytes.length - length, null);
       if (count === 0) return bytes.subarray(0, length);
       length += count;
-      if (length > MAX_FILE_BYTES) throw new Error('the file is larger than 1 MiB');
+      if (length > MAX_FILE_BYTES) throw new Error('the file is larger than 2 MiB');
     }
   } finally {
     closeSync(fd);

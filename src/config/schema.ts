@@ -23,6 +23,9 @@ import {
 /** More than the cores of most hosts: a larger number is more likely a mistake than a wish. */
 export const MAX_WORKERS = 64;
 
+/** A head meets few of them however many there are; but ten thousand take a second to load, and memory in every worker. */
+export const MAX_ROUTES = 16_384;
+
 const NODE = name('Name of this node in logs, metrics and towards its peers.');
 
 const INSECURE = Type.Literal(true, {
@@ -126,7 +129,7 @@ const POOL = mapping('Backends that serve the same thing.', {
 export const FRONT_SCHEMA = mapping('Configuration of a front.', {
   node: NODE,
   listeners: listOf('The VIPs.', LISTENER),
-  routes: listOf('The first route that matches wins.', ROUTE),
+  routes: listOf('The first route that matches wins.', ROUTE, MAX_ROUTES),
   pools: mapOf('The pools by name.', name('Name of the pool.'), POOL, { minProperties: 1 }),
   steering: mapping("How clients' packets reach the backend after a handoff.", {
     interface: text('Network interface on which the packets of clients arrive.', 'an interface name', {

@@ -1,5 +1,5 @@
 import type { RoutableHead } from '../peek/head';
-import { normaliseHost } from './host';
+import { isSuffixPattern, normaliseHostPatterns } from './host';
 import { normalisePath } from './path';
 
 /** One condition of a rule. It sees the head with its host and path normalised. */
@@ -51,9 +51,9 @@ class HostMatcher implements Matcher {
   private readonly suffixes: readonly string[];
 
   constructor(hosts: readonly string[]) {
-    const lowerCase = hosts.map((host) => normaliseHost(host.toLowerCase()));
-    this.exact = new Set(lowerCase.filter((host) => !host.startsWith('*.')));
-    this.suffixes = lowerCase.filter((host) => host.startsWith('*.')).map((host) => host.slice(1));
+    const patterns = normaliseHostPatterns(hosts);
+    this.exact = new Set(patterns.filter((pattern) => !isSuffixPattern(pattern)));
+    this.suffixes = patterns.filter(isSuffixPattern).map((pattern) => pattern.slice(1));
   }
 
   matches(head: RoutableHead): boolean {

@@ -1,6 +1,9 @@
 import type { RoutableHead } from '../peek/head';
-import { compileMatch, type Matcher, type RouteMatch } from './matcher';
+import { CompiledRule } from './compiled-rule';
+import type { RouteMatch } from './matcher';
 import { NormalisedHead } from './normalised-head';
+import { RuleIndex } from './rule-index';
+import { Search } from './search';
 
 export type { RouteMatch };
 
@@ -10,34 +13,30 @@ export interface RouteRule {
   readonly pool: string;
 }
 
-interface CompiledRule<R> {
-  readonly rule: R;
-  readonly matchers: readonly Matcher[];
-}
-
-/** Finds the rule for a head: the first one whose conditions all hold. Rules are compiled once, on construction. */
+/**
+ * Finds the rule for a head: the first one whose conditions all hold. Rules are compiled and indexed once, on
+ * construction, so a head costs the same with ten rules and with ten thousand, unless these differ in nothing but method
+ * or headers (RuleIndex).
+ */
 export class Router<R extends RouteRule> {
-  private readonly rules: readonly CompiledRule<R>[];
-  /** One view for all heads, because match() never runs twice at a time. */
+  private readonly rules: readonly R[];
+  private readonly index = new RuleIndex();
+  /** One view and one search for all heads, because match() never runs twice at a time. */
   private readonly view = new NormalisedHead();
+  private readonly search = new Search(this.view);
 
   constructor(rules: readonly R[]) {
-    this.rules = rules.map((rule) => ({ rule, matchers: compileMatch(rule.match ?? {}) }));
+    this.rules = [...rules];
+    for (const [number, { match = {} }] of this.rules.entries()) {
+      this.index.add(new CompiledRule(number, match), match);
+    }
   }
 
   /** The rule as it was given to the constructor; undefined when none fits. */
   match(head: RoutableHead): R | undefined {
-    const view = this.view.view(head);
-    for (const { rule, matchers } of this.rules) {
-      if (allMatch(matchers, view)) return rule;
-    }
-    return undefined;
+    this.view.view(head);
+    this.search.begin(this.rules.length);
+    this.index.search(this.search);
+    return this.rules[this.search.found];
   }
-}
-
-function allMatch(matchers: readonly Matcher[], head: RoutableHead): boolean {
-  for (const matcher of matchers) {
-    if (!matcher.matches(head)) return false;
-  }
-  return true;
 }

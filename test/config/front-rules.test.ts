@@ -113,3 +113,46 @@ test('equal IPv6 binds are told by address and not by spelling', () => {
   ]);
   expect(actual).toEqual(expected);
 });
+
+describe('many routes', () => {
+  const POOLS = 1_000;
+  const textOf = (count: number, poolOf: (k: number) => string) => {
+    const routes = Array.from(
+      { length: count },
+      (_, k) => `  - { match: { host: h${k}.example }, pool: ${poolOf(k)} }`,
+    );
+    const pools = Array.from(
+      { length: POOLS },
+      (_, k) => `  some-pool-${k}: { backends: [${backend('b1', '198.18.0.21:7400')}] }`,
+    );
+    return FRONT.replace('  - pool: web', routes.join('\n')).replace('pools:', `pools:\n${pools.join('\n')}`);
+  };
+
+  test('16,384 and no more', () => {
+    const config = configOf(
+      parseFrontConfig(
+        textOf(16_384, () => 'web'),
+        __filename,
+      ),
+    );
+    expect(config.routes).toHaveLength(16_384);
+    const text = textOf(16_385, () => 'web');
+    expect(parseFrontConfig(text, __filename)).toEqual({
+      ok: false,
+      problems: [{ line: 7, column: 3, message: 'routes: the list is too long' }],
+    });
+  });
+
+  test('of pools that are not there take little longer than others', () => {
+    const wrong = textOf(5_000, (k) => `soem-pool-${k % POOLS}`);
+    const begin = performance.now();
+    const loaded = parseFrontConfig(wrong, __filename);
+    const ms = performance.now() - begin;
+    process.stdout.write(`  5,000 names of no pool reported in ${ms.toFixed(0)} ms\n`);
+    expect(loaded.ok ? [] : loaded.problems.map(({ message }) => message)).toContain(
+      'routes[7].pool: there is no pool "soem-pool-7": did you mean "some-pool-7"?',
+    );
+    // Each compared with every pool, they took half a minute.
+    expect(ms).toBeLessThan(10_000);
+  });
+});
