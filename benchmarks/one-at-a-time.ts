@@ -9,12 +9,12 @@ const GRACE_MS = 20_000;
 
 /** What it does; it ends after `count` requests, where there is such a number, and after `seconds` in any case. */
 export interface Schedule {
-  readonly host: string;
-  readonly port: number;
+  /** `host:port`, asked in turn: of several backends each has a state of its own, and its share of what is measured. */
+  readonly targets: readonly string[];
   readonly direction: 'download' | 'upload';
   /** Of the body of a response, or of a request. */
   readonly bytes: number;
-  /** Requests before the first that counts: code and caches are cold, the client's and the server's. */
+  /** Requests to each target before the first that counts: code and caches are cold, the client's and the server's. */
   readonly warmUp: number;
   readonly count?: number;
   /** Requests a second, as far as one at a time goes. */
@@ -41,14 +41,8 @@ export interface Asker {
   run(): Promise<Times>;
 }
 
-/** Starts a client and has it make its first requests; `target` is `host:port`. */
-export async function openAsker(
-  host: Host,
-  target: string,
-  what: Omit<Schedule, 'host' | 'port'>,
-): Promise<Asker> {
-  const [address = '', port] = target.split(':');
-  const schedule: Schedule = { host: address, port: Number(port), ...what };
+/** Starts a client and has it make its first requests. */
+export async function openAsker(host: Host, schedule: Schedule): Promise<Asker> {
   // With what this process has for TypeScript.
   const argv = [process.execPath, ...process.execArgv, CLIENT, JSON.stringify(schedule)];
   const client = host.spawn(argv, { stdio: ['pipe', 'pipe', 'pipe'] });

@@ -27,9 +27,22 @@ const HEAD_END = Buffer.from('\r\n\r\n');
 const answer = Buffer.alloc(64 * 1024);
 
 const schedule = JSON.parse(process.argv[2] ?? '') as Schedule;
+let asked = 0;
 const request = requestOf(schedule);
-const address = Buffer.alloc(SOCKADDR_BYTES);
-const addressLength = sockaddrFromEndpoint(schedule.host, schedule.port, address);
+const addresses = schedule.targets.map(addressOf);
+
+function addressOf(target: string): Buffer {
+  const [host = '', port] = target.split(':');
+  const address = Buffer.alloc(SOCKADDR_BYTES);
+  return address.subarray(0, sockaddrFromEndpoint(host, Number(port), address));
+}
+
+/** The next one in turn. */
+function nextAddress(): Buffer {
+  const address = addresses[asked++ % addresses.length];
+  if (address === undefined) throw new RangeError('no targets');
+  return address;
+}
 
 /** A download asks for so many octets, an upload sends them; the body is sent with the head, in one call. */
 function requestOf({ direction, bytes }: Schedule): Buffer {
@@ -48,13 +61,14 @@ interface Answer {
 
 /** One request on a connection of its own; throws where the answer is not the right one, or does not come. */
 function ask(): Answer {
+  const address = nextAddress();
   const fd = must(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), 'socket');
   try {
     for (const option of [SO_RCVTIMEO, SO_SNDTIMEO]) {
       must(setsockopt(fd, SOL_SOCKET, option, timeout, timeout.length), 'set timeout');
     }
     const began = performance.now();
-    must(connect(fd, address, addressLength), 'connect');
+    must(connect(fd, address, address.length), 'connect');
     const connected = performance.now();
     const sent = must(send(fd, request, request.length, MSG_NOSIGNAL), 'send');
     if (sent < request.length) throw new Error(`sent ${sent} octets of ${request.length}`);
@@ -126,7 +140,7 @@ function rounded(ms: number): number {
   return Math.round(ms * 1e4) / 1e4;
 }
 
-for (let k = 0; k < schedule.warmUp; k++) ask();
+for (let k = 0; k < schedule.warmUp * addresses.length; k++) ask();
 process.stdout.write('ready\n');
 process.stdin.resume().once('end', () => {
   process.stdout.write(`${JSON.stringify(run(schedule))}\n`);

@@ -169,6 +169,7 @@ async function hold(bench: Bench, contender: Competitor, count: number): Promise
         count: Math.ceil(count / clients.length),
         address,
         port: Number(port),
+        answerFirst: true,
         text: REQUEST,
       });
     });

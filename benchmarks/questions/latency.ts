@@ -112,19 +112,18 @@ async function measureOnce(
   const [client, ...others] = bench.cluster.lab.clients;
   if (client === undefined) throw new RangeError('the lab has no clients');
   const targets = bench.targetsOf(competitor);
-  const target = (k: number): string => targets[k % targets.length] ?? '';
-  const common = { direction: 'download', bytes: BYTES, warmUp: WARM_UP } as const;
+  const common = { targets, direction: 'download', bytes: BYTES, warmUp: WARM_UP } as const;
   const hosts = background === 0 ? [] : others.flatMap((host) => Array.from({ length: LANES }, () => host));
   const lanes = await Promise.all(
-    hosts.map((host, k) =>
-      openAsker(host, target(k), {
+    hosts.map((host) =>
+      openAsker(host, {
         ...common,
         rate: background / hosts.length,
         seconds: seconds + AROUND_SECONDS,
       }),
     ),
   );
-  const asker = await openAsker(client, target(0), { ...common, rate: RATE, seconds });
+  const asker = await openAsker(client, { ...common, rate: RATE, seconds });
   const before = competitor === baton ? await ownTimes(bench.cluster) : undefined;
   const load = Promise.all(
     lanes.map(async (lane) => ({ ...(await lane.run()), endedAt: performance.now() })),

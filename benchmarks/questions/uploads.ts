@@ -12,10 +12,13 @@ const MIB = 1024 * 1024;
 const BYTES = 32 * MIB;
 /** In each round, and so many a second: each finds the machine at rest. */
 const UPLOADS = { count: 20, rate: 10 } as const;
-/** The first of each client do not count: its memory is cold. */
+/** The first of each client to each target do not count: its memory is cold. */
 const FIRST = 1;
-/** For receive windows to be tuned (net.ipv4.tcp_rmem) and Node to have compiled what is hot. */
-const WARM_UP = 5;
+/**
+ * For Node to have compiled what is hot, and for the backends to have touched the memory that such bodies pass through: a
+ * virtual machine may have to get it from its host, and until then an upload takes several times as long.
+ */
+const WARM_UP = 20;
 /** For all of a round, in which a slow competitor falls behind. */
 const MOST_SECONDS = 15;
 
@@ -74,11 +77,18 @@ async function ask(context: Context): Promise<Answer> {
 }
 
 async function upload(bench: Bench, competitor: Competitor, count: number): Promise<Round> {
-  const [target = ''] = bench.targetsOf(competitor);
+  const targets = bench.targetsOf(competitor);
   const handedOver = (): Promise<number> =>
     bench.cluster.frontMetric('baton_handoffs_total', { result: 'ok' });
-  const schedule = { direction: 'upload', bytes: BYTES, warmUp: FIRST, seconds: MOST_SECONDS } as const;
-  const asker = await openAsker(bench.cluster.client, target, { ...schedule, count, rate: UPLOADS.rate });
+  const asker = await openAsker(bench.cluster.client, {
+    targets,
+    direction: 'upload',
+    bytes: BYTES,
+    warmUp: FIRST,
+    count,
+    rate: UPLOADS.rate,
+    seconds: MOST_SECONDS,
+  });
   const before = competitor === baton ? await handedOver() : undefined;
   const times = await asker.run();
   return { times, handoffs: before === undefined ? undefined : (await handedOver()) - before };

@@ -1,12 +1,4 @@
-import {
-  mapDelete,
-  mapInfo,
-  mapLookup,
-  mapUpdate,
-  MapWalk,
-  TestPacket,
-  type MapInfo,
-} from '../kernel/bpf';
+import { mapDelete, mapInfo, mapLookup, mapUpdate, MapWalk, TestPacket, type MapInfo } from '../kernel/bpf';
 import { E2BIG, ENOENT, KernelError } from '../kernel/errors';
 import { FLOW_BYTES } from '../kernel/flow';
 import {
