@@ -80,8 +80,9 @@ export class Cluster {
         await cluster.makeCertificates(cluster.tlsDir, ['--front', FRONT_NODE, ...agents]);
       }
       cluster.writeFrontConfig(cluster.frontSettings);
-      await Promise.all(cluster.lab.backends.map((_, index) => cluster.startAgent(index + 1)));
-      await cluster.startFront();
+      // A front asks again until its agents answer.
+      const agents = cluster.lab.backends.map((_, index) => cluster.startAgent(index + 1));
+      await Promise.all([...agents, cluster.startFront()]);
       await cluster.allUp();
       return cluster;
     } catch (error) {

@@ -46,7 +46,7 @@ describe('bulk transfers', () => {
   });
 
   describe.each([
-    { family: 'IPv4', vip: 'vip4', uploads: amount(60, 180), downloads: amount(30, 100) },
+    { family: 'IPv4', vip: 'vip4', uploads: amount(40, 180), downloads: amount(20, 100) },
     { family: 'IPv6', vip: 'vip6', uploads: 20, downloads: 10 },
   ] as const)('over $family', ({ family, vip, uploads, downloads }) => {
     test.each([
