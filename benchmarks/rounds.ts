@@ -33,13 +33,3 @@ export async function inRounds<M extends { readonly name: string }, T>(
   }
   return measured;
 }
-
-/** What two members did in the same round, for each round. */
-export function sideBySide<T>(
-  first: readonly T[] = [],
-  second: readonly T[] = [],
-): (readonly [first: T, second: T])[] {
-  return first.flatMap((each, round) =>
-    second.slice(round, round + 1).map((other) => [each, other] as const),
-  );
-}

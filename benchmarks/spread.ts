@@ -22,12 +22,28 @@ export function percentile(values: readonly number[], share: number): number {
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? NaN;
 }
 
-/** `median (least-most)`, each as `show` writes it. */
+/** `median (least-most)`, each as `show` writes it; the median alone where all are equal. */
 export function formatSpread(spread: Spread, show: (value: number) => string): string {
-  return `${show(spread.median)} (${show(spread.least)}-${show(spread.most)})`;
+  const range = ` (${show(spread.least)}-${show(spread.most)})`;
+  return show(spread.median) + (spread.least < spread.most ? range : '');
 }
 
-/** One spread against another, by their medians. */
-export function formatRatio(spread: Spread, other: Spread | undefined): string {
-  return other === undefined ? '' : (spread.median / other.median).toFixed(2);
+/**
+ * One figure against another, round by round: what slows the machine down for a while slows both, so that ratios say more
+ * than figures do, and agree where these do not.
+ */
+export function formatRatio(values: readonly number[], others: readonly number[] | undefined): string {
+  if (others === undefined) return '';
+  const ratios = sideBySide(values, others).map(([value, other]) => value / other);
+  return formatSpread(spreadOf(ratios), (ratio) => ratio.toFixed(2));
+}
+
+/** What two did in the same round, for each round. */
+export function sideBySide<T>(
+  first: readonly T[] = [],
+  second: readonly T[] = [],
+): (readonly [first: T, second: T])[] {
+  return first.flatMap((each, round) =>
+    second.slice(round, round + 1).map((other) => [each, other] as const),
+  );
 }

@@ -74,15 +74,19 @@ function tableOf(question: LoadQuestion, rows: readonly Row[]): string {
   const { load, measure } = question;
   const best = bestProxy(question, rows);
   const direct = rows.find(({ competitor }) => competitor === 'direct');
+  const of = (rounds: readonly Measurement[], key: keyof Measurement): number[] =>
+    rounds.map((each) => each[key]);
+  const ratio = (rounds: readonly Measurement[], other: Row | undefined, key: keyof Measurement): string =>
+    formatRatio(of(rounds, key), other && of(other.rounds, key));
   const lines = rows.map(({ competitor, summary, rounds }) => [
     competitor,
     speedOf(question, summary[measure].median),
     `${speedOf(question, summary[measure].least)}-${speedOf(question, summary[measure].most)}`,
-    formatRatio(summary[measure], best?.summary[measure]),
-    formatRatio(summary[measure], direct?.summary[measure]),
+    ratio(rounds, best, measure),
+    ratio(rounds, direct, measure),
     `${summary.p50.median.toFixed(2)} ms`,
     `${summary.p99.median.toFixed(2)} ms`,
-    formatRatio(summary.p99, direct?.summary.p99),
+    ratio(rounds, direct, 'p99'),
     load.close
       ? `${(summary.frontCpuPerRequest.median * 1e6).toFixed(1)} µs`
       : `${(summary.frontCpuPerGigabyte.median * 1e3).toFixed(1)} ms/GB`,

@@ -4,7 +4,7 @@ import { baton } from '../competitors/baton';
 import type { Competitor } from '../competitors/competitor';
 import { openAsker, type Times } from '../one-at-a-time';
 import { inRounds } from '../rounds';
-import { formatSpread, percentile, spreadOf, type Spread } from '../spread';
+import { formatRatio, formatSpread, percentile, spreadOf, type Spread } from '../spread';
 import { markdown } from '../table';
 import type { Answer, Context, Question } from './question';
 
@@ -45,6 +45,7 @@ interface Row {
   readonly competitor: string;
   /** Of the rounds, ms. */
   readonly p50: Spread;
+  readonly p50s: readonly number[];
   /** Of all uploads of all rounds, ms. */
   readonly p99: number;
   readonly uploads: number;
@@ -96,10 +97,12 @@ async function upload(bench: Bench, competitor: Competitor, count: number): Prom
 
 function rowOf({ name: competitor }: Competitor, rounds: readonly Observed[]): Row {
   const all = rounds.flatMap(({ times }) => times.whole);
+  const p50s = rounds.map(({ times }) => percentile(times.whole, 0.5));
   const handoffs = rounds.flatMap((round) => round.handoffs ?? []);
   return {
     competitor,
-    p50: spreadOf(rounds.map(({ times }) => percentile(times.whole, 0.5))),
+    p50: spreadOf(p50s),
+    p50s,
     p99: percentile(all, 0.99),
     uploads: all.length,
     handoffs: handoffs.length === 0 ? undefined : handoffs.reduce((sum, each) => sum + each, 0),
@@ -111,14 +114,12 @@ function rowOf({ name: competitor }: Competitor, rounds: readonly Observed[]): R
 
 function tableOf(rows: readonly Row[]): string {
   const direct = rows.find(({ competitor }) => competitor === 'direct');
-  const ratio = (value: number, other: number | undefined): string =>
-    other === undefined ? '' : (value / other).toFixed(2);
-  const lines = rows.map(({ competitor, p50, p99, uploads, handoffs, errors }) => [
+  const lines = rows.map(({ competitor, p50, p50s, p99, uploads, handoffs, errors }) => [
     competitor,
     formatSpread(p50, milli),
-    ratio(p50.median, direct?.p50.median),
+    formatRatio(p50s, direct?.p50s),
     milli(p99),
-    ratio(p99, direct?.p99),
+    formatRatio([p99], direct && [direct.p99]),
     String(uploads),
     handoffs === undefined ? '' : String(handoffs),
     String(errors.length),
