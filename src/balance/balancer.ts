@@ -1,5 +1,7 @@
-/** What can be picked. Both properties are read at every pick, so getters over live state are welcome. */
+/** What can be picked. Weight and availability are read at every pick, so getters over live state are welcome. */
 export interface Candidate {
+  /** Its own among the candidates; policies that hash go by it. */
+  readonly name: string;
   /** Its share relative to the others: an integer, 0 or more. 0 gets nothing. */
   readonly weight: number;
   readonly available: boolean;

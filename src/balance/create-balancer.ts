@@ -1,4 +1,5 @@
 import type { Balancer, BalancerPolicy, Candidate } from './balancer';
+import { Maglev } from './maglev';
 import { RoundRobin } from './round-robin';
 
 /** The balancer of a policy over these candidates. Throws an Error for a policy that this version does not have. */
@@ -6,6 +7,12 @@ export function createBalancer<B extends Candidate>(
   policy: BalancerPolicy,
   candidates: readonly B[],
 ): Balancer<B> {
-  if (policy === 'round-robin') return new RoundRobin(candidates);
-  throw new Error(`create balancer: this version has no policy '${policy}', only 'round-robin'`);
+  switch (policy) {
+    case 'round-robin':
+      return new RoundRobin(candidates);
+    case 'maglev':
+      return new Maglev(candidates);
+    default:
+      throw new Error(`create balancer: this version has no policy '${policy}'`);
+  }
 }

@@ -7,7 +7,7 @@ import type { FrontInput } from './schema';
  */
 
 const PROTOCOLS = new Set<string>(['tls', 'tcp']);
-const POLICIES = new Set<string>(['least-connections', 'random-two', 'maglev']);
+const POLICIES = new Set<string>(['least-connections', 'random-two']);
 
 export function reportUnavailableInFront(input: FrontInput, report: ProblemReport): void {
   input.listeners.forEach(({ protocol }, index) => {

@@ -215,7 +215,7 @@ export class AcceptingThread {
           this.#fallbacks.add('pipelined');
           this.#fallback.serve(connection, pool);
         } else {
-          this.#handoffs.begin(connection, pool, '', received, now);
+          this.#handoffs.begin(connection, pool, pool.keyOf(head, connection.flow), received, now);
         }
       },
       refused: (connection, status, reason) => {
@@ -266,8 +266,9 @@ export class AcceptingThread {
 
   /** For a request of a connection that the fallback relays. */
   #destinationOf(request: IncomingMessage, tried: readonly string[]): Destination {
-    const pool = this.#poolFor(new RequestHead(request));
-    if (pool !== undefined) return pool.pickOrigin('', tried) ?? 503;
+    const head = new RequestHead(request);
+    const pool = this.#poolFor(head);
+    if (pool !== undefined) return pool.pickOrigin(pool.keyOf(head, head.client), tried) ?? 503;
     this.#refusals.add('no_route');
     return 404;
   }

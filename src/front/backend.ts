@@ -56,6 +56,7 @@ export class Backend implements Candidate {
 
 /** The same backend as the target of the proxy fallback, which needs no agent. */
 export class ProxyTarget implements Candidate {
+  readonly name: string;
   readonly weight: number;
   readonly origin: string;
 
@@ -63,6 +64,7 @@ export class ProxyTarget implements Candidate {
     private readonly backend: Backend,
     http: Endpoint,
   ) {
+    this.name = backend.name;
     this.weight = backend.weight;
     this.origin = `http://${formatEndpoint(http)}`;
   }

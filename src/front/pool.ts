@@ -1,5 +1,6 @@
 import type { Balancer } from '../balance/balancer';
 import { createBalancer } from '../balance/create-balancer';
+import { hashKey, type HashKey } from '../balance/hash-key';
 import type { PoolConfig } from '../config/model';
 import { DurationHistogram } from '../observe/duration-histogram';
 import { ProxyTarget, type Backend } from './backend';
@@ -9,6 +10,8 @@ export class Pool {
   readonly name: string;
   readonly fallback: PoolConfig['fallback'];
   readonly balancer: Balancer<Backend>;
+  /** What its balancers pick by. */
+  readonly keyOf: HashKey;
   readonly handoffDuration = new DurationHistogram();
   readonly #targets: readonly ProxyTarget[];
   readonly #relays: Balancer<ProxyTarget>;
@@ -19,6 +22,7 @@ export class Pool {
   ) {
     this.name = config.name;
     this.fallback = config.fallback;
+    this.keyOf = config.balance === 'maglev' ? hashKey(config.hash ?? 'client') : () => '';
     this.balancer = createBalancer(config.balance, backends);
     this.#targets = backends.flatMap((backend) =>
       backend.http === undefined ? [] : [new ProxyTarget(backend, backend.http)],

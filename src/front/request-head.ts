@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { parseAddress } from '../kernel/flow';
 import type { RoutableHead } from '../peek/head';
 
 /** A request that Node has parsed, as routing reads heads: for connections that the front relays. */
@@ -7,6 +8,8 @@ export class RequestHead implements RoutableHead {
   readonly host: string;
   readonly path: string;
   readonly query: string;
+  /** Its client's address, 16 bytes; all zero where the connection is gone. */
+  readonly client: Buffer;
 
   constructor(private readonly request: IncomingMessage) {
     this.method = request.method ?? '';
@@ -16,6 +19,7 @@ export class RequestHead implements RoutableHead {
     const rest = absolute === null ? target : (absolute[2] ?? '');
     const question = rest.indexOf('?');
     this.path = (question < 0 ? rest : rest.slice(0, question)) || '/';
+    this.client = addressOf(request.socket.remoteAddress ?? '::');
     this.query = question < 0 ? '' : rest.slice(question + 1);
   }
 
@@ -28,4 +32,9 @@ export class RequestHead implements RoutableHead {
 function hostOf(authority: string): string {
   const bracketed = /^\[([^\]]*)\]/.exec(authority);
   return (bracketed?.[1] ?? authority.replace(/:\d*$/, '')).toLowerCase();
+}
+
+/** Without the zone that a link-local address has (`fe80::1%eth0`). */
+function addressOf(remoteAddress: string): Buffer {
+  return parseAddress(remoteAddress.replace(/%.*$/, ''));
 }

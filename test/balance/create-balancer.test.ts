@@ -1,10 +1,15 @@
 import { createBalancer } from '../../src/balance/create-balancer';
+import { Maglev } from '../../src/balance/maglev';
 import { RoundRobin } from '../../src/balance/round-robin';
+import { candidate } from './conformance';
 
-test('round-robin', () => {
-  expect(createBalancer('round-robin', [{ weight: 1, available: true }])).toBeInstanceOf(RoundRobin);
+test.each([
+  ['round-robin', RoundRobin],
+  ['maglev', Maglev],
+] as const)('%s', (policy, balancer) => {
+  expect(createBalancer(policy, [candidate('a')])).toBeInstanceOf(balancer);
 });
 
-test.each(['least-connections', 'random-two', 'maglev'] as const)('%s is refused by name', (policy) => {
+test.each(['least-connections', 'random-two'] as const)('%s is refused by name', (policy) => {
   expect(() => createBalancer(policy, [])).toThrow(`no policy '${policy}'`);
 });

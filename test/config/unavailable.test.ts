@@ -10,11 +10,6 @@ const CASES: ProblemCase[] = [
     `    balance: ¶${policy}\n    backends`,
     `balance ${policy} is not available in this version`,
   ]),
-  [
-    '    backends',
-    '    balance: ¶maglev\n    hash: header:x-user\n    backends',
-    'balance maglev is not available in this version',
-  ],
 ];
 
 test.each(CASES)('front: %j -> %j', (...problemCase) => {

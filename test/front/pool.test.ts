@@ -43,3 +43,25 @@ test('an unhealthy backend gets nothing, and a pool that refuses relays nothing'
   expect(picked(pool, 10)).toEqual(new Set([originOf(2)]));
   expect(new Pool({ ...CONFIG, fallback: 'refuse' }, pool.backends).pickOrigin('', [])).toBeUndefined();
 });
+
+test('a pool that hashes relays a request to the backend that would get its connection', () => {
+  const { backends } = poolOf(true, true, true, true);
+  for (const backend of backends) Object.assign(backend.offers, { open: true });
+  const pool = new Pool({ ...CONFIG, balance: 'maglev', hash: 'header:x-user' }, backends);
+  const names = new Set<string>();
+  for (let user = 0; user < 40; user++) {
+    const head = { path: '/', header: () => `user-${user}` };
+    const key = pool.keyOf(head, Buffer.alloc(16));
+    const backend = pool.balancer.pick(key, []);
+    expect(pool.pickOrigin(key, [])).toBe(`http://${backend?.http?.host ?? ''}:8080`);
+    names.add(backend?.name ?? '');
+  }
+  expect(names.size).toBe(4);
+});
+
+test('maglev hashes the client where nothing else is said, and the other policies nothing', () => {
+  const head = { path: '/', header: () => undefined };
+  const client = Buffer.from('00000000000000000000ffffc6120101', 'hex');
+  expect(new Pool({ ...CONFIG, balance: 'maglev' }, []).keyOf(head, client)).toBe(client.toString('latin1'));
+  expect(new Pool(CONFIG, []).keyOf(head, client)).toBe('');
+});

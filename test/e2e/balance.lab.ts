@@ -1,0 +1,79 @@
+/** Policies at work: whose connections go where, also while a backend is away. */
+import { Cluster } from '../../src/lab/cluster';
+import { APP, countsOf, report, runClient, type LoadResult } from './support';
+
+const USERS = 300;
+const PARALLEL = 16;
+const TIMEOUT_MS = 60_000;
+
+interface Users extends LoadResult {
+  /** By user, the node that served. */
+  readonly places: readonly string[];
+}
+
+/** Where every user's connection went; all of them have to be handed over. */
+async function placesOf(cluster: Cluster): Promise<readonly string[]> {
+  const before = await countsOf(cluster);
+  const { client, lab } = cluster;
+  const { places, errors } = await runClient<Users>(client, 'users.mjs', {
+    address: lab.vip4,
+    sources: client.addresses4,
+    count: USERS,
+    parallel: PARALLEL,
+  });
+  expect(errors).toEqual([]);
+  const after = await countsOf(cluster);
+  expect(after.handedOff - before.handedOff).toBe(USERS);
+  return places;
+}
+
+const countOf = (places: readonly string[], node: string): number =>
+  places.filter((place) => place === node).length;
+
+test(
+  'maglev: a user stays with a backend, and loses it only while it is away',
+  async () => {
+    const cluster = await Cluster.start({
+      app: APP,
+      backends: 3,
+      clientAddresses: 20,
+      front: (of) => ({
+        pools: {
+          web: {
+            balance: 'maglev',
+            hash: 'header:X-User',
+            backends: [1, 2, 3].map((k) => of.backend(k)),
+          },
+        },
+      }),
+    });
+    try {
+      const nodes = ['b1', 'b2', 'b3'];
+      const first = await placesOf(cluster);
+      for (const node of nodes) expect(countOf(first, node)).toBeGreaterThan(USERS / 6);
+      expect(await placesOf(cluster)).toEqual(first);
+
+      await cluster.agents[1]?.stop();
+      await cluster.until('b2 down', async () => {
+        const { backends } = await cluster.frontApi<{ backends: { name: string; state: string }[] }>(
+          '/v1/backends',
+        );
+        return backends.some(({ name, state }) => name === 'b2' && state !== 'up');
+      });
+      const without = await placesOf(cluster);
+      const moved = without.filter((place, user) => place !== first[user]);
+      expect(moved).toHaveLength(countOf(first, 'b2'));
+      expect(countOf(without, 'b2')).toBe(0);
+      for (const node of ['b1', 'b3']) expect(countOf(moved, node)).toBeGreaterThan(moved.length / 4);
+
+      await cluster.startAgent(2);
+      await cluster.allUp();
+      expect(await placesOf(cluster)).toEqual(first);
+      const shares = nodes.map((node) => `${node} ${countOf(first, node)}`).join(', ');
+      report(`maglev: ${USERS} users on ${shares}; ${moved.length} moved while b2 was away, and came back`);
+    } finally {
+      await cluster.destroy();
+    }
+  },
+  TIMEOUT_MS,
+);
