@@ -24,8 +24,12 @@ export function percentile(values: readonly number[], share: number): number {
 
 /** `median (least-most)`, each as `show` writes it; the median alone where all are equal. */
 export function formatSpread(spread: Spread, show: (value: number) => string): string {
-  const range = ` (${show(spread.least)}-${show(spread.most)})`;
-  return show(spread.median) + (spread.least < spread.most ? range : '');
+  const [median, least, most] = [spread.median, spread.least, spread.most].map(show) as [
+    string,
+    string,
+    string,
+  ];
+  return least === most ? median : `${median} (${least}-${most})`;
 }
 
 /**

@@ -119,6 +119,7 @@ function tableOf(rows: readonly Row[]): string {
     formatSpread(p50, milli),
     formatRatio(p50s, direct?.p50s),
     milli(p99),
+    // Of all rounds together: in one there are too few uploads for a percentile.
     formatRatio([p99], direct && [direct.p99]),
     String(uploads),
     handoffs === undefined ? '' : String(handoffs),

@@ -4,46 +4,45 @@ export interface Hashable {
   header(lowerCaseName: string): string | undefined;
 }
 
-/** The key of a request; `client` begins with the 16 bytes of its client's address. */
-export type HashKey = (head: Hashable, client: Buffer) => string;
+/** Who asks: `client` begins with the 16 bytes of the address. It is read where the key is made of it, and nowhere else. */
+export interface Asker {
+  readonly client: Buffer;
+}
+
+export type HashKey = (head: Hashable, asker: Asker) => string;
 
 /**
- * The key that `hash: client | path | header:NAME | cookie:NAME` asks for. A request without that header or cookie is told
- * by its client: all of them together would overrun one backend.
+ * The key that `hash: client | path | header:NAME | cookie:NAME` asks for. A request whose header or cookie is absent or empty
+ * is told by its client: all of them together would overrun one backend. Cookies are looked for in one Cookie field.
  */
 export function hashKey(hash: string): HashKey {
   const colon = hash.indexOf(':');
   const [kind, name] = colon < 0 ? [hash, ''] : [hash.slice(0, colon), hash.slice(colon + 1)];
   switch (kind) {
     case 'client':
-      return (_head, client) => addressOf(client);
+      return (_head, asker) => addressOf(asker);
     case 'path':
       return ({ path }) => path;
     case 'header': {
       const field = name.toLowerCase();
-      return (head, client) => head.header(field) ?? addressOf(client);
+      return (head, asker) => head.header(field) || addressOf(asker);
     }
     case 'cookie':
-      return (head, client) => cookieOf(head.header('cookie') ?? '', name) ?? addressOf(client);
+      return (head, asker) => cookieOf(head.header('cookie') ?? '', name) || addressOf(asker);
     default:
       throw new RangeError(`hash ${hash}: not client, path, header:NAME or cookie:NAME`);
   }
 }
 
-function addressOf(client: Buffer): string {
+function addressOf({ client }: Asker): string {
   return client.toString('latin1', 0, 16);
 }
 
-/** The value of the first cookie of that name, quotes and all (RFC 6265 section 4.2.1). */
-function cookieOf(header: string, name: string): string | undefined {
-  for (let start = 0; start < header.length;) {
-    const semicolon = header.indexOf(';', start);
-    const end = semicolon < 0 ? header.length : semicolon;
-    const equals = header.indexOf('=', start);
-    if (equals < 0) return undefined;
-    if (equals < end && header.slice(start, equals).trim() === name)
-      return header.slice(equals + 1, end).trim();
-    start = end + 1;
+/** The value of the first cookie of that name, quotes and all (RFC 6265 section 4.2.1); '' where there is none. */
+function cookieOf(header: string, name: string): string {
+  for (const pair of header.split(';')) {
+    const equals = pair.indexOf('=');
+    if (equals >= 0 && pair.slice(0, equals).trim() === name) return pair.slice(equals + 1).trim();
   }
-  return undefined;
+  return '';
 }

@@ -19,6 +19,11 @@ function scramble(k: number): number {
   return Math.imul((mixed << 15) | (mixed >>> 17), 0x1b873593);
 }
 
+/** The next of a row of hashes that begins with any: as many as are wanted, of a key that is read once. */
+export function rehash(hash: number): number {
+  return finish((hash + 0x9e3779b9) | 0);
+}
+
 /** Every bit of the input has a say in every bit of the result. */
 function finish(hash: number): number {
   let h = hash;

@@ -1,13 +1,13 @@
 import { isEligible, type Balancer, type Candidate } from './balancer';
-import { hash32 } from './hash';
+import { hash32, rehash } from './hash';
 
 /** A prime, far larger than the number of candidates (Eisenbud et al., Maglev, NSDI 2016, section 3.4). */
-export const TABLE_SIZE = 65_537;
+const TABLE_SIZE = 65_537;
 /** Different seeds, so that a name's place and its step have nothing to do with each other. */
-const [OFFSET_SEED, STEP_SEED, KEY_SEED] = [1, 2, 3];
+const [OFFSET_SEED, STEP_SEED, KEY_SEED, SCORE_SEED] = [1, 2, 3, 4];
 /** No candidate's index: a pool has no more than 1,024. */
 const NOBODY = 0xffff;
-/** Where nine tenths of the weight are away, so many miss the rest once in a thousand times. */
+/** With nine tenths of the weight away, one key in a thousand misses the rest this often. */
 const MOST_HASHES = 64;
 
 /** A candidate's way through the table. */
@@ -47,11 +47,27 @@ export class Maglev<B extends Candidate> implements Balancer<B> {
 
   pick(key: string, tried: readonly B[]): B | undefined {
     if (this.takeWeights()) this.fill();
+    let hash = hash32(key, KEY_SEED);
     for (let again = 0; again < MOST_HASHES; again++) {
-      const candidate = this.candidates[this.table[hash32(key, KEY_SEED + again) % this.size] as number];
+      const candidate = this.candidates[this.table[hash % this.size] as number];
       if (candidate !== undefined && isEligible(candidate, tried)) return candidate;
+      hash = rehash(hash);
     }
-    return this.candidates.find((candidate) => isEligible(candidate, tried));
+    return this.highest(hash, tried);
+  }
+
+  /** Where nearly all are away: weighted rendezvous hashing over the rest, which has to look at each. */
+  private highest(hash: number, tried: readonly B[]): B | undefined {
+    let found: B | undefined;
+    let most = 0;
+    for (const candidate of this.candidates) {
+      if (!isEligible(candidate, tried)) continue;
+      // In (0, 1), and different for each key and name.
+      const share = (rehash(hash ^ hash32(candidate.name, SCORE_SEED)) + 0.5) / 2 ** 32;
+      const score = candidate.weight / -Math.log(share);
+      if (score > most) [found, most] = [candidate, score];
+    }
+    return found;
   }
 
   /** Whether any has changed. */
@@ -68,13 +84,13 @@ export class Maglev<B extends Candidate> implements Balancer<B> {
 
   /**
    * Candidates take turns at claiming the next free slot of their own permutation of the table. A turn of the heaviest is
-   * one slot; of the others one as soon as their weights add up to that.
+   * one slot; the others have one at first, however light they are, and then whenever their weights add up to that.
    */
   private fill(): void {
     const table = this.table.fill(NOBODY);
-    const claims = this.claims();
     const heaviest = Math.max(...this.weights);
     if (!(heaviest > 0)) return;
+    const claims = this.claims(heaviest);
     for (let free = this.size; ;) {
       for (const claim of claims) {
         claim.credit += claim.weight;
@@ -88,13 +104,13 @@ export class Maglev<B extends Candidate> implements Balancer<B> {
   }
 
   /** In the order of the names: that of the configuration is each front's own. */
-  private claims(): Claim[] {
+  private claims(heaviest: number): Claim[] {
     return [...this.candidates.entries()]
       .map(([index, { name, weight }]) => ({
         name,
         index,
         weight,
-        credit: 0,
+        credit: weight > 0 ? heaviest - weight : 0,
         next: hash32(name, OFFSET_SEED) % this.size,
         step: 1 + (hash32(name, STEP_SEED) % (this.size - 1)),
       }))

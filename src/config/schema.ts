@@ -110,7 +110,7 @@ const POOL = mapping('Backends that serve the same thing.', {
   ),
   hash: Type.Optional(
     text(
-      'What maglev hashes: client, header:NAME, cookie:NAME or path; the client without it, and where a request lacks it.',
+      'What maglev hashes: client, header:NAME, cookie:NAME or path; the client without it, and where a request has no such header or cookie.',
       'client, header:NAME, cookie:NAME or path',
       { pattern: "^(client|path|(header|cookie):[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64})$" },
     ),

@@ -215,7 +215,7 @@ export class AcceptingThread {
           this.#fallbacks.add('pipelined');
           this.#fallback.serve(connection, pool);
         } else {
-          this.#handoffs.begin(connection, pool, pool.keyOf(head, connection.flow), received, now);
+          this.#handoffs.begin(connection, pool, pool.keyOf(head, connection), received, now);
         }
       },
       refused: (connection, status, reason) => {
@@ -268,7 +268,7 @@ export class AcceptingThread {
   #destinationOf(request: IncomingMessage, tried: readonly string[]): Destination {
     const head = new RequestHead(request);
     const pool = this.#poolFor(head);
-    if (pool !== undefined) return pool.pickOrigin(pool.keyOf(head, head.client), tried) ?? 503;
+    if (pool !== undefined) return pool.pickOrigin(pool.keyOf(head, head), tried) ?? 503;
     this.#refusals.add('no_route');
     return 404;
   }

@@ -15,4 +15,9 @@ export class Connection implements Expirable {
     /** Whether its first request is its only one: one-request.ts. */
     readonly oneRequest: boolean,
   ) {}
+
+  /** Begins with the client's address. */
+  get client(): Buffer {
+    return this.flow;
+  }
 }

@@ -130,12 +130,12 @@ export class Generation {
 
   /** Clients that lose their kept-alive connections shall not be a riddle. */
   #explainRouting(): void {
-    const { listeners, routes } = this.config;
-    const names = listeners.filter((each) => carriesOneRequest(each, routes)).map(({ name }) => name);
+    const { config } = this;
+    const names = config.listeners.filter((each) => carriesOneRequest(each, config)).map(({ name }) => name);
     if (names.length === 0) return;
     this.logger.info(
       { listeners: names },
-      'connections carry one request each, because routes lead to different pools (routing: per-request)',
+      'connections carry one request each, because later ones may be for another pool or backend (routing: per-request)',
     );
   }
 

@@ -65,14 +65,15 @@ export class Listeners {
    * Opens what a configuration needs and is not open yet; one list per accepting thread, whose descriptors are the
    * caller's. Throws an Error that names the step; `abandon` is the undo.
    */
-  prepare({ listeners, routes, timeouts, workers }: FrontConfig): OpenListener[][] {
+  prepare(config: FrontConfig): OpenListener[][] {
+    const { listeners, timeouts, workers } = config;
     this.#fresh = new Set();
     const threads: OpenListener[][] = Array.from({ length: workers }, () => []);
     try {
       for (const listener of listeners) {
         const { name, bind } = listener;
         const sockets = this.#socketsFor(name, bind, workers, deferSeconds(timeouts.head));
-        const oneRequest = carriesOneRequest(listener, routes);
+        const oneRequest = carriesOneRequest(listener, config);
         const common = { name, host: bind.host, address: addressOf(bind), oneRequest };
         for (const [thread, own] of shareOut(sockets, workers).entries()) {
           for (const { fd } of own) threads[thread]?.push({ ...common, fd: duplicate(fd) });

@@ -3,7 +3,7 @@
  * pool that the routes would not have sent it to. Where that is possible, the connection is handed over for its first
  * request alone: the head says `Connection: close`, and the snapshot tells the agent to let nothing through behind it.
  */
-import type { ListenerConfig, RouteConfig } from '../config/model';
+import type { FrontConfig, ListenerConfig } from '../config/model';
 import { longestClosingHead, writeClosingHead } from '../peek/closing-head';
 import { Http1Peek } from '../peek/http1';
 import type { DumpBuffer } from '../repair/dump';
@@ -11,9 +11,16 @@ import { RepairError } from '../repair/errors';
 import { FLAGS, ONE_REQUEST, RECEIVE_LENGTH } from '../repair/layout';
 import { leadToOnePool } from '../route/one-pool';
 
-/** Whether connections of a listener carry one request each. */
-export function carriesOneRequest(listener: ListenerConfig, routes: readonly RouteConfig[]): boolean {
-  return listener.routing === 'per-request' && !leadToOnePool(routes);
+/**
+ * Whether connections of a listener carry one request each: where a later one could be meant for another pool or, in a pool
+ * that hashes what requests of one client may differ in, for another backend.
+ */
+export function carriesOneRequest(
+  listener: ListenerConfig,
+  { routes, pools }: Pick<FrontConfig, 'routes' | 'pools'>,
+): boolean {
+  const mixes = pools.some(({ hash = 'client' }) => hash !== 'client');
+  return listener.routing === 'per-request' && (mixes || !leadToOnePool(routes));
 }
 
 /**

@@ -25,7 +25,9 @@ export class Pool {
     this.keyOf = config.balance === 'maglev' ? hashKey(config.hash ?? 'client') : () => '';
     this.balancer = createBalancer(config.balance, backends);
     this.#targets = backends.flatMap((backend) =>
-      backend.http === undefined ? [] : [new ProxyTarget(backend, backend.http)],
+      backend.http === undefined || this.fallback === 'refuse'
+        ? []
+        : [new ProxyTarget(backend, backend.http)],
     );
     this.#relays = createBalancer(config.balance, this.#targets);
   }
@@ -40,7 +42,6 @@ export class Pool {
    * One whose agent answers is there. Of the others the host may be gone, and a pool may have no health checks.
    */
   pickOrigin(key: string, tried: readonly string[]): string | undefined {
-    if (this.fallback !== 'proxy') return undefined;
     const asked = this.#targets.filter(({ origin }) => tried.includes(origin));
     const silent = this.#targets.filter(({ answers }) => !answers);
     return (this.#relays.pick(key, [...asked, ...silent]) ?? this.#relays.pick(key, asked))?.origin;

@@ -8,8 +8,6 @@ export class RequestHead implements RoutableHead {
   readonly host: string;
   readonly path: string;
   readonly query: string;
-  /** Its client's address, 16 bytes; all zero where the connection is gone. */
-  readonly client: Buffer;
 
   constructor(private readonly request: IncomingMessage) {
     this.method = request.method ?? '';
@@ -19,8 +17,13 @@ export class RequestHead implements RoutableHead {
     const rest = absolute === null ? target : (absolute[2] ?? '');
     const question = rest.indexOf('?');
     this.path = (question < 0 ? rest : rest.slice(0, question)) || '/';
-    this.client = addressOf(request.socket.remoteAddress ?? '::');
     this.query = question < 0 ? '' : rest.slice(question + 1);
+  }
+
+  /** Its client's address, 16 bytes; all zero where the connection is gone. */
+  get client(): Buffer {
+    // Without the zone that a link-local address has (`fe80::1%eth0`).
+    return parseAddress((this.request.socket.remoteAddress ?? '::').replace(/%.*$/, ''));
   }
 
   header(lowerCaseName: string): string | undefined {
@@ -32,9 +35,4 @@ export class RequestHead implements RoutableHead {
 function hostOf(authority: string): string {
   const bracketed = /^\[([^\]]*)\]/.exec(authority);
   return (bracketed?.[1] ?? authority.replace(/:\d*$/, '')).toLowerCase();
-}
-
-/** Without the zone that a link-local address has (`fe80::1%eth0`). */
-function addressOf(remoteAddress: string): Buffer {
-  return parseAddress(remoteAddress.replace(/%.*$/, ''));
 }

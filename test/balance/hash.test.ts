@@ -14,6 +14,9 @@ test.each([
   ['aa', 0x9747b28c, 0x5d211726],
   ['abcd', 0x9747b28c, 0xf0478627],
   ['ab', 0x9747b28c, 0x74875592],
+  ['foobar', 0, 0xa4c4d4bd],
+  ['hello, world', 0, 0x149bbb7f],
+  ['The quick brown fox jumps over the lazy dog.', 0, 0xd5c48bfc],
 ])('MurmurHash3_x86_32 of %j with seed %i', (octets, seed, hash) => {
   expect(hash32(unitsOf(octets), seed)).toBe(hash);
 });

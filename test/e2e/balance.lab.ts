@@ -4,7 +4,7 @@ import { APP, countsOf, report, runClient, type LoadResult } from './support';
 
 const USERS = 300;
 const PARALLEL = 16;
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 120_000;
 
 interface Users extends LoadResult {
   /** By user, the node that served. */
@@ -38,6 +38,8 @@ test(
       backends: 3,
       clientAddresses: 20,
       front: (of) => ({
+        // An agent that stands still for a moment shall not lose a connection to another one.
+        timeouts: { linger: '500ms', prepare: '20s' },
         pools: {
           web: {
             balance: 'maglev',

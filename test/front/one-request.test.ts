@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import type { ListenerConfig, RouteConfig } from '../../src/config/model';
+import type { ListenerConfig, PoolConfig, RouteConfig } from '../../src/config/model';
 import { carriesOneRequest, isFollowed, OneRequest } from '../../src/front/one-request';
 import { Http1Peek } from '../../src/peek/http1';
 import { DumpBuffer } from '../../src/repair/dump';
@@ -18,10 +18,25 @@ const listener = (routing: ListenerConfig['routing']): ListenerConfig => ({
 test('a connection carries one request where a later one could lead elsewhere, unless that is wanted', () => {
   const onePool: RouteConfig[] = [{ pool: 'web' }];
   const twoPools: RouteConfig[] = [{ match: { path: ['/api'] }, pool: 'api' }, { pool: 'web' }];
-  expect(carriesOneRequest(listener('per-request'), onePool)).toBe(false);
-  expect(carriesOneRequest(listener('per-request'), twoPools)).toBe(true);
-  expect(carriesOneRequest(listener('per-connection'), onePool)).toBe(false);
-  expect(carriesOneRequest(listener('per-connection'), twoPools)).toBe(false);
+  const pools: readonly PoolConfig[] = [];
+  expect(carriesOneRequest(listener('per-request'), { routes: onePool, pools })).toBe(false);
+  expect(carriesOneRequest(listener('per-request'), { routes: twoPools, pools })).toBe(true);
+  expect(carriesOneRequest(listener('per-connection'), { routes: onePool, pools })).toBe(false);
+  expect(carriesOneRequest(listener('per-connection'), { routes: twoPools, pools })).toBe(false);
+});
+
+test.each([
+  [undefined, false],
+  ['client', false],
+  ['path', true],
+  ['header:x-user', true],
+  ['cookie:sid', true],
+])('a pool with the hash %s: one request is %s', (hash, one) => {
+  const routes = [{ pool: 'web' }];
+  const pool = { name: 'web', balance: 'maglev', fallback: 'proxy', backends: [] } as const;
+  const pools = [hash === undefined ? pool : { ...pool, hash }];
+  expect(carriesOneRequest(listener('per-request'), { routes, pools })).toBe(one);
+  expect(carriesOneRequest(listener('per-connection'), { routes, pools })).toBe(false);
 });
 
 test.each<[string, boolean, string]>([

@@ -51,7 +51,7 @@ test('a pool that hashes relays a request to the backend that would get its conn
   const names = new Set<string>();
   for (let user = 0; user < 40; user++) {
     const head = { path: '/', header: () => `user-${user}` };
-    const key = pool.keyOf(head, Buffer.alloc(16));
+    const key = pool.keyOf(head, { client: Buffer.alloc(16) });
     const backend = pool.balancer.pick(key, []);
     expect(pool.pickOrigin(key, [])).toBe(`http://${backend?.http?.host ?? ''}:8080`);
     names.add(backend?.name ?? '');
@@ -62,6 +62,8 @@ test('a pool that hashes relays a request to the backend that would get its conn
 test('maglev hashes the client where nothing else is said, and the other policies nothing', () => {
   const head = { path: '/', header: () => undefined };
   const client = Buffer.from('00000000000000000000ffffc6120101', 'hex');
-  expect(new Pool({ ...CONFIG, balance: 'maglev' }, []).keyOf(head, client)).toBe(client.toString('latin1'));
-  expect(new Pool(CONFIG, []).keyOf(head, client)).toBe('');
+  expect(new Pool({ ...CONFIG, balance: 'maglev' }, []).keyOf(head, { client })).toBe(
+    client.toString('latin1'),
+  );
+  expect(new Pool(CONFIG, []).keyOf(head, { client })).toBe('');
 });

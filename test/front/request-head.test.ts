@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import { RequestHead } from '../../src/front/request-head';
+import { parseAddress } from '../../src/kernel/flow';
 import type { RoutableHead } from '../../src/peek/head';
 import { Http1Peek } from '../../src/peek/http1';
 
@@ -121,4 +122,15 @@ test('agrees with the peeked head on generated requests', async () => {
     { numRuns: RUNS },
   );
   process.stdout.write(`request head: ${RUNS} generated requests read alike\n`);
+});
+
+test.each([
+  ['198.18.1.1', '198.18.1.1'],
+  ['::ffff:198.18.1.1', '198.18.1.1'],
+  ['2001:2::1', '2001:2::1'],
+  ['fe80::1%eth0', 'fe80::1'],
+  [undefined, '::'],
+])('its client: %s -> %s', (remoteAddress, address) => {
+  const request = { url: '/', headers: {}, socket: { remoteAddress } } as unknown as IncomingMessage;
+  expect(new RequestHead(request).client).toEqual(parseAddress(address));
 });
