@@ -45,6 +45,7 @@ function config(workers: number, used = ports): FrontConfig {
   return {
     workers,
     routes: [],
+    pools: [],
     // So short that nothing is deferred: a connection can be accepted before it has said anything.
     timeouts: { head: 1000 },
     listeners: used.map((port, index) => ({
