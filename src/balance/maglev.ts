@@ -42,11 +42,11 @@ export class Maglev<B extends Candidate> implements Balancer<B> {
     this.table = new Uint16Array(size);
     this.weights = new Float64Array(candidates.length);
     // Now, because it takes milliseconds, and the first connection should not.
-    if (this.takeWeights()) this.fill();
+    this.followWeights();
   }
 
   pick(key: string, tried: readonly B[]): B | undefined {
-    if (this.takeWeights()) this.fill();
+    this.followWeights();
     let hash = hash32(key, KEY_SEED);
     for (let again = 0; again < MOST_HASHES; again++) {
       const candidate = this.candidates[this.table[hash % this.size] as number];
@@ -70,8 +70,8 @@ export class Maglev<B extends Candidate> implements Balancer<B> {
     return found;
   }
 
-  /** Whether any has changed. */
-  private takeWeights(): boolean {
+  /** Makes the table anew where a weight has changed. */
+  private followWeights(): void {
     let changed = false;
     for (let i = 0; i < this.candidates.length; i++) {
       const { weight } = this.candidates[i] as B;
@@ -79,7 +79,7 @@ export class Maglev<B extends Candidate> implements Balancer<B> {
       this.weights[i] = weight;
       changed = true;
     }
-    return changed;
+    if (changed) this.fill();
   }
 
   /**

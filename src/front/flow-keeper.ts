@@ -73,7 +73,7 @@ export class FlowKeeper {
 
   /**
    * An agent says that these connections are over; `backends` are its numbers. It tells all fronts of all its connections,
-   * and what is not steered to it from here, or by  handoff, is none of this front's business or none of its own.
+   * and what is not steered to it from here, or by another handoff, is none of this front's business or none of its own.
    */
   closed(records: readonly FlowRecord[], backends: ReadonlySet<number>): void {
     this.#review(records, backends, (record) => this.#linger(record));

@@ -82,7 +82,7 @@ export interface FlowTable {
    * Finds the handoffs whose last packet came before `since` (ns on CLOCK_MONOTONIC), in parts that take a few
    * milliseconds each and may be far apart; a part may be empty.
    */
-  silent(since: number): Iterator<readonly FlowRecord[], void>;
+  silent(since: number): Generator<readonly FlowRecord[], void>;
 }
 
 /** Nanoseconds on CLOCK_MONOTONIC, the clock of bpf_ktime_get_ns, without a BigInt. */

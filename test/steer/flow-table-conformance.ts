@@ -176,14 +176,11 @@ export function describeFlowTable(
     openTable(MANY);
     const before = monotonicNs();
     for (let i = 0; i < MANY; i++) table.insert(flowOf(i), HOP, 1, 3, i, CLIENT);
-    const silent = (since: number): string[] => {
-      const lines: string[] = [];
-      const parts = table.silent(since);
-      for (let part = parts.next(); part.done !== true; part = parts.next()) {
-        lines.push(...part.value.map(({ flow, id }) => lineOf(formatFlow(flow), 1, id)));
-      }
-      return lines.sort();
-    };
+    const silent = (since: number): string[] =>
+      [...table.silent(since)]
+        .flat()
+        .map(({ flow, id }) => lineOf(formatFlow(flow), 1, id))
+        .sort();
     expect(silent(before)).toEqual([]);
     expect(silent(monotonicNs() + 1)).toEqual(contents(table));
   });
