@@ -24,12 +24,8 @@ export function percentile(values: readonly number[], share: number): number {
 
 /** `median (least-most)`, each as `show` writes it; the median alone where all are equal. */
 export function formatSpread(spread: Spread, show: (value: number) => string): string {
-  const [median, least, most] = [spread.median, spread.least, spread.most].map(show) as [
-    string,
-    string,
-    string,
-  ];
-  return least === most ? median : `${median} (${least}-${most})`;
+  const [least, most] = [show(spread.least), show(spread.most)];
+  return show(spread.median) + (least === most ? '' : ` (${least}-${most})`);
 }
 
 /** Two-sided 95 % of Student's t distribution with 1, 2, 3 ... degrees of freedom; with more it is hardly less than the last. */

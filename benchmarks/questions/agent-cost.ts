@@ -7,7 +7,7 @@ import { direct } from '../competitors/direct';
 import type { Bench } from '../bench';
 import { paced, type PacedResult } from '../paced';
 import { inRounds } from '../rounds';
-import { formatSpread, sideBySide, spreadOf, type Spread } from '../spread';
+import { formatRatio, formatSpread, sideBySide, spreadOf, type Spread } from '../spread';
 import { markdown } from '../table';
 import { watched } from '../watched';
 import type { Answer, Context, Question } from './question';
@@ -38,8 +38,6 @@ interface Row {
   readonly load: Load;
   readonly native: Spread;
   readonly adopted: Spread;
-  /** Of the same round. */
-  readonly ratio: Spread;
   readonly rounds: readonly { readonly native: Cost; readonly adopted: Cost }[];
 }
 
@@ -79,7 +77,6 @@ async function rowOf(bench: Bench, load: Load, context: Context): Promise<Row> {
     load,
     native: spreadOf(pairs.map(({ native }) => native.seconds)),
     adopted: spreadOf(pairs.map(({ adopted }) => adopted.seconds)),
-    ratio: spreadOf(pairs.map(({ native, adopted }) => adopted.seconds / native.seconds)),
     rounds: pairs,
   };
 }
@@ -115,14 +112,17 @@ async function generate(bench: Bench, way: Way, load: Load, seconds: number): Pr
 }
 
 function tableOf(rows: readonly Row[]): string {
-  const lines = rows.map(({ load, native, adopted, ratio, rounds }) => {
+  const lines = rows.map(({ load, native, adopted, rounds }) => {
     const all = rounds.flatMap((pair) => [pair.native, pair.adopted]);
     return [
       load.name,
       `${Math.min(...all.map(({ requestsPerSecond }) => requestsPerSecond)).toFixed(0)} of ${load.rate}`,
       formatSpread(native, microseconds),
       formatSpread(adopted, microseconds),
-      formatSpread(ratio, (value) => value.toFixed(2)),
+      formatRatio(
+        rounds.map((pair) => pair.adopted.seconds),
+        rounds.map((pair) => pair.native.seconds),
+      ),
       String(all.reduce((sum, { failures }) => sum + failures, 0)),
     ];
   });

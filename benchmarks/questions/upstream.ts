@@ -9,7 +9,7 @@ import { Cluster } from '../../src/lab/cluster';
 import { KEPT_UPSTREAM, TUNED_LOCATION } from '../competitors/nginx';
 import { startNginx } from '../nginx-process';
 import { inRounds } from '../rounds';
-import { formatSpread, sideBySide, spreadOf } from '../spread';
+import { formatRatio, formatSpread, sideBySide, spreadOf } from '../spread';
 import { markdown } from '../table';
 import { watched } from '../watched';
 import { wrk, type LoadResult } from '../wrk';
@@ -140,16 +140,18 @@ function generate(cluster: Cluster, { target }: Relay, load: Load, seconds: numb
 function tableOf(rows: readonly Row[]): string {
   const whole = (value: number): string => value.toFixed(0);
   const microseconds = (value: number): string => (value * 1e6).toFixed(1);
-  const twoDigits = (value: number): string => value.toFixed(2);
   const lines = rows.map(({ load, rounds }) => {
     const compared = (
       key: 'requestsPerSecond' | 'cpuPerRequest',
       show: (value: number) => string,
-    ): string[] => [
-      formatSpread(spreadOf(rounds.map((each) => each.upstream[key])), show),
-      formatSpread(spreadOf(rounds.map((each) => each.nginx[key])), show),
-      formatSpread(spreadOf(rounds.map((each) => each.upstream[key] / each.nginx[key])), twoDigits),
-    ];
+    ): string[] => {
+      const of = (relay: keyof Round): number[] => rounds.map((each) => each[relay][key]);
+      return [
+        formatSpread(spreadOf(of('upstream')), show),
+        formatSpread(spreadOf(of('nginx')), show),
+        formatRatio(of('upstream'), of('nginx')),
+      ];
+    };
     return [
       load.title,
       ...compared('requestsPerSecond', whole),
