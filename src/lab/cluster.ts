@@ -220,6 +220,16 @@ export class Cluster {
     });
   }
 
+  /** Waits until a backend is down in the front's eyes, in some pool. */
+  async untilDown(backend: string): Promise<void> {
+    await this.until(`${backend} down`, async () => {
+      const { backends } = await this.frontApi<{ backends: { name: string; state: string }[] }>(
+        '/v1/backends',
+      );
+      return backends.some(({ name, state }) => name === backend && state === 'down');
+    });
+  }
+
   /** GET on the front's admin API, from its own host. */
   async frontApi<T>(path: string): Promise<T> {
     return JSON.parse(await this.askFront(path)) as T;

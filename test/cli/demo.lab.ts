@@ -149,6 +149,9 @@ describe('the demo', () => {
     const parts = ['"serving":true', '"backends":[', '"flows":[', 'baton_handoffs_total{', '"connections":['];
     expect(answers.slice(3).filter((answer, index) => !answer.includes(parts[index] ?? ''))).toEqual([]);
     expect(answers).toHaveLength(3 + parts.length);
+    for (const name of ['routes', 'client address', 'handoff', 'download', 'new front', 'relayed']) {
+      expect(demo.stdoutText).toMatch(new RegExp(`^ok +${name} `, 'm'));
+    }
     expect(demo.stdoutText).toMatch(/^All 6 claims hold, measured in [\d.]+ s\.$/m);
     expect(demo.stdoutText).not.toContain('FAILED');
     process.stdout.write(`demo --keep: ${requests.length} printed commands work\n`);

@@ -1,21 +1,16 @@
 /** Policies at work: whose connections go where, also while a backend is away. */
 import { Cluster } from '../../src/lab/cluster';
-import { APP, countsOf, report, runClient, type LoadResult } from './support';
+import { APP, countsOf, report, runClient, type ShortResult } from './support';
 
 const USERS = 300;
 const PARALLEL = 16;
 const TIMEOUT_MS = 120_000;
 
-interface Users extends LoadResult {
-  /** By user, the node that served. */
-  readonly places: readonly string[];
-}
-
 /** Where every user's connection went; all of them have to be handed over. */
 async function placesOf(cluster: Cluster): Promise<readonly string[]> {
   const before = await countsOf(cluster);
   const { client, lab } = cluster;
-  const { places, errors } = await runClient<Users>(client, 'users.mjs', {
+  const { places, errors } = await runClient<ShortResult>(client, 'short-connections.mjs', {
     address: lab.vip4,
     sources: client.addresses4,
     count: USERS,
@@ -56,12 +51,7 @@ test(
       expect(await placesOf(cluster)).toEqual(first);
 
       await cluster.agents[1]?.stop();
-      await cluster.until('b2 down', async () => {
-        const { backends } = await cluster.frontApi<{ backends: { name: string; state: string }[] }>(
-          '/v1/backends',
-        );
-        return backends.some(({ name, state }) => name === 'b2' && state !== 'up');
-      });
+      await cluster.untilDown('b2');
       const without = await placesOf(cluster);
       const moved = without.filter((place, user) => place !== first[user]);
       expect(moved).toHaveLength(countOf(first, 'b2'));

@@ -8,7 +8,7 @@ import { burst } from './burst';
 import { APP, countsOf, expectHandedOff, percentile, report } from './support';
 
 const CONNECTIONS = 1_000;
-const ROUNDS = amount(4, 60);
+const ROUNDS = amount(6, 60);
 /** In the first rounds Node is still compiling the hot path. */
 const WARM_UP = 3;
 /** An order of magnitude: the figure is for the reader, who sees it beside the load of the machine. */

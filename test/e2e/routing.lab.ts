@@ -371,12 +371,7 @@ describe('a connection that the front relays', () => {
     await cluster.agents[0]?.stop();
     const handler = [process.execPath, at('plain.mjs'), addressOf(1), `${HTTP_PORT}`];
     await started(cluster.lab.host('b1'), handler, 1, 'listening');
-    await cluster.until('the agent to be gone', async () => {
-      const { backends } = await cluster.frontApi<{ backends: { name: string; state: string }[] }>(
-        '/v1/backends',
-      );
-      return backends.some(({ name, state }) => name === 'b1' && state === 'down');
-    });
+    await cluster.untilDown('b1');
   }, START_MS);
 
   test('has each request routed, and those that no route takes answered with 404', async () => {

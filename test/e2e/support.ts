@@ -22,6 +22,12 @@ export interface LoadResult {
   readonly errors: readonly string[];
 }
 
+/** What clients/short-connections.mjs prints. */
+export interface ShortResult extends LoadResult {
+  /** For each connection, the node that served it. */
+  readonly places: readonly string[];
+}
+
 /** What the front has done so far. */
 export interface Counts {
   readonly accepted: number;

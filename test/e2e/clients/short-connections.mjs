@@ -1,28 +1,27 @@
 /**
  * One GET per connection, from several source addresses in turn. Every answer has to name the very address and port that
- * the request was sent from.
+ * the request was sent from. The `k`th is one of `user-k` (header `x-user`); `places` says which node has served whom.
  *
  * Options: { address, sources, count, parallel }.
  */
 import { connect } from 'node:net';
 import { check, exchange, jsonOf, options, runJobs } from './load.mjs';
 
-const REQUEST = 'GET /who HTTP/1.1\r\nHost: short\r\nConnection: close\r\n\r\n';
-
 const { address, sources, ...load } = options();
-const nodes = {};
+const places = [];
 const result = await runJobs(load, ask);
-console.log(JSON.stringify({ ...result, nodes }));
+console.log(JSON.stringify({ ...result, places }));
 
 async function ask(k) {
+  const request = `GET /who HTTP/1.1\r\nHost: short\r\nX-User: user-${k}\r\nConnection: close\r\n\r\n`;
   const source = sources[k % sources.length];
   const socket = connect({ host: address, port: 80, localAddress: source });
   let port;
   socket.once('connect', () => (port = socket.localPort));
   const answer = [];
-  await exchange(socket, [REQUEST].values(), (piece) => answer.push(piece));
+  await exchange(socket, [request].values(), (piece) => answer.push(piece));
   const who = jsonOf(answer);
   check('client', who.client, source);
   check('port', who.port, port);
-  nodes[who.node] = (nodes[who.node] ?? 0) + 1;
+  places[k] = who.node;
 }
