@@ -26,6 +26,7 @@ import { Adopter, ADOPTION_RESULTS } from './adopter';
 import { ControlServer } from './control-server';
 import { LiveConnections } from './live-connections';
 import { OneRequest, type OnlyMessage } from './one-request';
+import { Responses } from './responses';
 import { Undelivered } from './undelivered';
 import { addressesOf, manageVips, missingVips } from './vips';
 
@@ -42,7 +43,7 @@ export class Agent {
   readonly adopter: Adopter;
   readonly control: ControlServer;
   readonly #restoreDuration = new DurationHistogram();
-  readonly #requests = new Map<number, number>();
+  readonly #responses = new Responses();
   /** Sockets that came from a front: the server may have others. */
   readonly #adopted = new WeakSet<Socket>();
   /** Those of them that carry one request. */
@@ -87,7 +88,14 @@ export class Agent {
     });
     const self = { node: config.node, vips: addressesOf(config.vips).map(({ host }) => host) };
     this.#certificateExpiry = config.control.tls && expiryOf(config.control.tls.pem.cert);
-    this.control = new ControlServer(self, config.control, this.adopter, logger, this.#undelivered);
+    this.control = new ControlServer(
+      self,
+      config.control,
+      this.adopter,
+      this.#responses,
+      logger,
+      this.#undelivered,
+    );
     this.#connections = new OpenConnections(server, (socket) => this.#adopted.has(socket));
     server.on('connection', this.#attached);
     server.on('request', this.#countRequest);
@@ -210,9 +218,12 @@ export class Agent {
 
   readonly #countRequest = (request: IncomingMessage, response: ServerResponse): void => {
     if (!this.#adopted.has(request.socket)) return;
+    const began = performance.now();
+    let ended: number | undefined;
+    // The application has said all: how long its client takes to read that is not its fault.
+    response.once('prefinish', () => (ended = performance.now()));
     response.once('close', () => {
-      const code = response.statusCode;
-      this.#requests.set(code, (this.#requests.get(code) ?? 0) + 1);
+      this.#responses.ended(response.statusCode, (ended ?? performance.now()) - began);
       // An application may have promised to keep the connection alive, whatever it was asked for.
       this.#oneRequests.get(request.socket)?.close();
     });
@@ -226,7 +237,7 @@ export class Agent {
           labels: { result },
           value: this.adopter.results[result],
         })),
-        ...[...this.#requests].map(([code, value]) => ({
+        ...[...this.#responses.byCode].map(([code, value]) => ({
           name: 'agent_requests_total',
           labels: { code: String(code) },
           value,

@@ -10,9 +10,11 @@ import { MOST_HANDSHAKES, openGate, type Gate, type Peer } from '../wire/gate';
 import { decodeFrontHello, encodeAgentHello, type FrontHello } from '../wire/hello';
 import type { FlowRecord } from '../steer/flow-table';
 import { readId } from '../wire/records';
+import type { Report, ResponseCounts } from '../wire/report';
 import type { Adopter } from './adopter';
 import { MOST_PREPARED, PreparedOffers } from './prepared-offers';
 import { RejectedOffer } from './rejected-offer';
+import { Reports } from './reports';
 
 /** Fronts times their accepting threads, twice over for reconnects: far more than a cluster has. */
 const MOST_CHANNELS = 1024;
@@ -27,9 +29,12 @@ interface FrontChannel {
   readonly peer: Peer;
   readonly channel: Channel;
   readonly prepared: PreparedOffers;
+  /** COMMITs that were read. */
+  commits: number;
   /** Ends a channel that does not say hello. */
   readonly helloTimer: NodeJS.Timeout;
   hello?: FrontHello;
+  reports?: Reports;
 }
 
 /** The agent's end of the control protocol: takes offers from fronts and tells their keepers what has closed. */
@@ -46,6 +51,7 @@ export class ControlServer {
     private readonly self: { readonly node: string; readonly vips: readonly string[] },
     { tls }: ControlSecurity,
     private readonly adopter: Adopter,
+    private readonly responses: ResponseCounts,
     private readonly logger: Logger,
     private readonly undelivered: Iterable<FlowRecord> = [],
   ) {
@@ -94,7 +100,7 @@ export class ControlServer {
 
   fronts(): { node: string; role: string; prepared: number }[] {
     return [...this.#channels].flatMap(({ hello, prepared }) =>
-      hello === undefined ? [] : [{ ...hello, prepared: prepared.size }],
+      hello === undefined ? [] : [{ node: hello.node, role: hello.role, prepared: prepared.size }],
     );
   }
 
@@ -133,6 +139,7 @@ export class ControlServer {
       onFrame: (type, bytes, offset, length) => this.#receive(front, type, bytes, offset, length),
       onClose: (cause) => {
         clearTimeout(front.helloTimer);
+        front.reports?.stop();
         this.#channels.delete(front);
         front.prepared.channelLost();
         if (front.hello === undefined) this.#logRefused(peer.address, cause, 'hello');
@@ -144,7 +151,8 @@ export class ControlServer {
       },
     });
     const helloTimer = setTimeout(() => channel.close('no hello', 'no hello in time'), HELLO_TIMEOUT_MS);
-    const front: FrontChannel = { peer, channel, prepared: new PreparedOffers(this.adopter), helloTimer };
+    const prepared = new PreparedOffers(this.adopter);
+    const front: FrontChannel = { peer, channel, prepared, helloTimer, commits: 0 };
     this.#channels.add(front);
   }
 
@@ -159,6 +167,7 @@ export class ControlServer {
         this.#offer(front, front.hello.node, bytes, offset, length);
         return;
       case frames.COMMIT:
+        front.commits += 1;
         front.prepared.commit(readId(bytes, offset, length), front.hello.node);
         return;
       case frames.ABORT:
@@ -187,6 +196,14 @@ export class ControlServer {
     this.logger.info({ front: hello.node, role: hello.role }, 'channel opened');
     front.channel.sendText(frames.HELLO, encodeAgentHello({ ...this.self, offers: MOST_PREPARED }));
     if (hello.role === 'keeper') this.#listFlows(front);
+    if (hello.reportMs !== undefined) {
+      front.reports = new Reports(front.channel, hello.reportMs, () => this.#reportTo(front));
+    }
+  }
+
+  #reportTo({ commits }: FrontChannel): Report {
+    const { responses, serverErrors, totalMs } = this.responses;
+    return { connections: this.adopter.options.live.size, commits, responses, serverErrors, totalMs };
   }
 
   #offer(front: FrontChannel, node: string, bytes: Buffer, offset: number, length: number): void {

@@ -2,9 +2,11 @@
 export interface Candidate {
   /** Its own among the candidates; policies that hash go by it. */
   readonly name: string;
-  /** Its share relative to the others: an integer, 0 or more. 0 gets nothing. */
+  /** Its share relative to the others: 0 or more. 0 gets nothing. */
   readonly weight: number;
   readonly available: boolean;
+  /** Connections that it has now, as far as is known. */
+  readonly load: number;
 }
 
 /** A way to choose among the candidates that it was made with. */

@@ -1,8 +1,10 @@
 import type { Balancer, BalancerPolicy, Candidate } from './balancer';
+import { LeastConnections } from './least-connections';
 import { Maglev } from './maglev';
+import { RandomTwo } from './random-two';
 import { RoundRobin } from './round-robin';
 
-/** The balancer of a policy over these candidates. Throws an Error for a policy that this version does not have. */
+/** The balancer of a policy over these candidates. */
 export function createBalancer<B extends Candidate>(
   policy: BalancerPolicy,
   candidates: readonly B[],
@@ -10,9 +12,11 @@ export function createBalancer<B extends Candidate>(
   switch (policy) {
     case 'round-robin':
       return new RoundRobin(candidates);
+    case 'least-connections':
+      return new LeastConnections(candidates);
+    case 'random-two':
+      return new RandomTwo(candidates);
     case 'maglev':
       return new Maglev(candidates);
-    default:
-      throw new Error(`create balancer: this version has no policy '${policy}'`);
   }
 }

@@ -76,13 +76,24 @@ export function choice<const V extends readonly string[]>(
   return Type.Unsafe<V[number]>({ type: 'string', enum: values, description, expected, ...options });
 }
 
-export function integer(description: string, minimum: number, maximum: number, fallback: number) {
+/** Without a fallback an absent one stays absent. */
+export function integer(description: string, minimum: number, maximum: number, fallback?: number) {
   const expected = `a whole number from ${minimum} to ${maximum}`;
-  return Type.Integer({ minimum, maximum, default: fallback, description, expected });
+  return Type.Integer({
+    minimum,
+    maximum,
+    description,
+    expected,
+    ...(fallback !== undefined && { default: fallback }),
+  });
 }
 
-export function duration(description: string, fallback: string) {
-  return text(description, DURATION_SPELLING, { format: 'duration', default: fallback });
+/** Without a fallback an absent one stays absent. */
+export function duration(description: string, fallback?: string) {
+  return text(description, DURATION_SPELLING, {
+    format: 'duration',
+    ...(fallback !== undefined && { default: fallback }),
+  });
 }
 
 export function address(description: string) {

@@ -58,6 +58,9 @@ function checkPool(name: string, pool: PoolInput, report: ProblemReport): void {
   pool.backends.forEach((backend, index) => {
     const path = ['pools', name, 'backends', index];
     unique(names, backend.name, [...path, 'name'], report);
+    if (pool.balance === 'maglev' && backend.slow_start !== undefined) {
+      report.add([...path, 'slow_start'], 'balance maglev has no slow start: it would move keys for a while');
+    }
     if (needsHttp && backend.http === undefined)
       report.add(path, `key "http" is missing: ${needsHttp} needs it`);
   });

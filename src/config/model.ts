@@ -48,6 +48,9 @@ export interface BackendConfig {
   /** Where health checks and the proxy fallback connect. */
   readonly http?: Endpoint;
   readonly weight: number;
+  readonly max_connections?: number;
+  /** Milliseconds. */
+  readonly slow_start?: number;
 }
 
 export type BalancePolicy = 'round-robin' | 'least-connections' | 'random-two' | 'maglev';

@@ -95,13 +95,13 @@ function normaliseHealth(health: HealthInput): HealthConfig {
   return { ...health, interval: duration(health.interval), timeout: duration(health.timeout) };
 }
 
-function normaliseBackend({ name, agent, via, http, weight }: BackendInput): BackendConfig {
+function normaliseBackend({ agent, via, http, slow_start, ...rest }: BackendInput): BackendConfig {
   return {
-    name,
+    ...rest,
     agent: endpoint(agent),
     via: [via].flat().map(address),
     ...(http !== undefined && { http: endpoint(http) }),
-    weight,
+    ...(slow_start !== undefined && { slow_start: duration(slow_start) }),
   };
 }
 

@@ -100,6 +100,16 @@ const BACKEND = mapping('One agent and the way to it.', {
   ),
   http: Type.Optional(endpoint('Where health checks and the proxy fallback connect.')),
   weight: integer('Share of connections, relative to the other backends; 0 takes none.', 0, 1000, 1),
+  max_connections: Type.Optional(
+    integer(
+      'Connections of its agent, from all fronts, with which it gets no more of this one; a moment old, so a few more may slip in.',
+      1,
+      1_048_576,
+    ),
+  ),
+  slow_start: Type.Optional(
+    duration('Time in which its share grows from a twentieth to all of it, after it was away or is new.'),
+  ),
 });
 
 const POOL = mapping('Backends that serve the same thing.', {

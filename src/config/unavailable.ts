@@ -7,7 +7,6 @@ import type { FrontInput } from './schema';
  */
 
 const PROTOCOLS = new Set<string>(['tls', 'tcp']);
-const POLICIES = new Set<string>(['least-connections', 'random-two']);
 
 export function reportUnavailableInFront(input: FrontInput, report: ProblemReport): void {
   input.listeners.forEach(({ protocol }, index) => {
@@ -15,11 +14,6 @@ export function reportUnavailableInFront(input: FrontInput, report: ProblemRepor
       report.addBare(['listeners', index, 'protocol'], 'value', notAvailable(`protocol ${protocol}`));
     }
   });
-  for (const [name, { balance }] of Object.entries(input.pools)) {
-    if (POLICIES.has(balance)) {
-      report.addBare(['pools', name, 'balance'], 'value', notAvailable(`balance ${balance}`));
-    }
-  }
 }
 
 function notAvailable(what: string): string {

@@ -21,10 +21,10 @@ import { Exhaustion, RESOURCES, type Resource } from './exhaustion';
 import { Fallback } from './fallback';
 import { Handoffs } from './handoff';
 import { HandoffIds } from './handoff-ids';
-import type { BackendFacts, WorkerData, WorkerStatus } from './messages';
+import type { BackendFacts, Standing, WorkerData, WorkerStatus } from './messages';
 import { Offers } from './offers';
 import { isFollowed, OneRequest } from './one-request';
-import { Pool } from './pool';
+import { goesByLoad, Pool } from './pool';
 import { ReleaseQueue } from './release-queue';
 import { RequestHead } from './request-head';
 
@@ -125,9 +125,11 @@ export class AcceptingThread {
     this.#acceptor.start(this.data.listeners);
   }
 
-  setHealth(pool: string, backend: string, healthy: boolean): void {
-    const found = this.#pools.get(pool)?.backends.find((candidate) => candidate.name === backend);
-    if (found !== undefined) found.healthy = healthy;
+  setStanding(pool: string, backend: string, standing: Standing): void {
+    this.#pools
+      .get(pool)
+      ?.backends.find(({ name }) => name === backend)
+      ?.stand(standing);
   }
 
   status(): WorkerStatus {
@@ -246,7 +248,7 @@ export class AcceptingThread {
       hops[hop.family] = { address: Buffer.from(hop.address), ifindex: hop.ifindex };
     }
     const options = { ...config, number: facts.number, hops };
-    return new Backend(options, this.#offersTo(config), facts.healthy);
+    return new Backend(options, this.#offersTo(config), facts.standing);
   }
 
   /** Pools that share an agent share its channel. */
@@ -254,7 +256,9 @@ export class AcceptingThread {
     const key = `${backend.agent.host}:${backend.agent.port}`;
     const known = this.#offers.get(key);
     if (known !== undefined) return known;
-    const made = new Offers(this.#agents.of(backend), this.data.config.node, this.#ids, this.#handoffs);
+    const { node, pools } = this.data.config;
+    const needsLoad = pools.some((pool) => goesByLoad(pool, backend.name));
+    const made = new Offers(this.#agents.of(backend), node, this.#ids, this.#handoffs, needsLoad);
     this.#offers.set(key, made);
     return made;
   }

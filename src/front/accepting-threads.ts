@@ -4,7 +4,14 @@ import { logFromWorker } from '../observe/log';
 import { laneCounters } from '../observe/log-lane';
 import { mergeStats, type StatsSnapshot } from '../observe/stats';
 import type { OpenListener } from './listeners';
-import { sumStatus, type FromWorker, type ToWorker, type WorkerData, type WorkerStatus } from './messages';
+import {
+  sumStatus,
+  type FromWorker,
+  type Standing,
+  type ToWorker,
+  type WorkerData,
+  type WorkerStatus,
+} from './messages';
 
 const WORKER_FILE = join(__dirname, 'worker.js');
 /** A thread that does not answer a scrape within this time is left out of it. */
@@ -64,8 +71,8 @@ export class AcceptingThreads {
     return threads;
   }
 
-  setHealth(pool: string, backend: string, healthy: boolean): void {
-    this.#broadcast({ type: 'health', pool, backend, healthy });
+  setStanding(pool: string, backend: string, standing: Standing): void {
+    this.#broadcast({ type: 'standing', pool, backend, standing });
   }
 
   /** What all threads counted, and the sum of their states. */

@@ -49,6 +49,21 @@ export function addFrontRoutes(admin: FastifyInstance, front: Front): void {
     backends: front.generation.backends.map((backend) => describe(front, backend)),
   }));
 
+  for (const [verb, draining] of [
+    ['drain', true],
+    ['ready', false],
+  ] as const) {
+    admin.post<{ Params: { pool: string; name: string } }>(
+      `/v1/backends/:pool/:name/${verb}`,
+      (request, reply) => {
+        const { pool, name } = request.params;
+        const backend = front.setDraining(pool, name, draining);
+        if (backend !== undefined) return reply.send(describe(front, backend));
+        return reply.code(404).send({ error: `there is no backend "${name}" in a pool "${pool}"` });
+      },
+    );
+  }
+
   admin.get<{ Querystring: { limit?: string } }>('/v1/flows', (request, reply) => {
     const limit = Number(request.query.limit ?? FLOWS_LISTED);
     if (!Number.isInteger(limit) || limit < 1 || limit > MOST_FLOWS_LISTED) {
@@ -59,17 +74,20 @@ export function addFrontRoutes(admin: FastifyInstance, front: Front): void {
 }
 
 function describe(front: Front, backend: WatchedBackend): Record<string, unknown> {
-  const { pool, config, number, checker, link } = backend;
+  const { pool, config, checker, link } = backend;
+  const flows = front.flowsOf(backend);
   return {
     pool: pool.name,
     name: config.name,
-    state: backend.up ? 'up' : 'down',
-    cause: link.up ? (checker?.lastCause ?? 'control channel is up') : `control channel: ${link.lastCause}`,
+    state: backend.state,
+    cause: backend.cause,
     control_channel: link.up ? 'up' : 'down',
     health: checker === undefined ? 'not checked' : backend.healthy ? 'up' : 'down',
     weight: config.weight,
     agent: config.agent,
-    flows: front.flowCounts().get(number) ?? 0,
+    flows,
+    connections: front.generation.connectionsOf(backend) ?? null,
+    ...(backend.draining && { drained: flows === 0 }),
   };
 }
 

@@ -2,6 +2,7 @@ import type { Candidate } from '../balance/balancer';
 import { formatEndpoint } from '../config/addresses';
 import type { Endpoint } from '../config/model';
 import type { NextHop } from '../steer/flow-table';
+import type { Standing } from './messages';
 import type { Offers } from './offers';
 
 /** What became of an attempt to hand a connection to a backend: values of the label `result` of handoffs_total. */
@@ -11,21 +12,32 @@ export type HandoffResult = (typeof HANDOFF_RESULTS)[number];
 export interface BackendOptions {
   readonly name: string;
   readonly weight: number;
+  /** Connections that its agent may have for this pool to give it another. */
+  readonly max_connections?: number;
+  /** Time that it takes to get its whole share after it was away, milliseconds. */
+  readonly slow_start?: number;
   /** Its number in the flow table. */
   readonly number: number;
   readonly hops: { readonly 4?: NextHop; readonly 6?: NextHop };
   readonly http?: Endpoint;
 }
 
+/** The share of its weight that a backend has at least in a slow start: with less it would be warmed by nobody. */
+const LEAST_SHARE = 0.05;
+
 /** A backend of one pool, as an accepting thread sees it. */
 export class Backend implements Candidate {
   readonly name: string;
-  readonly weight: number;
   readonly number: number;
   readonly hops: BackendOptions['hops'];
   readonly http: Endpoint | undefined;
-  /** What the health checks say; the control channel's state is apart. */
-  healthy: boolean;
+  /** Whether it may get connections, in the eyes of the main thread; the control channel's state is apart. */
+  takes = false;
+  readonly #maxConnections: number;
+  readonly #weight: number;
+  readonly #slowStartMs: number;
+  /** When it gets its whole share, performance.now(). */
+  #warmAt = -Infinity;
   readonly results: Record<HandoffResult, number> = {
     ok: 0,
     rejected: 0,
@@ -38,26 +50,50 @@ export class Backend implements Candidate {
   constructor(
     options: BackendOptions,
     readonly offers: Offers,
-    healthy: boolean,
+    standing: Standing,
   ) {
     this.name = options.name;
-    this.weight = options.weight;
+    this.#weight = options.weight;
+    this.#maxConnections = options.max_connections ?? Infinity;
+    this.#slowStartMs = options.slow_start ?? 0;
     this.number = options.number;
     this.hops = options.hops;
     this.http = options.http;
-    this.healthy = healthy;
+    this.stand(standing);
   }
 
-  /** For a handoff: healthy, and its agent takes offers now. */
+  stand({ takes, warmingMs }: Standing): void {
+    this.takes = takes;
+    this.#warmAt = warmingMs > 0 ? performance.now() + warmingMs : -Infinity;
+  }
+
+  /** For a handoff: its agent takes offers now. */
   get available(): boolean {
-    return this.healthy && this.offers.open;
+    return this.takes && this.offers.open && !this.full;
+  }
+
+  /** Whether it has as many connections as it may, as far as this thread knows. */
+  get full(): boolean {
+    return this.#maxConnections !== Infinity && this.load >= this.#maxConnections;
+  }
+
+  get load(): number {
+    return this.offers.load;
+  }
+
+  /** In a slow start it grows from near nothing, as the time goes. */
+  get weight(): number {
+    if (this.#warmAt === -Infinity) return this.#weight;
+    const left = (this.#warmAt - performance.now()) / this.#slowStartMs;
+    if (left > 0) return this.#weight * Math.max(LEAST_SHARE, 1 - left);
+    this.#warmAt = -Infinity;
+    return this.#weight;
   }
 }
 
 /** The same backend as the target of the proxy fallback, which needs no agent. */
 export class ProxyTarget implements Candidate {
   readonly name: string;
-  readonly weight: number;
   readonly origin: string;
 
   constructor(
@@ -65,12 +101,20 @@ export class ProxyTarget implements Candidate {
     http: Endpoint,
   ) {
     this.name = backend.name;
-    this.weight = backend.weight;
     this.origin = `http://${formatEndpoint(http)}`;
   }
 
   get available(): boolean {
-    return this.backend.healthy;
+    return this.backend.takes && !this.backend.full;
+  }
+
+  get weight(): number {
+    return this.backend.weight;
+  }
+
+  /** Of the agent: what is relayed to it is not counted. */
+  get load(): number {
+    return this.backend.load;
   }
 
   /** Whether the backend's agent is there. The origin may well be up without. */

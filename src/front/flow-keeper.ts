@@ -28,6 +28,8 @@ const IDLE_SEARCH_MS = 30_000;
 const PART_PAUSE_MS = 10;
 
 interface Closed extends FlowRecord {
+  /** Its number in the flow table. */
+  readonly backend: number;
   readonly key: string;
   /** Earliest removal, ns on CLOCK_MONOTONIC. */
   readonly due: number;
@@ -71,12 +73,19 @@ export class FlowKeeper {
     return this.#closed.size;
   }
 
+  /** The same of one backend. */
+  lingeringOf(backend: number): number {
+    let count = 0;
+    for (const closed of this.#closed.values()) if (closed.backend === backend) count += 1;
+    return count;
+  }
+
   /**
    * An agent says that these connections are over; `backends` are its numbers. It tells all fronts of all its connections,
    * and what is not steered to it from here, or by another handoff, is none of this front's business or none of its own.
    */
   closed(records: readonly FlowRecord[], backends: ReadonlySet<number>): void {
-    this.#review(records, backends, (record) => this.#linger(record));
+    this.#review(records, backends, (record, backend) => this.#linger(record, backend));
   }
 
   /**
@@ -163,26 +172,26 @@ export class FlowKeeper {
   }
 
   /** Whether the connection is over the backend's kernel decides, by the client's next packet. */
-  #presumeOver({ flow, id, client }: FlowEntry): void {
-    this.#linger({ flow, id });
+  #presumeOver({ flow, id, client, backend }: FlowEntry): void {
+    this.#linger({ flow, id }, backend);
     this.farewells.probe(flow, client);
   }
 
-  #linger({ flow, id }: FlowRecord): void {
+  #linger({ flow, id }: FlowRecord, backend: number): void {
     const key = keyOf(flow, id);
     const due = monotonicNs() + this.options.lingerMs * NS_PER_MS;
-    if (!this.#closed.has(key)) this.#closed.set(key, { key, flow, id, due });
+    if (!this.#closed.has(key)) this.#closed.set(key, { key, flow, id, backend, due });
   }
 
   /** Calls back for those of an agent's records that there are entries of, and that are its own. */
   #review(
     records: readonly FlowRecord[],
     backends: ReadonlySet<number>,
-    known: (record: FlowRecord) => void,
+    known: (record: FlowRecord, backend: number) => void,
   ): void {
     this.flows.review(records, 0, (index, backend) => {
       const record = records[index];
-      if (record !== undefined && backends.has(backend)) known(record);
+      if (record !== undefined && backends.has(backend)) known(record, backend);
     });
   }
 

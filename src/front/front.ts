@@ -18,13 +18,16 @@ import { Steering } from '../steer/steering';
 import { expiryOf } from '../wire/identity';
 import { AdminApi } from './admin-api';
 import { addFrontRoutes } from './admin-routes';
+import { BACKEND_STATES } from './backend-state';
 import { Counters } from './counters';
+import { Drains } from './drains';
 import { Generation } from './generation';
 import type { InheritedSockets } from './inherited-sockets';
 import { addressOf, Listeners } from './listeners';
 import { sumStatus, type WorkerStatus } from './messages';
 import type { Predecessor } from './predecessor';
 import { Succession, type Legacy } from './succession';
+import type { WatchedBackend } from './watched-backend';
 
 /**
  * How long connections in the front's own hands may take to finish when it stops. Handed-off ones need nobody to wait;
@@ -71,6 +74,7 @@ export class Front {
   #reloads = { ok: 0, failed: 0 };
   #reloading: Promise<void> = Promise.resolve();
   readonly #flowsReset = new Counters();
+  readonly #drains: Drains;
   #flowCounts = { at: -Infinity, byNumber: new Map<number, number>() };
 
   private constructor(
@@ -81,6 +85,11 @@ export class Front {
   ) {
     this.#listeners = new Listeners(origin.sockets);
     this.#succession = new Succession(logger);
+    this.#drains = new Drains(
+      () => this.#generation?.backends ?? [],
+      (backend) => this.flowsOf(backend),
+      logger,
+    );
   }
 
   /** Starts a front; throws an Error whose message names the step and the cause. */
@@ -160,12 +169,13 @@ export class Front {
       sockets: [...this.#listeners.all(), ...(this.#admin === undefined ? [] : [this.#admin.socket()])],
       steering: this.generation.config.steering,
       numbers: [...new Set(backends.map(({ number }) => number))],
-      health: backends.map(({ healthKey, healthy }) => [healthKey, healthy]),
+      backends: backends.map(({ known }) => known).reverse(),
     };
   }
 
   async #end(): Promise<void> {
     this.#stopping = true;
+    this.#drains.stop();
     this.#succession.abort();
     await this.#reloading.catch(() => undefined);
     const counted = this.#succession.done ? (await this.observe()).stats : NOTHING_COUNTED;
@@ -211,6 +221,25 @@ export class Front {
     return this.#reloading;
   }
 
+  /**
+   * Lets a backend of a pool have no new connections, or have them again; those that it has stay. It holds through reloads
+   * and planned restarts, as long as the configuration has the backend. Undefined where it has no such backend.
+   */
+  setDraining(pool: string, name: string, draining: boolean): WatchedBackend | undefined {
+    const backend = this.generation.find(pool, name);
+    if (backend === undefined) return undefined;
+    // An earlier generation relays requests still.
+    for (const each of this.#retiring.keys()) each.find(pool, name)?.drain(draining);
+    backend.drain(draining);
+    if (draining) this.#drains.watch();
+    return backend;
+  }
+
+  /** Connections that were handed to a backend from here, by whatever pool, and are not over. */
+  flowsOf({ number }: WatchedBackend): number {
+    return Math.max(0, (this.flowCounts().get(number) ?? 0) - this.generation.keeper.lingeringOf(number));
+  }
+
   /** Entries of the flow table by backend number, at most a second old. */
   flowCounts(): ReadonlyMap<number, number> {
     const now = performance.now();
@@ -254,6 +283,7 @@ export class Front {
     // First, because a port that is taken shows at once; until the generation serves, /readyz says so.
     if (!shared) await admin.open();
     this.#generation = await this.#begin(config);
+    this.#drains.watch();
     if (sockets.taken.length > 0) {
       const from = predecessor === undefined ? 'service manager' : `front with pid ${predecessor.pid}`;
       this.logger.info({ sockets: sockets.taken, from }, 'listening sockets taken over');
@@ -267,14 +297,15 @@ export class Front {
     const older = [...this.#retiring.keys(), ...(this.#generation === undefined ? [] : [this.#generation])];
     const backends = older.flatMap((generation) => generation.backends);
     const numbers = [...backends.map(({ number }) => number), ...(predecessor?.numbers ?? [])];
-    const health = backends.map(({ healthKey, healthy }) => [healthKey, healthy] as const);
+    // The current generation knows best.
+    const known = backends.map((backend) => backend.known).reverse();
     const inherited = {
       steering: this.steering,
       freezeFilter: prepareFreeze(),
       numbersInUse: new Set([...this.flowCounts().keys(), ...numbers]),
       listeners: this.#listeners.prepare(config),
       flowsReset: this.#flowsReset,
-      knownHealth: new Map(this.#generation === undefined ? predecessor?.bequest.health : health),
+      known: this.#generation === undefined ? predecessor?.bequest.backends : known,
     };
     // A predecessor still accepts where this configuration no longer listens, and sees to the end of it.
     if (predecessor === undefined) sockets.expectNoneLeft();
@@ -298,6 +329,7 @@ export class Front {
       throw error;
     }
     this.#access?.useToken(token);
+    this.#drains.watch();
     this.#retire(old, this.#listeners.keepOnly(config));
   }
 
@@ -320,6 +352,14 @@ export class Front {
     for (const backend of backends) {
       const labels = { pool: backend.pool.name, backend: backend.config.name };
       samples.push({ name: 'backend_up', labels, value: backend.up ? 1 : 0 });
+      for (const state of BACKEND_STATES) {
+        const value = backend.state === state ? 1 : 0;
+        samples.push({ name: 'backend_state', labels: { ...labels, state }, value });
+      }
+    }
+    for (const { backend, connections } of this.generation.agents) {
+      if (connections === undefined) continue;
+      samples.push({ name: 'backend_connections', labels: { backend }, value: connections });
     }
     const { node, control } = this.generation.config;
     if (control.tls !== undefined) {

@@ -10,6 +10,7 @@ import type { StatsSnapshot } from '../observe/stats';
 import type { Steering } from '../steer/steering';
 import { AgentAddresses } from '../wire/dial';
 import { AcceptingThreads } from './accepting-threads';
+import type { BackendState } from './backend-state';
 import { capacityOf, type Capacity } from './capacity';
 import type { Counters } from './counters';
 import { Farewells } from './farewells';
@@ -18,7 +19,7 @@ import { closeListeners, type OpenListener } from './listeners';
 import type { BackendFacts, WorkerStatus } from './messages';
 import { carriesOneRequest } from './one-request';
 import { WatchedAgent } from './watched-agent';
-import { WatchedBackend } from './watched-backend';
+import { WatchedBackend, type KnownBackend } from './watched-backend';
 
 /** How long a start waits for first health results and channels: what is there answers in milliseconds. */
 const PATIENCE_MS = 1000;
@@ -31,8 +32,8 @@ export interface Inheritance {
   /** Backend numbers that flows, older generations or the front before this one use. */
   readonly numbersInUse: ReadonlySet<number>;
   readonly listeners: readonly (readonly OpenListener[])[];
-  /** By WatchedBackend.healthKey. */
-  readonly knownHealth: ReadonlyMap<string, boolean>;
+  /** Of the backends before a reload or restart; undefined where there was nothing before. */
+  readonly known: readonly KnownBackend[] | undefined;
   /** Connections that were ended because their backend's host is gone, by backend; this generation counts on. */
   readonly flowsReset: Counters;
 }
@@ -77,6 +78,20 @@ export class Generation {
     }
   }
 
+  /** The backend of a pool, by their names. */
+  find(pool: string, backend: string): WatchedBackend | undefined {
+    return this.backends.find((each) => each.pool.name === pool && each.config.name === backend);
+  }
+
+  /** Adopted connections of a backend's agent, those of other fronts included; undefined while nobody knows. */
+  connectionsOf({ config }: WatchedBackend): number | undefined {
+    return this.#agents.get(formatEndpoint(config.agent))?.connections;
+  }
+
+  get agents(): Iterable<WatchedAgent> {
+    return this.#agents.values();
+  }
+
   observe(): Promise<{ stats: StatsSnapshot; status: WorkerStatus }> {
     if (this.#threads === undefined) throw new Error('generation is not started');
     return this.#threads.observe();
@@ -93,7 +108,7 @@ export class Generation {
     this.keeper.stop();
     this.#farewells.stop();
     const counted = await this.#threads?.retire(last);
-    for (const { checker } of this.backends) await checker?.stop();
+    for (const backend of this.backends) await backend.stop();
     return counted ?? { samples: [], histograms: [] };
   }
 
@@ -113,7 +128,7 @@ export class Generation {
     const facts: BackendFacts[][] = this.config.pools.map((pool) =>
       this.backends
         .filter((backend) => backend.pool === pool)
-        .map(({ number, hops, healthy }) => ({ number, hops, healthy })),
+        .map(({ number, hops, standing }) => ({ number, hops, standing })),
     );
     const { steering, freezeFilter, listeners } = this.inherited;
     const capacity = this.#capacity();
@@ -124,7 +139,11 @@ export class Generation {
       channelLost: (agent) => this.#agents.get(agent)?.reconcile(),
     });
     // What changed while the threads were starting.
-    for (const backend of this.backends) this.#tellHealth(backend);
+    for (const backend of this.backends) {
+      backend.started();
+      this.#tell(backend);
+      if (backend.state === 'down') this.#log(backend);
+    }
     this.#explainRouting();
   }
 
@@ -153,30 +172,34 @@ export class Generation {
   }
 
   #watchBackends(): void {
-    const { steering, numbersInUse, knownHealth } = this.inherited;
+    const { steering, numbersInUse, known } = this.inherited;
     const wanted = new Set(this.config.pools.flatMap((pool) => pool.backends.map(steeredName)));
     for (const pool of this.config.pools) {
       for (const config of pool.backends) {
         const number = steering.backends.assign(steeredName(config), wanted, numbersInUse);
         const agent = this.#agentOf(config);
         agent.serves(config, number);
-        const backend = new WatchedBackend(pool, config, number, agent.link, this.#healthChanged);
-        backend.healthy ||= knownHealth.get(backend.healthKey) ?? false;
-        this.backends.push(backend);
+        const before = known?.find((each) => each.pool === pool.name && each.name === config.name);
+        const what = known === undefined ? 'first' : before;
+        this.backends.push(new WatchedBackend(pool, config, number, agent.link, what, this.#changed));
       }
     }
   }
 
-  readonly #healthChanged = (backend: WatchedBackend, cause: string): void => {
-    this.#tellHealth(backend);
-    if (this.#retired) return;
-    const fields = { pool: backend.pool.name, backend: backend.config.name, cause };
-    if (backend.healthy) this.logger.info(fields, 'backend is healthy');
-    else this.logger.warn(fields, 'backend is unhealthy');
+  readonly #changed = (backend: WatchedBackend, before: BackendState): void => {
+    this.#tell(backend);
+    // While a generation starts, all of its backends come up: that is no news.
+    if (this.#threads !== undefined && !this.#retired && backend.state !== before) this.#log(backend, before);
   };
 
-  #tellHealth({ pool, config, healthy }: WatchedBackend): void {
-    this.#threads?.setHealth(pool.name, config.name, healthy);
+  #log({ state, cause, pool, config }: WatchedBackend, before?: BackendState): void {
+    const fields = { pool: pool.name, backend: config.name, state, before, cause };
+    if (state === 'down') this.logger.warn(fields, 'backend is down');
+    else this.logger.info(fields, `backend is ${state}`);
+  }
+
+  #tell({ pool, config, standing }: WatchedBackend): void {
+    this.#threads?.setStanding(pool.name, config.name, standing);
   }
 
   /** Backends that share an agent share its channel; all of them have the same name. */
@@ -189,6 +212,9 @@ export class Generation {
     const address = this.#addresses.of(backend);
     const made = new WatchedAgent(name, address, node, timeouts.backend_gone, this.keeper, this.logger, {
       lost: (lostName, flows) => this.inherited.flowsReset.add(lostName, flows),
+      linkChanged: (cause) => {
+        for (const each of this.backends) if (each.link === made.link) each.review(cause);
+      },
     });
     this.#agents.set(key, made);
     return made;

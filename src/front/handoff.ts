@@ -32,6 +32,7 @@ const NONE: readonly Backend[] = [];
 export const FALLBACK_REASONS = [
   'pipelined',
   'no_backend',
+  'backends_full',
   'all_refused',
   'flow_table_full',
   'not_established',
@@ -102,7 +103,9 @@ export class Handoffs implements OfferEvents {
   begin(connection: Connection, pool: Pool, key: string, received: number, now: number): void {
     const backend = pool.balancer.pick(key, NONE);
     if (backend === undefined) {
-      this.outcomes.failed(connection, pool, 'no_backend', 'no backend takes handoffs');
+      if (pool.full)
+        this.outcomes.failed(connection, pool, 'backends_full', 'max_connections of all backends');
+      else this.outcomes.failed(connection, pool, 'no_backend', 'no backend takes handoffs');
       return;
     }
     const handoff = new Handoff(connection, pool, key, backend, now);

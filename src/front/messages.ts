@@ -5,12 +5,20 @@ import type { StatsSnapshot } from '../observe/stats';
 import type { Capacity } from './capacity';
 import type { OpenListener } from './listeners';
 
+/** What a backend of a pool takes now. */
+export interface Standing {
+  /** Whether it may get connections, as far as its channel allows. */
+  readonly takes: boolean;
+  /** Milliseconds until it gets its whole share; 0 where it does. */
+  readonly warmingMs: number;
+}
+
 /** What a backend of a pool needs beside its configuration, worked out by the main thread. */
 export interface BackendFacts {
   /** Its number in the flow table. */
   readonly number: number;
   readonly hops: { readonly family: 4 | 6; readonly address: Uint8Array; readonly ifindex: number }[];
-  readonly healthy: boolean;
+  readonly standing: Standing;
 }
 
 export interface WorkerData {
@@ -34,7 +42,12 @@ export interface WorkerData {
 export type ToWorker =
   /** All threads are ready: take connections, and say `listening`. */
   | { readonly type: 'accept' }
-  | { readonly type: 'health'; readonly pool: string; readonly backend: string; readonly healthy: boolean }
+  | {
+      readonly type: 'standing';
+      readonly pool: string;
+      readonly backend: string;
+      readonly standing: Standing;
+    }
   | { readonly type: 'stats'; readonly request: number }
   /** Take no more connections, at the addresses in `last` for good; say `stopped` when no connection is left. */
   | { readonly type: 'retire'; readonly last: readonly string[] }

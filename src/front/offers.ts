@@ -2,8 +2,15 @@ import type { HandoffId } from '../steer/flow-table';
 import type { RejectReason } from '../wire/frames';
 import type { AgentAddress } from '../wire/dial';
 import { Link } from '../wire/link';
+import type { Report } from '../wire/report';
 import type { Handoff } from './handoff';
 import type { HandoffIds } from './handoff-ids';
+
+/**
+ * How old an agent's report may be: what came and went since is missing in it, but what this thread has handed over is not.
+ */
+const REPORT_MS = 100;
+const NOTHING_REPORTED = { connections: 0, commits: 0 };
 
 /** What becomes of an offer; the handoff engine listens. */
 export interface OfferEvents {
@@ -23,17 +30,24 @@ export class Offers {
   readonly #pending = new Map<number, Handoff>();
   /** When an offer last ran out of time, performance.now(). */
   #overdueAt = -Infinity;
+  /** Sent on this channel. */
+  #commits = 0;
+  /** The agent's last word on this channel. */
+  #report: Pick<Report, 'connections' | 'commits'> = NOTHING_REPORTED;
 
   constructor(
     readonly endpoint: AgentAddress,
     node: string,
     private readonly ids: HandoffIds,
     private readonly events: OfferEvents,
+    /** Whether `load` has to be of use: the agent then reports its connections. */
+    needsLoad: boolean,
   ) {
     this.#link = new Link(
       endpoint,
-      { role: 'offers', node },
+      { role: 'offers', node, ...(needsLoad && { reportMs: REPORT_MS }) },
       {
+        onReport: (report) => (this.#report = report),
         onDown: () => this.#channelLost(),
         onPrepared: (id) => this.#prepared(id),
         onRejected: (id, reason) => {
@@ -76,6 +90,15 @@ export class Offers {
     return this.#pending.size;
   }
 
+  /**
+   * Connections of the agent, those of other fronts and threads included, as it last reported them, and what this thread
+   * has committed since or offers at the moment.
+   */
+  get load(): number {
+    const { connections, commits } = this.#report;
+    return connections + ((this.#commits - commits) >>> 0) + this.#pending.size;
+  }
+
   /** Offers a connection; the agent's answer, or the loss of the channel, comes as an event. */
   make(handoff: Handoff, snapshot: Buffer, length: number): void {
     handoff.sequence = this.ids.next();
@@ -85,6 +108,7 @@ export class Offers {
 
   /** The commit point: the agent owns the connection. Only from within `prepared`. */
   commit(handoff: Handoff): void {
+    this.#commits += 1;
     this.#link.commit(this.ids.epoch, handoff.sequence);
   }
 
@@ -116,6 +140,8 @@ export class Offers {
   #channelLost(): void {
     const lost = [...this.#pending.values()];
     this.#pending.clear();
+    this.#commits = 0;
+    this.#report = NOTHING_REPORTED;
     this.events.channelLost(this);
     for (const handoff of lost) this.events.lost(handoff);
   }

@@ -5,6 +5,13 @@ import type { PoolConfig } from '../config/model';
 import { DurationHistogram } from '../observe/duration-histogram';
 import { ProxyTarget, type Backend } from './backend';
 
+/** Whether it matters in a pool how many connections a backend has. */
+export function goesByLoad({ balance, backends }: PoolConfig, backend: string): boolean {
+  const found = backends.find(({ name }) => name === backend);
+  if (found === undefined) return false;
+  return balance === 'least-connections' || balance === 'random-two' || found.max_connections !== undefined;
+}
+
 /** A pool, as an accepting thread sees it: its backends, and a balancer each for handoffs and for the fallback. */
 export class Pool {
   readonly name: string;
@@ -32,9 +39,15 @@ export class Pool {
     this.#relays = createBalancer(config.balance, this.#targets);
   }
 
-  /** Whether a healthy backend's agent is there and takes no offers only because too many are unanswered. */
+  /** Whether a backend's agent is there and takes no offers only because too many are unanswered. */
   get saturated(): boolean {
-    return this.backends.some(({ healthy, offers }) => healthy && offers.saturated);
+    return this.backends.some(({ takes, offers }) => takes && offers.saturated);
+  }
+
+  /** Whether backends would take connections if they had not as many as they may, and no other does. */
+  get full(): boolean {
+    const taking = this.backends.filter(({ takes, weight }) => takes && weight > 0);
+    return taking.length > 0 && taking.every(({ full }) => full);
   }
 
   /**
@@ -50,8 +63,7 @@ export class Pool {
   /** Whether the fallback could relay a request now. */
   get proxies(): boolean {
     return (
-      this.fallback === 'proxy' &&
-      this.backends.some((backend) => backend.healthy && backend.http !== undefined)
+      this.fallback === 'proxy' && this.#targets.some(({ available, weight }) => available && weight > 0)
     );
   }
 }

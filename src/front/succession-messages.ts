@@ -15,12 +15,13 @@
  * `failed`, an early end of the successor or the time limit leave the front as it was.
  */
 import type { StatsSnapshot } from '../observe/stats';
+import type { KnownBackend } from './watched-backend';
 
 /** Holds the pid of the front that has started this process: whoever inherits the variable further down is not meant. */
 export const PREDECESSOR = 'BATON_PREDECESSOR';
 
 /** Of the messages below. A successor of another version says so and ends. */
-export const VERSION = 1;
+export const VERSION = 2;
 
 /** What a successor has to know to take over. */
 export interface Bequest {
@@ -31,8 +32,8 @@ export interface Bequest {
   readonly steering: { readonly interface: string; readonly pin: string };
   /** Backend numbers that the front may still steer connections by. */
   readonly numbers: readonly number[];
-  /** By WatchedBackend.healthKey. */
-  readonly health: readonly (readonly [string, boolean])[];
+  /** Of the current configuration first. */
+  readonly backends: readonly KnownBackend[];
 }
 
 export type ToSuccessor =

@@ -5,7 +5,7 @@ import { VERSION, type Bequest } from './succession-messages';
 import { Successor } from './successor';
 
 /** What a front leaves to its successor. */
-export interface Legacy extends Pick<Bequest, 'steering' | 'numbers' | 'health'> {
+export interface Legacy extends Pick<Bequest, 'steering' | 'numbers' | 'backends'> {
   readonly sockets: readonly (ListeningSocket & { readonly address: string })[];
 }
 

@@ -6,6 +6,7 @@ import { monotonicNs } from '../steer/flow-table';
 import { PING_INTERVAL_MS, SILENCE_LIMIT_MS } from '../wire/channel';
 import type { AgentAddress } from '../wire/dial';
 import { Link } from '../wire/link';
+import type { Report } from '../wire/report';
 import type { FlowKeeper } from './flow-keeper';
 import { HostWatch } from './host-watch';
 
@@ -13,6 +14,8 @@ import { HostWatch } from './host-watch';
 const LIST_DELAY_MS = 50;
 /** A COMMIT that was lost with its channel is not older than this when the loss is noticed: silence, and a margin. */
 const LOST_COMMIT_NS = (2 * SILENCE_LIMIT_MS * 1e9) / 1000;
+/** How often the agent says how busy it is, at most. */
+const REPORT_MS = 1000;
 /**
  * When clients of such COMMITs are made to speak, after the loss: soon, and once more when the agent must have noticed it
  * too. Until then what it has prepared drops the client's answer.
@@ -22,6 +25,8 @@ const DOUBT_AFTER_MS = [500, SILENCE_LIMIT_MS + 2 * PING_INTERVAL_MS];
 export interface WatchedAgentEvents {
   /** The host is gone, and with it so many connections. */
   lost(backend: string, flows: number): void;
+  /** The channel has come up or gone down. */
+  linkChanged(cause: string): void;
 }
 
 export class WatchedAgent {
@@ -34,6 +39,7 @@ export class WatchedAgent {
   #listTimer: NodeJS.Timeout | undefined;
   #doubtTimers: NodeJS.Timeout[] = [];
   #stopped = false;
+  #report: Report | undefined;
 
   constructor(
     readonly backend: string,
@@ -47,6 +53,11 @@ export class WatchedAgent {
     const options = { goneMs, endpoints: this.#endpoints, neighbours: this.#neighbours };
     this.#watch = new HostWatch(options, () => this.#hostGone());
     this.link = this.#makeLink(node);
+  }
+
+  /** Adopted connections of the agent, those of other fronts included; undefined while nobody knows. */
+  get connections(): number | undefined {
+    return this.#report?.connections;
   }
 
   /** Takes in a backend of a pool that this agent serves. */
@@ -81,18 +92,22 @@ export class WatchedAgent {
     const agent = formatEndpoint(this.endpoint);
     return new Link(
       this.endpoint,
-      { role: 'keeper', node },
+      { role: 'keeper', node, reportMs: REPORT_MS },
       {
+        onReport: (report) => (this.#report = report),
         onUp: (hello) => {
           this.#watch.end();
           this.logger.info({ agent, agent_node: hello.node, vips: hello.vips }, 'control channel is up');
+          this.events.linkChanged('control channel is up');
         },
         onDown: (cause) => {
           this.keeper.forgetList(agent);
+          this.#report = undefined;
           if (this.#stopped) return;
           this.#watch.begin();
           this.#doubtLatest();
           this.logger.warn({ agent, cause }, 'control channel is down');
+          this.events.linkChanged(`control channel: ${cause}`);
         },
         onFailed: (cause) => this.logger.warn({ agent, cause }, 'control channel cannot be opened'),
         onAnswered: (refused) => {

@@ -2,21 +2,41 @@ import type { BackendConfig, PoolConfig } from '../config/model';
 import { HealthChecker } from '../health/checker';
 import { resolveNextHop } from '../steer/next-hop';
 import type { Link } from '../wire/link';
-import type { BackendFacts } from './messages';
+import { stateOf, type BackendState } from './backend-state';
+import type { BackendFacts, Standing } from './messages';
+
+/** What the next generation, or a successor, has to know of a backend; JSON. */
+export interface KnownBackend {
+  readonly pool: string;
+  readonly name: string;
+  /** What was checked: a change of that makes what the checks said worthless. */
+  readonly checked: string;
+  readonly healthy: boolean;
+  readonly draining: boolean;
+  readonly warmingMs: number;
+}
 
 /** A backend of a pool with what watches it, for the front's main thread. */
 export class WatchedBackend {
   readonly hops: BackendFacts['hops'];
   /** Undefined where the pool has no health checks. */
   readonly checker: HealthChecker | undefined;
-  /** What the checks say; before their first result what was known of the backend, or that it is down. */
-  healthy: boolean;
   /** Resolves with the first result. */
   readonly decided: Promise<void>;
+  #healthy: boolean;
+  #draining: boolean;
+  #state: BackendState;
+  #cause = 'not checked yet';
+  /** When a slow start is over, performance.now(). */
+  #warmUntil = -Infinity;
+  #warmTimer: NodeJS.Timeout | undefined;
+  /** Whether a backend that comes up has been away, and was not only waited for by a front that starts. */
+  #slowStarts: boolean;
 
   /**
-   * Throws an Error when a next hop cannot be used. `onChange` is called for every change of health and for the first
-   * result.
+   * Throws an Error when a next hop cannot be used. `onChange` is called whenever the standing may have changed, with the
+   * state before.
+   * @param known of the same backend before a reload or restart; `undefined` where it is new, `'first'` where all are.
    */
   constructor(
     readonly pool: PoolConfig,
@@ -25,35 +45,122 @@ export class WatchedBackend {
     readonly number: number,
     /** The keeper's channel to its agent. */
     readonly link: Link,
-    onChange: (backend: WatchedBackend, cause: string) => void,
+    known: KnownBackend | 'first' | undefined,
+    private readonly onChange: (backend: WatchedBackend, before: BackendState) => void,
   ) {
     this.hops = config.via.map(({ host, family }) => ({ family, ...resolveNextHop(host) }));
     const { health } = pool;
     const { http } = config;
+    const before = known === 'first' ? undefined : known;
+    this.#draining = before?.draining ?? false;
+    this.#slowStarts = known === undefined;
+    if (before !== undefined && before.warmingMs > 0) this.#warm(before.warmingMs);
     if (health === undefined || http === undefined) {
       this.checker = undefined;
-      this.healthy = true;
+      this.#healthy = true;
       this.decided = Promise.resolve();
-      return;
+    } else {
+      // Before their first result what was known of the backend, or that it is down.
+      this.#healthy = before?.checked === this.#checked && before.healthy;
+      let decide: () => void = () => undefined;
+      this.decided = new Promise((resolve) => (decide = resolve));
+      this.checker = new HealthChecker(http, health, (up, cause) => {
+        this.#healthy = up;
+        this.review(cause);
+        decide();
+      });
     }
-    this.healthy = false;
-    let decide: () => void = () => undefined;
-    this.decided = new Promise((resolve) => (decide = resolve));
-    this.checker = new HealthChecker(http, health, (up, cause) => {
-      this.healthy = up;
-      decide();
-      onChange(this, cause);
-    });
+    this.#state = this.#newState();
   }
 
-  /** Whether it gets connections: healthy, and its agent can be talked to. */
+  /** From now on a backend that comes up has been away. */
+  started(): void {
+    this.#slowStarts = true;
+  }
+
+  async stop(): Promise<void> {
+    clearTimeout(this.#warmTimer);
+    await this.checker?.stop();
+  }
+
+  /** What the health checks say. */
+  get healthy(): boolean {
+    return this.#healthy;
+  }
+
+  get state(): BackendState {
+    return this.#state;
+  }
+
+  /** Why it is in this state. */
+  get cause(): string {
+    if (this.#state !== 'down' && this.#state !== 'up') return this.#cause;
+    const { link, checker } = this;
+    return link.up ? (checker?.lastCause ?? 'control channel is up') : `control channel: ${link.lastCause}`;
+  }
+
+  /** Whether it could get connections: healthy, and its agent can be talked to. */
   get up(): boolean {
-    return this.healthy && this.link.up;
+    return this.#healthy && this.link.up;
   }
 
-  /** Tells the same backend in the next configuration: a change of what is checked makes it another one. */
-  get healthKey(): string {
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  /** Begins or ends draining. */
+  drain(draining: boolean): void {
+    this.#draining = draining;
+    this.review(`POST /v1/backends/${this.pool.name}/${this.config.name}/${draining ? 'drain' : 'ready'}`);
+  }
+
+  get standing(): Standing {
+    return { takes: this.#healthy && !this.#draining, warmingMs: this.#warmingMs };
+  }
+
+  get known(): KnownBackend {
+    return {
+      pool: this.pool.name,
+      name: this.config.name,
+      checked: this.#checked,
+      healthy: this.#healthy,
+      draining: this.#draining,
+      warmingMs: this.#warmingMs,
+    };
+  }
+
+  /** Something that its state depends on may have changed. */
+  review(cause: string): void {
+    const before = this.#state;
+    const { slow_start: slowStartMs = 0 } = this.config;
+    if (this.#newState() === 'up' && AWAY.has(before) && this.#slowStarts && slowStartMs > 0)
+      this.#warm(slowStartMs);
+    this.#state = this.#newState();
+    if (this.#state !== before) this.#cause = cause;
+    this.onChange(this, before);
+  }
+
+  #warm(ms: number): void {
+    this.#warmUntil = performance.now() + ms;
+    clearTimeout(this.#warmTimer);
+    this.#warmTimer = setTimeout(() => {
+      this.#warmUntil = -Infinity;
+      this.review('slow start is over');
+    }, ms).unref();
+  }
+
+  get #warmingMs(): number {
+    return Math.max(0, this.#warmUntil - performance.now());
+  }
+
+  #newState(): BackendState {
+    return stateOf({ draining: this.#draining, up: this.up, warming: this.#warmUntil > 0 });
+  }
+
+  get #checked(): string {
     const { http } = this.config;
-    return `${this.pool.name} ${this.config.name} ${http?.host ?? ''} ${http?.port ?? ''} ${this.pool.health?.path ?? ''}`;
+    return `${http?.host ?? ''} ${http?.port ?? ''} ${this.pool.health?.path ?? ''}`;
   }
 }
+
+const AWAY: ReadonlySet<BackendState> = new Set(['down', 'draining']);

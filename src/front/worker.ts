@@ -26,8 +26,8 @@ async function run(): Promise<void> {
       case 'accept':
         attempt(() => thread.accept());
         return;
-      case 'health':
-        thread.setHealth(message.pool, message.backend, message.healthy);
+      case 'standing':
+        thread.setStanding(message.pool, message.backend, message.standing);
         return;
       case 'stats':
         say({ type: 'stats', request: message.request, stats: thread.stats(), status: thread.status() });

@@ -93,6 +93,18 @@ export const CATALOGUE: Readonly<Record<Component, readonly MetricSpec[]>> = {
       labels: ['pool', 'backend'],
     },
     {
+      name: 'backend_state',
+      type: 'gauge',
+      help: 'State of a backend: 1 for the one that it is in (up, slow-start, draining, down), 0 for the others.',
+      labels: ['pool', 'backend', 'state'],
+    },
+    {
+      name: 'backend_connections',
+      type: 'gauge',
+      help: "Connections that a backend's agent has adopted from all fronts, as it reports them.",
+      labels: ['backend'],
+    },
+    {
       name: 'config_reloads_total',
       type: 'counter',
       help: 'Reloads of the configuration, by result.',

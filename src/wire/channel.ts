@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { HandoffId } from '../steer/flow-table';
 import { FrameDecoder, type OnFrame } from './decoder';
 import * as frames from './frames';
+import { writeReport, type Report } from './report';
 import { explain } from './tls-errors';
 
 /** Bytes collected before a new piece of memory is taken; a burst of 60 handoffs with 1 KiB heads fits. */
@@ -96,6 +97,11 @@ export class Channel {
     const at = this.#begin(frames.OFFER, frames.ID_BYTES + length);
     this.#putId(at, epoch, sequence);
     snapshot.copy(this.#chunk, at + frames.ID_BYTES, 0, length);
+  }
+
+  sendReport(report: Report): void {
+    const at = this.#begin(frames.REPORT, frames.REPORT_BYTES);
+    writeReport(report, this.#chunk, at);
   }
 
   /** LIST. */

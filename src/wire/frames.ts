@@ -16,6 +16,7 @@
  *                                   <---  VOID (flow id)*    only to a `keeper`: a copy that was prepared and never
  *                                                            lived, because its channel broke or it could not
  *     LIST                          --->                     only from a `keeper`: FLOWS once more
+ *                                   <---  REPORT             only to who asks for it in its HELLO: how busy the agent is
  *     PING / PONG                   <-->
  *     BYE text                      <-->                     last words before closing
  *
@@ -44,6 +45,7 @@ export const PONG = 10;
 export const BYE = 11;
 export const VOID = 12;
 export const LIST = 13;
+export const REPORT = 14;
 
 /** Why an agent refuses an offer; the order is the wire's, new ones are appended. */
 export const REJECT_REASONS = [
@@ -59,6 +61,8 @@ export const REJECT_REASONS = [
   'exhausted',
 ] as const;
 export type RejectReason = (typeof REJECT_REASONS)[number];
+
+export const REPORT_BYTES = 24;
 
 /** The longest HELLO or BYE: names, versions and a list of VIPs. */
 export const MAX_TEXT_BYTES = 64 * 1024;
@@ -86,6 +90,8 @@ export function longestPayload(type: number): number {
       return ID_BYTES;
     case REJECTED:
       return ID_BYTES + 1;
+    case REPORT:
+      return REPORT_BYTES;
     case PING:
     case PONG:
     case LIST:

@@ -8,6 +8,8 @@ import { MAX_TEXT_BYTES, PROTOCOL_VERSION, ProtocolError } from './frames';
 export interface FrontHello {
   readonly role: 'offers' | 'keeper';
   readonly node: string;
+  /** It wants a REPORT whenever something has changed, but not more often than every so many milliseconds. */
+  readonly reportMs?: number;
 }
 
 export interface AgentHello {
@@ -21,6 +23,9 @@ const NAME = /^[A-Za-z0-9._-]{1,64}$/;
 /** More offers at once than this would wait for each other longer than any prepare timeout. */
 const MOST_OFFERS = 65_536;
 const MOST_VIPS = 1024;
+/** More reports than one in this time would tell nobody more. */
+const SHORTEST_REPORT_MS = 50;
+const LONGEST_REPORT_MS = 60_000;
 
 export function encodeFrontHello(hello: FrontHello): string {
   return JSON.stringify({ baton: [PROTOCOL_VERSION], ...hello });
@@ -36,7 +41,7 @@ export function decodeFrontHello(text: string): FrontHello {
   const role = fields.role;
   if (role !== 'offers' && role !== 'keeper')
     throw new ProtocolError('hello: role is neither offers nor keeper');
-  return { role, node: nameOf(fields) };
+  return { role, node: nameOf(fields), ...reportInterval(fields) };
 }
 
 /** Throws a ProtocolError that says what is wrong with it. */
@@ -50,6 +55,13 @@ export function decodeAgentHello(text: string): AgentHello {
     throw new ProtocolError('hello: offers is not a number of offers');
   }
   return { node: nameOf(fields), vips, offers };
+}
+
+function reportInterval({ reportMs }: Record<string, unknown>): Pick<FrontHello, 'reportMs'> {
+  if (reportMs === undefined) return {};
+  if (typeof reportMs !== 'number' || !(reportMs >= SHORTEST_REPORT_MS && reportMs <= LONGEST_REPORT_MS))
+    throw new ProtocolError('hello: reportMs is not a time between reports');
+  return { reportMs };
 }
 
 function isAddress(value: unknown): value is string {

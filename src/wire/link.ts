@@ -3,6 +3,7 @@ import { Channel } from './channel';
 import { dial, type AgentAddress } from './dial';
 import * as frames from './frames';
 import { readFlows, readId, readReason } from './records';
+import { readReport, type Report } from './report';
 import { decodeAgentHello, encodeFrontHello, type AgentHello, type FrontHello } from './hello';
 
 /** Waits between attempts to connect: quick at first, because an agent's restart takes a second. */
@@ -32,6 +33,8 @@ export interface LinkEvents {
   onClosed?(flows: FlowRecord[]): void;
   /** Copies that were prepared and never lived: if the front has steered their flows, nobody serves them. */
   onVoid?(flows: FlowRecord[]): void;
+  /** Only where the front's hello asks for reports. */
+  onReport?(report: Report): void;
 }
 
 /** A front's end of the control channel to one agent: connects, says hello, and connects again for ever. */
@@ -190,6 +193,9 @@ export class Link {
         return;
       case frames.VOID:
         this.events.onVoid?.(readFlows(bytes, offset, length));
+        return;
+      case frames.REPORT:
+        this.events.onReport?.(readReport(bytes, offset, length));
         return;
       case frames.FLOWS:
         this.#flows(readFlows(bytes, offset + 1, length - 1), bytes[offset] === 1);

@@ -3,6 +3,7 @@ import { Adopter, type AdopterOptions } from '../../src/agent/adopter';
 import { ControlServer } from '../../src/agent/control-server';
 import type { ControlSecurity } from '../../src/config/model';
 import { LiveConnections } from '../../src/agent/live-connections';
+import { Responses } from '../../src/agent/responses';
 import { parseAddress } from '../../src/kernel/flow';
 
 /** An address of this host that no other process of a test run uses: 127.0.0.0/8 is all loopback. */
@@ -20,6 +21,7 @@ export class AgentParts {
   readonly live = new LiveConnections((connection) => this.control.reportClosed(connection));
   readonly adopter: Adopter;
   readonly control: ControlServer;
+  readonly responses = new Responses();
   /** Lines of the log, parsed. */
   readonly log: { msg: string; reason?: string; front?: string; cause?: string }[] = [];
   restores = 0;
@@ -45,7 +47,8 @@ export class AgentParts {
       },
       voided: (record) => this.control.reportVoid(record),
     });
-    this.control = new ControlServer({ node: 'b1', vips: [VIP] }, security, this.adopter, logger);
+    const self = { node: 'b1', vips: [VIP] };
+    this.control = new ControlServer(self, security, this.adopter, this.responses, logger);
   }
 
   close(): void {

@@ -5,6 +5,7 @@ import { ControlServer } from '../../src/agent/control-server';
 import { makeFlow } from '../../src/kernel/flow';
 import * as frames from '../../src/wire/frames';
 import { encodeFrontHello, type FrontHello } from '../../src/wire/hello';
+import { readReport, type Report } from '../../src/wire/report';
 import { until } from '../kernel/pair';
 import { makeSnapshot } from '../repair/snapshots';
 import { frame, idPayload, RawPeer } from '../wire/raw-peer';
@@ -225,6 +226,50 @@ describe('reports', () => {
   });
 });
 
+describe('reports', () => {
+  const NOTHING = { connections: 0, commits: 0, responses: 0, serverErrors: 0, totalMs: 0 };
+
+  async function openWatcher(): Promise<RawPeer> {
+    const hello = encodeFrontHello({ role: 'offers', node: 'f1', reportMs: 50 });
+    const front = (await dial()).send(frame(frames.HELLO, hello));
+    expect((await front.next())?.type).toBe(frames.HELLO);
+    return front;
+  }
+
+  async function nextReport(front: RawPeer): Promise<Report> {
+    const read = await front.next();
+    expect(read?.type).toBe(frames.REPORT);
+    const payload = read?.payload ?? Buffer.alloc(0);
+    return readReport(payload, 0, payload.length);
+  }
+
+  test('come at once and when something has changed', async () => {
+    const front = await openWatcher();
+    expect(await nextReport(front)).toEqual(NOTHING);
+    agent.responses.ended(200, 1.5);
+    agent.responses.ended(503, 2);
+    expect(await nextReport(front)).toEqual({ ...NOTHING, responses: 2, serverErrors: 1, totalMs: 3.5 });
+    // Nothing was prepared under this id, but the COMMIT has been read.
+    front.send(frame(frames.COMMIT, idPayload(1, 1)));
+    expect(await nextReport(front)).toMatchObject({ commits: 1, connections: 0 });
+    const flow = makeFlow('127.0.0.2', 40_000, VIP, 80);
+    const socket = new Socket();
+    agent.live.add(flow, { epoch: 1, sequence: 1 }, 'f1', socket);
+    expect(await nextReport(front)).toMatchObject({ commits: 1, connections: 1 });
+    socket.destroy();
+    expect(await nextReport(front)).toMatchObject({ connections: 0 });
+  });
+
+  test('go to nobody who has not asked', async () => {
+    const [watcher, front] = [await openWatcher(), await openFront()];
+    await nextReport(watcher);
+    agent.responses.ended(200, 1);
+    await nextReport(watcher);
+    front.send(offer(1, Buffer.alloc(0)));
+    expect(await front.next()).toEqual(reject(1, 'malformed_snapshot'));
+  });
+});
+
 describe('stopping', () => {
   test('says good bye to all, after what is still to be reported', async () => {
     const [keeper, offers] = [await openFront('keeper'), await openFront()];
@@ -249,6 +294,7 @@ test('an address that is taken is named', async () => {
     { node: 'b2', vips: [] },
     { insecure: true },
     agent.adopter,
+    agent.responses,
     silentLogger(),
   );
   await expect(second.listen(CONTROL)).rejects.toThrow(`control.listen ${host}:${port}: listen EADDRINUSE`);

@@ -5,10 +5,11 @@ export interface TestCandidate extends Candidate {
   readonly name: string;
   weight: number;
   available: boolean;
+  load: number;
 }
 
 export function candidate(name: string, weight = 1, available = true): TestCandidate {
-  return { name, weight, available };
+  return { name, weight, available, load: 0 };
 }
 
 /** What every policy owes its callers, whatever it prefers. `make` builds the balancer under test. */
@@ -56,7 +57,12 @@ export function describeBalancer(
       const candidates = [1, 2, 3, 10].map((weight, i) => candidate(`c${i}`, weight));
       const balancer = make(candidates);
       const picked = new Set<TestCandidate | undefined>();
-      for (let i = 0; i < 5000; i++) picked.add(balancer.pick(`key-${i}`, []));
+      for (let i = 0; i < 5000; i++) {
+        const each = balancer.pick(`key-${i}`, []);
+        picked.add(each);
+        // Connections that stay fill those that are picked.
+        if (each !== undefined) each.load += 1;
+      }
       expect(picked).toEqual(new Set(candidates));
     });
 
@@ -65,15 +71,16 @@ export function describeBalancer(
         key: fc.string({ maxLength: 8 }),
         weights: fc.array(fc.integer({ min: 0, max: 300 }), { minLength: 6, maxLength: 6 }),
         available: fc.array(fc.boolean(), { minLength: 6, maxLength: 6 }),
+        loads: fc.array(fc.nat(1000), { minLength: 6, maxLength: 6 }),
         tried: fc.uniqueArray(fc.nat(5), { maxLength: 6 }),
       });
       fc.assert(
         fc.property(fc.array(step, { minLength: 1, maxLength: 20 }), (steps) => {
           const candidates = Array.from({ length: 6 }, (_, i) => candidate(`c${i}`));
           const balancer = make(candidates);
-          for (const { key, weights, available, tried } of steps) {
+          for (const { key, weights, available, loads, tried } of steps) {
             candidates.forEach((each, i) =>
-              Object.assign(each, { weight: weights[i], available: available[i] }),
+              Object.assign(each, { weight: weights[i], available: available[i], load: loads[i] }),
             );
             const triedOnes = candidates.filter((_, i) => tried.includes(i));
             const eligible = candidates.filter(

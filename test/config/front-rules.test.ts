@@ -36,6 +36,11 @@ const CASES: ProblemCase[] = [
   // pools
   [POOL, '    hash: ¶client\n    backends:\n', 'pools.web.hash: only balance maglev hashes, not round-robin'],
   [
+    POOL,
+    `    balance: maglev\n    backends:\n      - ${backend('b2', '198.18.0.2:1').replace('}', ', slow_start: ¶5s }')}\n`,
+    'pools.web.backends[0].slow_start: balance maglev has no slow start: it would move keys for a while',
+  ],
+  [
     '- name: b1',
     `- ${backend('b2', '198.18.0.2:1')}\n      - ${backend('¶b2', '198.18.0.2:1')}\n      - name: b1`,
     'pools.web.backends[1].name: "b2" is already taken',

@@ -5,11 +5,6 @@ import type { ProblemCase } from './texts';
 const CASES: ProblemCase[] = [
   ['protocol: http', 'protocol: ¶tls', 'protocol tls is not available in this version'],
   ['protocol: http', 'protocol: ¶tcp', 'protocol tcp is not available in this version'],
-  ...['least-connections', 'random-two'].map((policy): ProblemCase => [
-    '    backends',
-    `    balance: ¶${policy}\n    backends`,
-    `balance ${policy} is not available in this version`,
-  ]),
 ];
 
 test.each(CASES)('front: %j -> %j', (...problemCase) => {

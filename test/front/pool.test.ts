@@ -5,6 +5,8 @@ import { Pool } from '../../src/front/pool';
 
 const CONFIG: PoolConfig = { name: 'web', balance: 'round-robin', fallback: 'proxy', backends: [] };
 
+const TAKES = { takes: true, warmingMs: 0 };
+
 const originOf = (k: number): string => `http://198.18.0.${k}:8080`;
 
 /** Backends 1, 2 and so on; all that a relay asks of offers is whether their agent answers. */
@@ -12,7 +14,7 @@ function poolOf(...answers: readonly boolean[]): Pool {
   const backends = answers.map((each, index) => {
     const http = { host: `198.18.0.${index + 1}`, port: 8080, family: 4 } as const;
     const options = { name: `b${index + 1}`, weight: 1, number: index, hops: {}, http };
-    return new Backend(options, { answers: each } as unknown as Offers, true);
+    return new Backend(options, { answers: each } as unknown as Offers, TAKES);
   });
   return new Pool(CONFIG, backends);
 }
@@ -39,7 +41,7 @@ test('what was tried is not asked again, and others are before nobody is', () =>
 test('an unhealthy backend gets nothing, and a pool that refuses relays nothing', () => {
   const pool = poolOf(true, true);
   const [first] = pool.backends;
-  if (first !== undefined) first.healthy = false;
+  if (first !== undefined) first.takes = false;
   expect(picked(pool, 10)).toEqual(new Set([originOf(2)]));
   expect(new Pool({ ...CONFIG, fallback: 'refuse' }, pool.backends).pickOrigin('', [])).toBeUndefined();
 });

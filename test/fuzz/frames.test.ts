@@ -5,6 +5,7 @@ import { FrameDecoder } from '../../src/wire/decoder';
 import * as frames from '../../src/wire/frames';
 import { decodeAgentHello, decodeFrontHello, encodeAgentHello, encodeFrontHello } from '../../src/wire/hello';
 import { readFlows, readId, readReason } from '../../src/wire/records';
+import { readReport, writeReport } from '../../src/wire/report';
 import { makeSnapshot } from '../repair/snapshots';
 import { frame, idPayload } from '../wire/raw-peer';
 import { fuzz } from './fuzz';
@@ -14,6 +15,8 @@ const FRONT_HELLO = encodeFrontHello({ role: 'offers', node: 'front-1' });
 const AGENT_HELLO = encodeAgentHello({ node: 'b1', vips: ['198.19.0.1', '2001:2:0:ff::1'], offers: 4096 });
 const RECORD = Buffer.concat([makeFlow('198.18.1.1', 40_000, '198.19.0.1', 80), idPayload(1, 2)]);
 const RECORD6 = Buffer.concat([makeFlow('2001:2::1', 40_000, '2001:2:0:ff::1', 80), idPayload(3, 4)]);
+const REPORT = Buffer.alloc(frames.REPORT_BYTES);
+writeReport({ connections: 7, commits: 9, responses: 100, serverErrors: 3, totalMs: 12.5 }, REPORT, 0);
 
 /** Frames of every type, and of every length that one may have. */
 const FRAMES = [
@@ -35,9 +38,10 @@ const FRAMES = [
   frame(frames.PING),
   frame(frames.PONG, 'abcd'),
   frame(frames.LIST),
+  frame(frames.REPORT, REPORT),
   frame(frames.BYE, 'front is stopping'),
 ];
-const TYPES = Array.from({ length: 15 }, (_, type) => type);
+const TYPES = Array.from({ length: 16 }, (_, type) => type);
 
 /** A frame's beginning that announces this much. */
 function header(type: number, length: number): Buffer {
@@ -86,6 +90,8 @@ function sayingOf(type: number, bytes: Buffer, offset: number, length: number): 
     case frames.CLOSED:
     case frames.VOID:
       return readFlows(bytes, offset, length);
+    case frames.REPORT:
+      return readReport(bytes, offset, length);
     case frames.FLOWS:
       return [readFlows(bytes, offset + 1, length - 1), bytes[offset] === 1];
     default:
@@ -150,7 +156,7 @@ function slowFrames(stream: Buffer): { readonly read: [number, string][]; readon
   for (let at = 0; at + 5 <= stream.length;) {
     const length = stream.readUInt32BE(at);
     const type = stream.readUInt8(at + 4);
-    if (type < 1 || type > 13 || length > frames.longestPayload(type)) return { read, bad: true };
+    if (type < 1 || type > 14 || length > frames.longestPayload(type)) return { read, bad: true };
     if (at + 5 + length > stream.length) break;
     read.push([type, stream.toString('latin1', at + 5, at + 5 + length)]);
     at += 5 + length;

@@ -36,6 +36,8 @@ describe('the catalogue', () => {
       'counter baton_steered_packets_total{backend}',
       'counter baton_steered_bytes_total{backend}',
       'gauge baton_backend_up{pool,backend}',
+      'gauge baton_backend_state{pool,backend,state}',
+      'gauge baton_backend_connections{backend}',
       'counter baton_config_reloads_total{result}',
       'counter baton_log_lines_dropped_total{}',
     ]);

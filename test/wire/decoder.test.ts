@@ -106,7 +106,7 @@ test('random bytes give frames or a ProtocolError, and nothing else', () => {
   expect(refused).toBeGreaterThan(500);
 });
 
-test.each([0, 14, 127, 255])('type %i is unknown', (type) => {
+test.each([0, 15, 127, 255])('type %i is unknown', (type) => {
   expect(() => decode([frame(type, 'x')])).toThrow(new frames.ProtocolError(`unknown frame type ${type}`));
 });
 

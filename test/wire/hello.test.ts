@@ -20,6 +20,11 @@ test('what a front says is understood', () => {
   );
 });
 
+test('a front may ask for reports', () => {
+  const hello = { role: 'offers', node: 'f1', reportMs: 100 } as const;
+  expect(decodeFrontHello(encodeFrontHello(hello))).toEqual(hello);
+});
+
 test('what an agent says is understood', () => {
   const vips = fc.array(fc.oneof(fc.ipV4(), fc.ipV6()), { maxLength: 20 });
   const hello: fc.Arbitrary<AgentHello> = fc.record({
@@ -65,6 +70,11 @@ describe('a front is refused that says', () => {
     ['a long name', JSON.stringify({ ...front, node: 'a'.repeat(65) }), 'hello: node is not a name'],
     ['a name of two lines', JSON.stringify({ ...front, node: 'a\nb' }), 'hello: node is not a name'],
     ['a name with a line end', JSON.stringify({ ...front, node: 'a\n' }), 'hello: node is not a name'],
+    ...[0, 49, 60_001, -1, null, '100', [100]].map((reportMs): [string, string, string] => [
+      `reports every ${JSON.stringify(reportMs)}`,
+      JSON.stringify({ ...front, reportMs }),
+      'hello: reportMs is not a time between reports',
+    ]),
   ])('%s', (_, text, message) => {
     expect(() => decodeFrontHello(text)).toThrow(new ProtocolError(message));
   });

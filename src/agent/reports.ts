@@ -1,0 +1,30 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Channel } from '../wire/channel';
+import type { Report } from '../wire/report';
+
+/** The reports that one channel gets: the first at once, others when something has changed. */
+export class Reports {
+  readonly #timer: NodeJS.Timeout;
+  #last: Report;
+
+  constructor(
+    private readonly channel: Pick<Channel, 'sendReport'>,
+    intervalMs: number,
+    private readonly now: () => Report,
+  ) {
+    this.#last = now();
+    channel.sendReport(this.#last);
+    this.#timer = setInterval(() => this.#tick(), intervalMs).unref();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  #tick(): void {
+    const report = this.now();
+    if (isDeepStrictEqual(report, this.#last)) return;
+    this.#last = report;
+    this.channel.sendReport(report);
+  }
+}
