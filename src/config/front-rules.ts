@@ -23,7 +23,10 @@ export function checkFront(input: FrontInput, directory: string, report: Problem
 function checkListeners(listeners: FrontInput['listeners'], report: ProblemReport): void {
   const names = new Set<string>();
   const binds = new Set<string>();
-  listeners.forEach(({ name, bind }, index) => {
+  listeners.forEach(({ name, bind, limits }, index) => {
+    if (limits?.client_burst !== undefined && limits.client_rate === undefined) {
+      report.add(['listeners', index, 'limits', 'client_burst'], 'needs client_rate, whose burst it is');
+    }
     unique(names, name, ['listeners', index, 'name'], report);
     unique(binds, canonical(bind), ['listeners', index, 'bind'], report);
   });

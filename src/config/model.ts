@@ -15,6 +15,16 @@ export interface ListenerConfig {
   readonly bind: Endpoint;
   readonly protocol: 'http' | 'tls' | 'tcp';
   readonly routing: 'per-request' | 'per-connection';
+  readonly limits?: ListenerLimits;
+}
+
+/** What is refused beyond; absent ones do not limit. */
+export interface ListenerLimits {
+  readonly connections?: number;
+  readonly client_connections?: number;
+  /** New connections per second. */
+  readonly client_rate?: number;
+  readonly client_burst?: number;
 }
 
 export interface RouteMatchConfig {

@@ -53,6 +53,27 @@ const LISTENER = mapping('One VIP address and port.', {
     ['per-request', 'per-connection'],
     { default: 'per-request' },
   ),
+  limits: Type.Optional(
+    mapping(
+      'What the clients of this listener may have, handed-off connections included; an IPv6 /64 is one client.',
+      {
+        connections: Type.Optional(integer('Open connections; 503 beyond.', 1, 16_777_216)),
+        client_connections: Type.Optional(
+          integer('Open connections of one client; 429 beyond.', 1, 1_048_576),
+        ),
+        client_rate: Type.Optional(
+          integer('New connections of one client per second; 429 beyond.', 1, 1_000_000),
+        ),
+        client_burst: Type.Optional(
+          integer(
+            'New connections at once that a client may have saved up for; as many as client_rate without it.',
+            1,
+            1_000_000,
+          ),
+        ),
+      },
+    ),
+  ),
 });
 
 const HOST = text('Host.', 'a host such as api.example.com or *.example.com', { format: 'host-pattern' });

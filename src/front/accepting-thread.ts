@@ -16,6 +16,7 @@ import { AgentAddresses } from '../wire/dial';
 import { Acceptor } from './acceptor';
 import { shareOf, type Capacity } from './capacity';
 import { Backend, HANDOFF_RESULTS } from './backend';
+import { ConnectionCounts } from './connection-counts';
 import { Counters } from './counters';
 import { Exhaustion, RESOURCES, type Resource } from './exhaustion';
 import { Fallback } from './fallback';
@@ -71,7 +72,7 @@ export class AcceptingThread {
     this.#router = new Router(config.routes);
     this.#fallback = new Fallback(
       (request, tried) => this.#destinationOf(request, tried),
-      () => this.#acceptor.ended(),
+      (connection) => this.#acceptor.ended(connection),
     );
     const oneRequest = new OneRequest(config.limits.head_bytes);
     this.#handoffs = new Handoffs(
@@ -82,7 +83,7 @@ export class AcceptingThread {
       this.#dumped,
       config.timeouts.prepare,
       {
-        done: () => this.#acceptor.ended(),
+        done: (connection) => this.#acceptor.handedOff(connection),
         failed: (connection, pool, reason, detail) => {
           this.#fallbacks.add(reason);
           const flow = formatFlow(connection.flow);
@@ -93,7 +94,7 @@ export class AcceptingThread {
           this.#fallback.serve(connection, pool);
         },
         lost: (connection, detail) => {
-          this.#acceptor.ended();
+          this.#acceptor.ended(connection);
           this.#logSometimes('lost', { flow: formatFlow(connection.flow), detail }, 'connection lost');
         },
         channelLost: ({ endpoint }) => this.events.channelLost(formatEndpoint(endpoint)),
@@ -202,8 +203,14 @@ export class AcceptingThread {
   }
 
   #makeAcceptor(): Acceptor {
-    const { limits, timeouts } = this.data.config;
-    const options = { headBytes: limits.head_bytes, headMs: timeouts.head, capacity: this.#capacity };
+    const { limits, timeouts, workers } = this.data.config;
+    const options = {
+      headBytes: limits.head_bytes,
+      headMs: timeouts.head,
+      capacity: this.#capacity,
+      counts: this.data.counts && new ConnectionCounts(this.data.counts),
+      threads: workers,
+    };
     return new Acceptor(options, this.#dumped, {
       otherFiles: () => this.#otherFiles(),
       accepted: (listener) => this.#accepted.add(listener),

@@ -14,8 +14,10 @@ import type { DumpBuffer } from '../repair/dump';
 import { HEADER_BYTES } from '../repair/layout';
 import type { Capacity } from './capacity';
 import { Connection } from './connection';
+import type { ConnectionCounts } from './connection-counts';
 import { Deadlines } from './deadlines';
 import type { Resource } from './exhaustion';
+import { LimitsOfListener, statusOf } from './listener-limits';
 import { deferSeconds, listen, type OpenListener } from './listeners';
 
 /** Connections accepted per listener and turn: the answers of agents to the last burst are not kept waiting longer. */
@@ -35,7 +37,7 @@ export interface AcceptorEvents {
   accepted(listener: string): void;
   /** The head is complete, read from the first `received` bytes; the connection is the callee's. */
   head(connection: Connection, head: Http1Peek, received: number, now: number): void;
-  /** The head is malformed or too late; the connection is the callee's. */
+  /** The head is malformed or too late, or the client has too much; the connection is the callee's. */
   refused(connection: Connection, status: number, reason: string): void;
   /** The client said nothing in time: the connection is closed already. */
   silent(): void;
@@ -54,6 +56,7 @@ interface Listener {
   /** A flow with the VIP's half filled in, or undefined where the listener is bound to every address. */
   readonly template: Buffer | undefined;
   readonly oneRequest: boolean;
+  readonly limits: LimitsOfListener | undefined;
 }
 
 export interface AcceptorOptions {
@@ -61,6 +64,9 @@ export interface AcceptorOptions {
   readonly headMs: number;
   /** What this thread has room for. */
   readonly capacity: Capacity;
+  /** Where there are limits to what clients may have, for so many `threads` together. */
+  readonly counts: ConnectionCounts | undefined;
+  readonly threads: number;
 }
 
 export class Acceptor {
@@ -94,10 +100,12 @@ export class Acceptor {
   start(listeners: readonly OpenListener[]): void {
     for (const listener of listeners) {
       const { name, host, address, fd, oneRequest } = listener;
+      const { counts, threads } = this.options;
+      const limits = listener.limits && counts && new LimitsOfListener(listener.limits, counts, threads);
       const everyAddress = host === '0.0.0.0' || host === '::';
       const template = everyAddress ? undefined : vipHalf(fd);
       listen(listener);
-      this.#listeners.set(fd, { name, address, fd, template, oneRequest });
+      this.#listeners.set(fd, { name, address, fd, template, oneRequest, limits });
       this.#epoll.add(fd, EPOLLIN);
     }
     this.#unwatch = this.#epoll.watch(() => {
@@ -115,8 +123,19 @@ export class Acceptor {
     return this.#waiting.size;
   }
 
-  /** Whoever took a connection over says here that it is no longer in this thread. */
-  ended(): void {
+  /** Whoever took a connection over says here that it has ended. */
+  ended({ flow }: Connection): void {
+    this.options.counts?.left(flow);
+    this.#gone();
+  }
+
+  /** It is an agent's. */
+  handedOff({ flow }: Connection): void {
+    this.options.counts?.handed(flow);
+    this.#gone();
+  }
+
+  #gone(): void {
     this.#active -= 1;
     if (this.#paused && this.#resumeTimer === undefined && this.#active < this.options.capacity.connections)
       this.#resume();
@@ -185,7 +204,11 @@ export class Acceptor {
       flowVipFromSockaddr(this.#own, flow);
     }
     flowClientFromSockaddr(this.#peer, flow);
-    this.#inspect(new Connection(fd, flow, listener.oneRequest), false);
+    this.options.counts?.accepted(flow);
+    const connection = new Connection(fd, flow, listener.oneRequest);
+    const reason = listener.limits?.exceededBy(flow, performance.now());
+    if (reason === undefined) this.#inspect(connection, false);
+    else this.events.refused(connection, statusOf(reason), reason);
   }
 
   /** Whether another connection may come; where there was no room for the last one, it has been made. */
@@ -287,7 +310,7 @@ export class Acceptor {
   #drop(connection: Connection): void {
     this.#forget(connection);
     close(connection.fd);
-    this.ended();
+    this.ended(connection);
   }
 
   #headLate(connection: Connection): void {

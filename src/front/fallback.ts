@@ -29,7 +29,7 @@ export class Fallback {
    */
   constructor(
     destinationOf: DestinationOf,
-    private readonly ended: () => void,
+    private readonly ended: (connection: Connection) => void,
   ) {
     this.#server = createRelayServer(this.#relay, destinationOf);
     this.#connections = new OpenConnections(this.#server);
@@ -50,12 +50,12 @@ export class Fallback {
     }
     const socket = new Socket({ fd: connection.fd, allowHalfOpen: true });
     socket.setNoDelay(true);
-    socket.on('close', this.ended);
+    socket.on('close', () => this.ended(connection));
     this.#server.emit('connection', socket);
   }
 
   refuse(connection: Connection, status: number): void {
-    refuse(connection.fd, status, this.ended);
+    refuse(connection.fd, status, () => this.ended(connection));
   }
 
   /** Octets of response bodies that crossed user space here. */

@@ -17,6 +17,7 @@ import {
   type FlowTable,
   type HandoffId,
 } from '../steer/flow-table';
+import type { ConnectionCounts } from './connection-counts';
 import type { Farewells } from './farewells';
 
 const NS_PER_MS = 1e6;
@@ -24,6 +25,8 @@ const NS_PER_MS = 1e6;
 const SWEEP_MS = 1000;
 /** A search among a million entries takes half a second of CPU: not more often than this. */
 const IDLE_SEARCH_MS = 30_000;
+/** How long an end that nobody has told of may count. */
+const RECOUNT_MS = 10_000;
 /** Between two parts of a search, so that nobody waits for longer than one of them takes. */
 const PART_PAUSE_MS = 10;
 
@@ -45,27 +48,37 @@ export class FlowKeeper {
    * By flow and id: an agent may say the same thing any number of times. Nearly in the order of their removal: who still
    * gets packets goes to the end, so that no sweep passes over those that wait.
    */
-  readonly #closed = new Map<string, Closed>();
+  readonly #closed: Map<string, Closed>;
   readonly #lists = new Map<string, Set<string>>();
   readonly #timers: NodeJS.Timeout[];
   /** The next part of a search for idle entries, while there is one. */
   #search: NodeJS.Timeout | undefined;
+  /** Likewise of a recount. */
+  #recounting: NodeJS.Timeout | undefined;
 
   constructor(
     private readonly flows: FlowTable,
     private readonly options: FlowKeeperOptions,
     private readonly farewells: Pick<Farewells, 'probe' | 'reset'>,
+    /** Only where there are limits. */
+    private readonly counts?: ConnectionCounts,
+    /** The keeper before a reload: both hear of the same ends for a while, and each end is one. */
+    before?: FlowKeeper,
   ) {
+    this.#closed = before === undefined ? new Map<string, Closed>() : before.#closed;
     const every = (ms: number, work: () => void): NodeJS.Timeout => setInterval(work, ms).unref();
     this.#timers = [
       every(Math.min(SWEEP_MS, Math.max(10, options.lingerMs / 4)), () => this.sweepClosed()),
       every(Math.min(IDLE_SEARCH_MS, Math.max(10, options.idleMs / 4)), () => this.searchIdle()),
     ];
+    if (counts === undefined) return;
+    this.#timers.push(every(RECOUNT_MS, () => this.recount(counts)));
   }
 
   stop(): void {
     this.#timers.forEach(clearInterval);
     clearTimeout(this.#search);
+    clearTimeout(this.#recounting);
   }
 
   /** Entries that wait for their removal. */
@@ -171,6 +184,20 @@ export class FlowKeeper {
     next();
   }
 
+  /** Counts the connections in the table that are not over, unless it is at it. */
+  recount(counts: ConnectionCounts): void {
+    if (this.#recounting !== undefined) return;
+    const recount = counts.recount();
+    const parts = this.flows.silent(Infinity);
+    const next = (): void => {
+      const { value, done } = parts.next();
+      for (const { flow, id } of value ?? []) if (!this.#closed.has(keyOf(flow, id))) recount.add(flow);
+      if (done === true) recount.finish();
+      this.#recounting = done === true ? undefined : setTimeout(next, PART_PAUSE_MS).unref();
+    };
+    next();
+  }
+
   /** Whether the connection is over the backend's kernel decides, by the client's next packet. */
   #presumeOver({ flow, id, client, backend }: FlowEntry): void {
     this.#linger({ flow, id }, backend);
@@ -180,7 +207,9 @@ export class FlowKeeper {
   #linger({ flow, id }: FlowRecord, backend: number): void {
     const key = keyOf(flow, id);
     const due = monotonicNs() + this.options.lingerMs * NS_PER_MS;
-    if (!this.#closed.has(key)) this.#closed.set(key, { key, flow, id, backend, due });
+    if (this.#closed.has(key)) return;
+    this.#closed.set(key, { key, flow, id, backend, due });
+    this.counts?.over(flow);
   }
 
   /** Calls back for those of an agent's records that there are entries of, and that are its own. */

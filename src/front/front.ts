@@ -19,6 +19,7 @@ import { expiryOf } from '../wire/identity';
 import { AdminApi } from './admin-api';
 import { addFrontRoutes } from './admin-routes';
 import { BACKEND_STATES } from './backend-state';
+import { ConnectionCounts } from './connection-counts';
 import { Counters } from './counters';
 import { Drains } from './drains';
 import { Generation } from './generation';
@@ -75,6 +76,8 @@ export class Front {
   #reloading: Promise<void> = Promise.resolve();
   readonly #flowsReset = new Counters();
   readonly #drains: Drains;
+  /** Once there are limits, all generations count. */
+  #counts: ConnectionCounts | undefined;
   #flowCounts = { at: -Infinity, byNumber: new Map<number, number>() };
 
   private constructor(
@@ -299,7 +302,10 @@ export class Front {
     const numbers = [...backends.map(({ number }) => number), ...(predecessor?.numbers ?? [])];
     // The current generation knows best.
     const known = backends.map((backend) => backend.known).reverse();
+    if (config.listeners.some(({ limits }) => limits !== undefined)) this.#counts ??= new ConnectionCounts();
     const inherited = {
+      ...(this.#counts && { counts: this.#counts }),
+      ...(this.#generation && { keeper: this.#generation.keeper }),
       steering: this.steering,
       freezeFilter: prepareFreeze(),
       numbersInUse: new Set([...this.flowCounts().keys(), ...numbers]),

@@ -12,6 +12,7 @@ import { AgentAddresses } from '../wire/dial';
 import { AcceptingThreads } from './accepting-threads';
 import type { BackendState } from './backend-state';
 import { capacityOf, type Capacity } from './capacity';
+import type { ConnectionCounts } from './connection-counts';
 import type { Counters } from './counters';
 import { Farewells } from './farewells';
 import { FlowKeeper } from './flow-keeper';
@@ -34,6 +35,10 @@ export interface Inheritance {
   readonly listeners: readonly (readonly OpenListener[])[];
   /** Of the backends before a reload or restart; undefined where there was nothing before. */
   readonly known: readonly KnownBackend[] | undefined;
+  /** Of the generation before a reload. */
+  readonly keeper?: FlowKeeper;
+  /** Open connections; only where there are limits. */
+  readonly counts?: ConnectionCounts;
   /** Connections that were ended because their backend's host is gone, by backend; this generation counts on. */
   readonly flowsReset: Counters;
 }
@@ -54,7 +59,13 @@ export class Generation {
   ) {
     this.#addresses = new AgentAddresses(config.control);
     const { linger: lingerMs, idle_flow: idleMs } = config.timeouts;
-    this.keeper = new FlowKeeper(inherited.steering.flows, { lingerMs, idleMs }, this.#farewells);
+    this.keeper = new FlowKeeper(
+      inherited.steering.flows,
+      { lingerMs, idleMs },
+      this.#farewells,
+      inherited.counts,
+      inherited.keeper,
+    );
   }
 
   /**
@@ -130,10 +141,18 @@ export class Generation {
         .filter((backend) => backend.pool === pool)
         .map(({ number, hops, standing }) => ({ number, hops, standing })),
     );
-    const { steering, freezeFilter, listeners } = this.inherited;
+    const { steering, freezeFilter, listeners, counts } = this.inherited;
     const capacity = this.#capacity();
     const { fd: flowsFd, reviewFd } = steering.flows;
-    const data = { config: this.config, capacity, flowsFd, reviewFd, freezeFilter, facts };
+    const data = {
+      config: this.config,
+      capacity,
+      flowsFd,
+      reviewFd,
+      freezeFilter,
+      facts,
+      ...(counts && { counts: counts.memory }),
+    };
     this.#threads = await AcceptingThreads.start(data, listeners, {
       failed,
       channelLost: (agent) => this.#agents.get(agent)?.reconcile(),

@@ -1,4 +1,4 @@
-import type { FrontConfig } from '../config/model';
+import type { FrontConfig, ListenerLimits } from '../config/model';
 import { adviceOnCapabilities } from '../kernel/capabilities';
 import { duplicate } from '../kernel/descriptor';
 import { KernelError } from '../kernel/errors';
@@ -29,6 +29,7 @@ export interface OpenListener {
   readonly fd: number;
   /** Whether its connections carry one request each: one-request.ts. */
   readonly oneRequest: boolean;
+  readonly limits?: ListenerLimits;
 }
 
 /** Seconds of a head's time that have passed when a client is accepted that has said nothing; 0 where that is too much. */
@@ -74,7 +75,14 @@ export class Listeners {
         const { name, bind } = listener;
         const sockets = this.#socketsFor(name, bind, workers, deferSeconds(timeouts.head));
         const oneRequest = carriesOneRequest(listener, config);
-        const common = { name, host: bind.host, address: addressOf(bind), oneRequest };
+        const { limits } = listener;
+        const common = {
+          name,
+          host: bind.host,
+          address: addressOf(bind),
+          oneRequest,
+          ...(limits && { limits }),
+        };
         for (const [thread, own] of shareOut(sockets, workers).entries()) {
           for (const { fd } of own) threads[thread]?.push({ ...common, fd: duplicate(fd) });
         }

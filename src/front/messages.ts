@@ -35,6 +35,8 @@ export interface WorkerData {
   /** Descriptor of the flow table. */
   readonly flowsFd: number;
   readonly reviewFd: number;
+  /** Of ConnectionCounts; only where there are limits. */
+  readonly counts?: SharedArrayBuffer;
   /** By pool, then by backend, in the configuration's order. */
   readonly facts: readonly (readonly BackendFacts[])[];
 }

@@ -23,7 +23,7 @@ export function refuse(fd: number, status: number, closed: () => void): void {
 
 function response(status: number): string {
   const reason = STATUS_CODES[status] ?? 'Error';
-  const retry = status === 503 ? 'Retry-After: 1\r\n' : '';
+  const retry = status === 503 || status === 429 ? 'Retry-After: 1\r\n' : '';
   return (
     `HTTP/1.1 ${status} ${reason}\r\n` +
     `Date: ${new Date().toUTCString()}\r\n` +

@@ -16,6 +16,12 @@ const CASES: ProblemCase[] = [
   ['routes:', listener('¶web', '198.19.0.1:81'), 'listeners[1].name: "web" is already taken'],
   ['routes:', listener('web2', '¶198.19.0.1:80'), 'listeners[1].bind: "198.19.0.1:80" is already taken'],
 
+  [
+    'bind: 198.19.0.1:80',
+    'bind: 198.19.0.1:80\n    limits: { client_burst: ¶5 }',
+    'listeners[0].limits.client_burst: needs client_rate, whose burst it is',
+  ],
+
   // routes
   ['pool: web', 'pool: ¶wbe1', 'routes[0].pool: there is no pool "wbe1"'],
   ['pool: web', 'pool: ¶web1', 'routes[0].pool: there is no pool "web1": did you mean "web"?'],

@@ -1,6 +1,8 @@
 import { connect, type Socket } from 'node:net';
 import { Acceptor, type AcceptorOptions } from '../../src/front/acceptor';
+import type { ListenerLimits } from '../../src/config/model';
 import type { Connection } from '../../src/front/connection';
+import { ConnectionCounts } from '../../src/front/connection-counts';
 import { close } from '../../src/kernel/libc';
 import { IPPROTO_TCP, listenOn, setOption } from '../../src/kernel/socket';
 import { Http1Peek } from '../../src/peek/http1';
@@ -13,6 +15,8 @@ const DEFAULTS: AcceptorOptions = {
   headBytes: 16_384,
   headMs: 60_000,
   capacity: { connections: 100, files: 200 },
+  counts: undefined,
+  threads: 1,
 };
 
 interface Client {
@@ -30,7 +34,7 @@ let refused: { status: number; reason: string }[];
 let events: string[];
 let otherFiles: number;
 
-function open(options: Partial<AcceptorOptions>): void {
+function open(options: Partial<AcceptorOptions>, limits?: ListenerLimits): void {
   // A client counts when its first bytes are there.
   const fd = listenOn({ host: '127.0.0.1', port: 0, backlog: 4096, deferAccept: 1 });
   port = portOf(fd);
@@ -48,13 +52,14 @@ function open(options: Partial<AcceptorOptions>): void {
     evicted: () => events.push('evicted'),
     crowded: () => events.push('crowded'),
   });
-  acceptor.start([{ name: 'web', host: '127.0.0.1', address: '127.0.0.1', fd, oneRequest: false }]);
+  const listener = { name: 'web', host: '127.0.0.1', address: '127.0.0.1', fd, oneRequest: false };
+  acceptor.start([{ ...listener, ...(limits && { limits }) }]);
 }
 
 /** Ends a connection that the acceptor has given away. */
-function end({ fd }: Connection): void {
-  close(fd);
-  acceptor.ended();
+function end(connection: Connection): void {
+  close(connection.fd);
+  acceptor.ended(connection);
 }
 
 async function dial(text: string): Promise<Client> {
@@ -204,5 +209,47 @@ describe('a head in pieces', () => {
     await dial('GET / HTTP/1.1\r\n');
     await until(() => refused.length === 1);
     expect(refused).toEqual([{ status: 408, reason: 'timeout' }]);
+  });
+});
+
+describe('a client that has as much as it may', () => {
+  test('is refused until one of its connections has ended, wherever', async () => {
+    const counts = new ConnectionCounts();
+    open({ counts }, { client_connections: 2 });
+    await dial(HEAD);
+    await dial(HEAD);
+    await until(() => heads.length === 2);
+    const [first, second] = heads as [Connection, Connection];
+    // Handed off, it is open still.
+    close(first.fd);
+    acceptor.handedOff(first);
+    await dial(HEAD);
+    expect(refused).toEqual([{ status: 429, reason: 'client_connections' }]);
+    counts.over(first.flow);
+    await dial(HEAD);
+    await until(() => heads.length === 3);
+    end(second);
+    await dial(HEAD);
+    await until(() => heads.length === 4);
+    await dial(HEAD);
+    expect(refused).toHaveLength(2);
+    heads.slice(2).forEach(end);
+  });
+
+  test('is told another status when all have too much', async () => {
+    open({ counts: new ConnectionCounts() }, { connections: 1, client_connections: 5 });
+    await dial(HEAD);
+    await until(() => heads.length === 1);
+    await dial(HEAD);
+    expect(refused).toEqual([{ status: 503, reason: 'listener_connections' }]);
+    heads.forEach(end);
+  });
+
+  test('may come as often as it has saved up for', async () => {
+    open({ counts: new ConnectionCounts() }, { client_rate: 1, client_burst: 3 });
+    for (let k = 0; k < 4; k++) await dial(HEAD);
+    await until(() => heads.length === 3);
+    expect(refused).toEqual([{ status: 429, reason: 'client_rate' }]);
+    heads.forEach(end);
   });
 });

@@ -1,4 +1,5 @@
 import { makeFlow, parseAddress } from '../../src/kernel/flow';
+import { ConnectionCounts } from '../../src/front/connection-counts';
 import { FlowKeeper } from '../../src/front/flow-keeper';
 import { monotonicNs } from '../../src/steer/flow-table';
 import type { FlowRecord } from '../../src/steer/flow-table';
@@ -241,5 +242,37 @@ describe('a client that nobody may serve', () => {
     expect(farewells).toEqual(['reset 1', 'reset 2']);
     expect([one, two, foreign].map(isSteered)).toEqual([false, false, true]);
     expect(keeper.hostGone(OURS)).toBe(0);
+  });
+});
+
+describe('with limits', () => {
+  test('an end counts once, also after a reload, and what nobody told of is counted anew', async () => {
+    const counts = new ConnectionCounts();
+    const [told, untold, open] = [steer(1), steer(2), steer(3)];
+    for (const { flow } of [told, untold, open]) {
+      counts.accepted(flow);
+      counts.handed(flow);
+    }
+    keeper.stop();
+    const options = { lingerMs: 60_000, idleMs: IDLE_MS };
+    keeper = new FlowKeeper(table, options, saying, counts);
+    keeper.closed([told], OURS);
+    keeper.closed([told], OURS);
+    expect(counts.ofVip(open.flow)).toBe(2);
+    // Its client has begun a new connection from the same port, and so the kernel has removed the entry.
+    table.remove(untold.flow, untold.id);
+    keeper.closed([untold], OURS);
+    expect(counts.ofVip(open.flow)).toBe(2);
+    keeper.recount(counts);
+    await until(() => counts.ofVip(open.flow) === 1);
+    keeper.stop();
+    // After a reload.
+    keeper = new FlowKeeper(table, options, saying, counts, keeper);
+    expect(keeper.lingering).toBe(1);
+    keeper.closed([told], OURS);
+    expect(counts.ofVip(open.flow)).toBe(1);
+    keeper.recount(counts);
+    keeper.closed([open], OURS);
+    await until(() => counts.ofVip(open.flow) === 0);
   });
 });

@@ -22,6 +22,8 @@ export interface HoldOptions {
   readonly count: number;
   readonly address?: string;
   readonly port?: number;
+  /** All addresses of the host, without them. */
+  readonly sources?: readonly string[];
   /** Handshakes at once, per process. */
   readonly parallel?: number;
   /** Whether the next connection waits for the response on one before. */
