@@ -70,3 +70,42 @@ test('a queue that would grow beyond its limit stays where it is', () => {
   const { into, length } = dumped([head + 'x'.repeat(layout.MAX_QUEUE_BYTES - head.length), '', ''], 0);
   expect(() => new HeadEditor(HEAD_BYTES, 0).edit(into, length, true)).toThrow(/bytes queued, too many/);
 });
+
+test('changes are made in the dump, with and without a limit to one request', () => {
+  const head = 'POST /api/a HTTP/1.1\r\nHost: a\r\nX-Debug: 1\r\nContent-Length: 4\r\n\r\n';
+  const changes = { path: '/a', set: [['X-Tenant', 'gold']] as const, without: ['x-debug', 'x-tenant'] };
+  const edited = 'POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nX-Tenant: gold\r\n';
+  for (const [oneRequest, line] of [
+    [false, ''],
+    [true, 'Connection: close\r\n'],
+  ] as const) {
+    const { into, length } = dumped([`${head}body`, 'sent', 'unsent'], 0);
+    const edits = new HeadEditor(HEAD_BYTES, 'X-Tenant: gold\r\n'.length).edit(
+      into,
+      length,
+      oneRequest,
+      changes,
+    );
+    const bytes = into.bytes.subarray(0, edits);
+    expect(() => layout.checkSnapshot(bytes, 0, edits)).not.toThrow();
+    expect(bytes.toString('latin1', layout.HEADER_BYTES)).toBe(`${edited}${line}\r\nbodysentunsent`);
+    expect(bytes[layout.FLAGS]).toBe(oneRequest ? layout.ONE_REQUEST : 0);
+  }
+});
+
+test('the longest head with the most changes has room', () => {
+  const options = Array.from({ length: 7000 }, () => 'x').join(',');
+  const begin = `GET / HTTP/1.1\r\nHost: a\r\nConnection:${options}\r\nX:`;
+  const head = `${begin}${'y'.repeat(HEAD_BYTES - begin.length - 4)}\r\n\r\n`;
+  const value = 'z'.repeat(1000);
+  const set = Array.from({ length: 8 }, (_, k) => [`X-${k}`, value] as const);
+  const added = set.reduce((sum, [name]) => sum + name.length + value.length + 4, 0);
+  const { into, length } = dumped([head, '', ''], 0);
+  const edited = new HeadEditor(HEAD_BYTES, added).edit(into, length, true, {
+    set,
+    without: set.map(([name]) => name.toLowerCase()),
+  });
+  const text = into.bytes.toString('latin1', layout.HEADER_BYTES, edited);
+  expect(text).toContain(`X-7: ${value}\r\nConnection: close, ${options.replaceAll(',', ', ')}\r\n\r\n`);
+  expect(text.endsWith('\r\n\r\n')).toBe(true);
+});

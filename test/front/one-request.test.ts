@@ -17,6 +17,12 @@ test('a connection carries one request where a later one could lead elsewhere, u
   const pools: readonly PoolConfig[] = [];
   expect(carriesOneRequest(listener('per-request'), { routes: onePool, pools })).toBe(false);
   expect(carriesOneRequest(listener('per-request'), { routes: twoPools, pools })).toBe(true);
+  const edited: RouteConfig[] = [{ pool: 'web', edits: { set: [], remove: ['x-debug'] } }];
+  const answered: RouteConfig[] = [{ match: { path: ['/ok'] }, deny: { status: 403 } }, { pool: 'web' }];
+  for (const routes of [edited, answered]) {
+    expect(carriesOneRequest(listener('per-request'), { routes, pools })).toBe(true);
+    expect(carriesOneRequest(listener('per-connection'), { routes, pools })).toBe(false);
+  }
   expect(carriesOneRequest(listener('per-connection'), { routes: onePool, pools })).toBe(false);
   expect(carriesOneRequest(listener('per-connection'), { routes: twoPools, pools })).toBe(false);
 });
