@@ -310,7 +310,7 @@ function textOf(bytes: Buffer): string | undefined {
 }
 
 test('a file is a configuration, or has problems at places in it; nothing else is read', async () => {
-  const examples = ['front.yaml', 'agent.yaml', 'agent-app.yaml'].map((file) =>
+  const examples = ['front.yaml', 'routing.yaml', 'agent.yaml', 'agent-app.yaml'].map((file) =>
     // Their comments are most of them, and take as long to read as all else.
     fs.readFileSync(join(EXAMPLES, file), 'utf8').replace(/^ *#.*\n/gm, ''),
   );
