@@ -28,7 +28,7 @@ export function route(): Micro {
     yardstick: 'scan',
     calls,
     batch: () => {
-      for (let i = 0; i < calls; i++) sink.value += router.match(head)?.pool.length ?? 0;
+      for (let i = 0; i < calls; i++) sink.value += router.match(head)?.pool?.length ?? 0;
     },
   };
 }

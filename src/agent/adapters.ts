@@ -41,7 +41,7 @@ export async function serverOf(application: Application): Promise<Server> {
 
 function upstreamAdapter(upstream: string): Adapter {
   const relay = new Relay();
-  const server = createRelayServer(relay, () => upstream);
+  const server = createRelayServer(relay, () => ({ origin: upstream }));
   return {
     server,
     // It has none but adopted ones, which are the agent's to end.

@@ -12,14 +12,15 @@
  */
 import type { Server } from 'node:http';
 import { Socket } from 'node:net';
-import { asksForTunnel, longestClosingHead } from '../peek/closing-head';
+import { asksForTunnel } from '../peek/closing-head';
+import { longestEditedHead, MOST_ADDED_BYTES, MOST_ADDED_FIELDS } from '../peek/edited-head';
 import { Http1Peek, MAX_FIELDS } from '../peek/http1';
 import { MessageEnd } from '../peek/message-end';
 import { RepairError } from '../repair/errors';
 import { FLAGS, HEADER_BYTES, ONE_REQUEST, RECEIVE_LENGTH } from '../repair/layout';
 
-/** The longest head that a front may be configured for (limits.head_bytes), and the Connection line that it adds. */
-const reader = new Http1Peek(longestClosingHead(65_536), MAX_FIELDS + 1);
+/** The longest head that a front may be configured for (limits.head_bytes), with the lines that it adds. */
+const reader = new Http1Peek(longestEditedHead(65_536, MOST_ADDED_BYTES), MAX_FIELDS + MOST_ADDED_FIELDS + 1);
 
 /**
  * How long a client that has its answer may leave its side open: closing at once would send a RST for what it still sends,

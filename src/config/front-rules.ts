@@ -1,7 +1,7 @@
+import { checkAction } from './action-rules';
 import { formatEndpoint, parseAddress, parseEndpoint } from './addresses';
 import { checkAdmin } from './admin';
 import { checkControl } from './control';
-import { didYouMean } from './nearest';
 import type { Path, ProblemReport } from './problems';
 import type { FrontInput } from './schema';
 
@@ -34,12 +34,9 @@ function checkListeners(listeners: FrontInput['listeners'], report: ProblemRepor
 
 function checkRoutes({ routes, pools }: FrontInput, report: ProblemReport): void {
   let catchAll: number | undefined;
-  routes.forEach(({ match = {}, pool }, index) => {
-    if (!Object.hasOwn(pools, pool)) {
-      // Ten thousand names against a thousand took two minutes.
-      const hint = report.full ? '' : didYouMean(pool, Object.keys(pools));
-      report.add(['routes', index, 'pool'], `there is no pool "${pool}"${hint}`);
-    }
+  routes.forEach((route, index) => {
+    const { match = {} } = route;
+    checkAction(route, ['routes', index], pools, report);
     const headers = new Set<string>();
     for (const header of Object.keys(match.headers ?? {})) {
       unique(headers, header.toLowerCase(), ['routes', index, 'match', 'headers', header], report);

@@ -3,6 +3,8 @@
  * The YAML spelling of the same keys is in schema.ts; load.ts turns one into the other.
  */
 
+import type { HeadEdits } from '../route/head-edits';
+
 /** An IP address and port; `family` is 4 or 6, `host` has no brackets. */
 export interface Endpoint {
   readonly host: string;
@@ -37,9 +39,31 @@ export interface RouteMatchConfig {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+/** Pools that share the requests of a route. */
+export interface SplitConfig {
+  readonly pools: readonly { readonly name: string; readonly weight: number }[];
+  /** client, path, header:NAME or cookie:NAME; absent, chance decides. */
+  readonly by?: string;
+}
+
+/** An answer of the front's own; `headers` are as they were written, `body` is '' where there is none. */
+export interface RespondConfig {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
 export interface RouteConfig {
   readonly match?: RouteMatchConfig;
-  readonly pool: string;
+  /** Exactly one of the next five. */
+  readonly pool?: string;
+  readonly split?: SplitConfig;
+  readonly respond?: RespondConfig;
+  /** `to` is a template (route/location.ts). */
+  readonly redirect?: { readonly to: string; readonly status: number };
+  readonly deny?: { readonly status: number };
+  /** Absent where nothing is changed; with `pool` and `split` only. */
+  readonly edits?: HeadEdits;
 }
 
 export interface HealthConfig {

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
+import { normaliseAction } from './action';
 import { parseAddress, parseEndpoint, parseVip } from './addresses';
 import { normaliseAdmin } from './admin';
 import { normaliseControl } from './control';
@@ -61,8 +62,9 @@ export function normaliseAgent(input: AgentInput, directory: string, pem?: Crede
 }
 
 /** An empty match is no match: both take everything. */
-function normaliseRoute({ match, pool }: RouteInput): RouteConfig {
-  return match && Object.keys(match).length > 0 ? { match: normaliseMatch(match), pool } : { pool };
+function normaliseRoute({ match, ...action }: RouteInput): RouteConfig {
+  const normal = normaliseAction(action);
+  return match && Object.keys(match).length > 0 ? { match: normaliseMatch(match), ...normal } : normal;
 }
 
 function normaliseMatch({ host, headers, ...rest }: NonNullable<RouteInput['match']>): RouteMatchConfig {

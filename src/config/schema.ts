@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox';
 import type { Static } from '@sinclair/typebox';
+import { ACTIONS, EDITS, HEADER_NAME } from './actions';
 import {
   address,
   adminKeys,
@@ -80,9 +81,6 @@ const HOST = text('Host.', 'a host such as api.example.com or *.example.com', { 
 const PATH = text('Path.', 'a path that starts with "/"', { pattern: '^/[^\\s?#]*$' });
 // Methods are case-sensitive (RFC 9110 section 9.1), so one in lower case would never match.
 const METHOD = text('Method.', 'a method in capitals', { pattern: '^[A-Z][A-Z0-9_-]{0,31}$' });
-const HEADER_NAME = text('Field name, in any case.', 'a header name', {
-  pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$",
-});
 const HEADER_VALUE = text('Field value.', 'a header value', {
   pattern: '^[^\\s\\p{Cc}]([^\\p{Cc}]*[^\\s\\p{Cc}])?$',
 });
@@ -97,10 +95,10 @@ const MATCH = mapping('What a head must have, all of it; without it the route ta
   ),
 });
 
-const ROUTE = mapping('A match and the pool that serves it.', {
-  match: Type.Optional(MATCH),
-  pool: name('Name of the pool.'),
-});
+const ROUTE = mapping(
+  'A match and what becomes of the requests that it takes: one of pool, split, respond, redirect, deny.',
+  { match: Type.Optional(MATCH), ...ACTIONS, ...EDITS },
+);
 
 const HEALTH = mapping('Active health checks of every backend, by HTTP to its `http` address.', {
   path: text('Path to request, query allowed.', 'a path that starts with "/"', {

@@ -2,32 +2,37 @@
 import type { IncomingMessage } from 'node:http';
 import type { Logger } from 'pino';
 import { formatEndpoint } from '../config/addresses';
-import type { BackendConfig, RouteConfig } from '../config/model';
+import type { BackendConfig } from '../config/model';
 import { LogThrottle } from '../observe/log-throttle';
 import type { StatsSnapshot } from '../observe/stats';
 import type { RoutableHead } from '../peek/head';
-import type { Destination } from '../relay/server';
+import type { Http1Peek } from '../peek/http1';
+import type { Answer, Destination } from '../relay/destination';
 import { DumpBuffer } from '../repair/dump';
 import { useFreezeFilter } from '../repair/freeze';
 import { formatFlow } from '../kernel/flow';
-import { Router } from '../route/router';
+import { addedBytes } from '../route/head-edits';
 import type { FlowTable, NextHop } from '../steer/flow-table';
 import { AgentAddresses } from '../wire/dial';
 import { Acceptor } from './acceptor';
+import { Answering } from './answering';
 import { shareOf, type Capacity } from './capacity';
 import { Backend, HANDOFF_RESULTS } from './backend';
 import { ConnectionCounts } from './connection-counts';
 import { Counters } from './counters';
+import type { Connection } from './connection';
 import { Exhaustion, RESOURCES, type Resource } from './exhaustion';
 import { Fallback } from './fallback';
 import { Handoffs } from './handoff';
 import { HandoffIds } from './handoff-ids';
+import { HeadEditor } from './head-editor';
 import type { BackendFacts, Standing, WorkerData, WorkerStatus } from './messages';
 import { Offers } from './offers';
-import { isFollowed, OneRequest } from './one-request';
+import { isFollowed } from './one-request';
 import { goesByLoad, Pool } from './pool';
 import { ReleaseQueue } from './release-queue';
 import { RequestHead } from './request-head';
+import { Routes } from './routes';
 
 /** How long a starting thread waits for its channels: an agent that is there answers in milliseconds. */
 const CHANNEL_PATIENCE_MS = 500;
@@ -46,10 +51,12 @@ export class AcceptingThread {
   readonly #accepted = new Counters();
   readonly #refusals = new Counters();
   readonly #fallbacks = new Counters();
+  /** By action and code, with a blank between them. */
+  readonly #responses = new Counters();
   readonly #agents: AgentAddresses;
   readonly #offers = new Map<string, Offers>();
   readonly #pools = new Map<string, Pool>();
-  readonly #router: Router<RouteConfig>;
+  readonly #routes: Routes;
   readonly #acceptor: Acceptor;
   readonly #handoffs: Handoffs;
   readonly #fallback: Fallback;
@@ -69,17 +76,17 @@ export class AcceptingThread {
     useFreezeFilter(data.freezeFilter);
     this.#agents = new AgentAddresses(config.control);
     this.#exhaustion = new Exhaustion(logger);
-    this.#router = new Router(config.routes);
     this.#fallback = new Fallback(
-      (request, tried) => this.#destinationOf(request, tried),
+      (request) => this.#destinationOf(request),
       (connection) => this.#acceptor.ended(connection),
     );
-    const oneRequest = new OneRequest(config.limits.head_bytes);
+    const added = config.routes.reduce((most, { edits }) => Math.max(most, edits ? addedBytes(edits) : 0), 0);
+    const editor = new HeadEditor(config.limits.head_bytes, added);
     this.#handoffs = new Handoffs(
       flows,
       this.#released,
       this.#ids.epoch,
-      oneRequest,
+      editor,
       this.#dumped,
       config.timeouts.prepare,
       {
@@ -111,6 +118,7 @@ export class AcceptingThread {
       const backends = pool.backends.map((backend, at) => this.#makeBackend(backend, facts[at]));
       this.#pools.set(pool.name, new Pool(pool, backends));
     });
+    this.#routes = new Routes(config.routes, this.#pools);
     this.#acceptor = this.#makeAcceptor();
   }
 
@@ -153,6 +161,10 @@ export class AcceptingThread {
         ...counted('connections_accepted_total', 'listener', this.#accepted),
         ...counted('heads_refused_total', 'reason', this.#refusals),
         ...counted('fallbacks_total', 'reason', this.#fallbacks),
+        ...[...this.#responses.entries()].map(([key, value]) => {
+          const [action = '', code = ''] = key.split(' ');
+          return { name: 'responses_total', labels: { action, code }, value };
+        }),
         ...RESOURCES.map((resource) => ({
           name: 'exhausted_total',
           labels: { resource },
@@ -214,19 +226,7 @@ export class AcceptingThread {
     return new Acceptor(options, this.#dumped, {
       otherFiles: () => this.#otherFiles(),
       accepted: (listener) => this.#accepted.add(listener),
-      head: (connection, head, received, now) => {
-        const pool = this.#poolFor(head);
-        if (pool === undefined) {
-          this.#refusals.add('no_route');
-          this.#fallback.refuse(connection, 404);
-        } else if (connection.oneRequest && pool.proxies && isFollowed(head, received)) {
-          // An agent would answer the first of these requests alone; here each one is routed.
-          this.#fallbacks.add('pipelined');
-          this.#fallback.serve(connection, pool);
-        } else {
-          this.#handoffs.begin(connection, pool, pool.keyOf(head, connection), received, now);
-        }
-      },
+      head: (connection, head, received, now) => this.#route(connection, head, received, now),
       refused: (connection, status, reason) => {
         this.#refusals.add(reason);
         this.#fallback.refuse(connection, status);
@@ -236,6 +236,52 @@ export class AcceptingThread {
       evicted: () => this.#refusals.add('evicted'),
       crowded: () => this.#fallback.closeIdleSometimes(),
     });
+  }
+
+  /** For a connection whose first request's head is complete. */
+  #route(connection: Connection, head: Http1Peek, received: number, now: number): void {
+    const action = this.#routes.actionFor(head);
+    if (action === undefined) {
+      this.#refusals.add('no_route');
+      this.#fallback.refuse(connection, 404);
+      return;
+    }
+    if (action instanceof Answering) {
+      this.#fallback.answer(connection, this.#answer(action, head), head.method);
+      return;
+    }
+    const pool = action.poolOf(head, connection);
+    if (connection.oneRequest && pool.proxies && isFollowed(head, received)) {
+      // An agent would answer the first of these requests alone; here each one is routed.
+      this.#fallbacks.add('pipelined');
+      this.#fallback.serve(connection, pool);
+    } else {
+      const key = pool.keyOf(head, connection);
+      this.#handoffs.begin(connection, pool, key, received, now, action.changesTo(head));
+    }
+  }
+
+  /** For a request of a connection that the fallback relays. */
+  #destinationOf(request: IncomingMessage): Destination {
+    const head = new RequestHead(request);
+    const action = this.#routes.actionFor(head);
+    if (action === undefined) {
+      this.#refusals.add('no_route');
+      return 404;
+    }
+    if (action instanceof Answering) return this.#answer(action, head);
+    // Once, or chance would send its other attempts to other pools.
+    const pool = action.poolOf(head, head);
+    const key = pool.keyOf(head, head);
+    const another = (tried: readonly string[]): string | undefined => pool.pickOrigin(key, tried);
+    const origin = another([]);
+    return origin === undefined ? 503 : { origin, another, changes: action.changesTo(head) };
+  }
+
+  #answer(answering: Answering, head: RoutableHead): Answer {
+    const answer = answering.answerTo(head);
+    this.#responses.add(`${answering.action} ${answer.status}`);
+    return answer;
   }
 
   #exhausted(resource: Resource, cause: string): void {
@@ -268,20 +314,6 @@ export class AcceptingThread {
     const made = new Offers(this.#agents.of(backend), node, this.#ids, this.#handoffs, needsLoad);
     this.#offers.set(key, made);
     return made;
-  }
-
-  #poolFor(head: RoutableHead): Pool | undefined {
-    const rule = this.#router.match(head);
-    return rule === undefined ? undefined : this.#pools.get(rule.pool);
-  }
-
-  /** For a request of a connection that the fallback relays. */
-  #destinationOf(request: IncomingMessage, tried: readonly string[]): Destination {
-    const head = new RequestHead(request);
-    const pool = this.#poolFor(head);
-    if (pool !== undefined) return pool.pickOrigin(pool.keyOf(head, head), tried) ?? 503;
-    this.#refusals.add('no_route');
-    return 404;
   }
 
   #logSometimes(kind: string, fields: Record<string, unknown>, message: string): void {

@@ -4,12 +4,13 @@
  */
 import type { Server, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
+import type { Answer, DestinationOf } from '../relay/destination';
 import { OpenConnections } from '../relay/open-connections';
 import { Relay } from '../relay/relay';
-import { createRelayServer, type DestinationOf } from '../relay/server';
+import { createRelayServer } from '../relay/server';
 import type { Connection } from './connection';
 import type { Pool } from './pool';
-import { refuse } from './refusal';
+import { answer, refuse } from './refusal';
 
 /** Between two times that idle connections are looked for because there is no room: it means looking at all of them. */
 const MAKE_ROOM_MS = 1000;
@@ -56,6 +57,11 @@ export class Fallback {
 
   refuse(connection: Connection, status: number): void {
     refuse(connection.fd, status, () => this.ended(connection));
+  }
+
+  /** Answers the connection's first request, of this method, and closes it. */
+  answer(connection: Connection, given: Answer, method: string): void {
+    answer(connection.fd, given, method !== 'HEAD', () => this.ended(connection));
   }
 
   /** Octets of response bodies that crossed user space here. */

@@ -166,9 +166,19 @@ export class Generation {
     this.#explainRouting();
   }
 
-  /** Clients that lose their kept-alive connections shall not be a riddle. */
+  /** Clients that lose their kept-alive connections shall not be a riddle, nor requests that no route has seen. */
   #explainRouting(): void {
     const { config } = this;
+    const kept = config.listeners.filter(({ routing }) => routing === 'per-connection');
+    if (
+      kept.length > 0 &&
+      config.routes.some(({ pool, edits }) => pool === undefined || edits !== undefined)
+    ) {
+      this.logger.warn(
+        { listeners: kept.map(({ name }) => name) },
+        'only the first request of a connection is edited, split or answered (routing: per-connection)',
+      );
+    }
     const names = config.listeners.filter((each) => carriesOneRequest(each, config)).map(({ name }) => name);
     if (names.length === 0) return;
     this.logger.info(

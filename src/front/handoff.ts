@@ -9,6 +9,7 @@
  * The client hears nothing between freeze and live, and whatever it sends in between it sends again.
  */
 import { flowFamily } from '../kernel/flow';
+import type { HeadChanges } from '../peek/head';
 import type { FlowTable } from '../steer/flow-table';
 import { dump, type DumpBuffer, reset, thaw, unmoved } from '../repair/dump';
 import { RepairError } from '../repair/errors';
@@ -18,7 +19,7 @@ import type { RejectReason } from '../wire/frames';
 import type { Backend, HandoffResult } from './backend';
 import type { Connection } from './connection';
 import { Deadlines, type Expirable } from './deadlines';
-import type { OneRequest } from './one-request';
+import type { HeadEditor } from './head-editor';
 import type { OfferEvents, Offers } from './offers';
 import type { Pool } from './pool';
 import type { ReleaseQueue } from './release-queue';
@@ -74,6 +75,8 @@ export class Handoff implements Expirable {
     first: Backend,
     /** performance.now() when the head was complete. */
     readonly startedAt: number,
+    /** What is changed of the head. */
+    readonly changes: HeadChanges | undefined,
   ) {
     this.backend = first;
   }
@@ -86,7 +89,7 @@ export class Handoffs implements OfferEvents {
     private readonly flows: FlowTable,
     private readonly released: ReleaseQueue,
     private readonly epoch: number,
-    private readonly oneRequest: OneRequest,
+    private readonly editor: HeadEditor,
     /** Where connections are dumped to; the head of one that is given to `begin` is there already. */
     private readonly dumped: DumpBuffer,
     prepareMs: number,
@@ -100,7 +103,14 @@ export class Handoffs implements OfferEvents {
   }
 
   /** Takes the connection over, of which `received` bytes have been peeked; one of the outcomes follows. */
-  begin(connection: Connection, pool: Pool, key: string, received: number, now: number): void {
+  begin(
+    connection: Connection,
+    pool: Pool,
+    key: string,
+    received: number,
+    now: number,
+    changes?: HeadChanges,
+  ): void {
     const backend = pool.balancer.pick(key, NONE);
     if (backend === undefined) {
       if (pool.full)
@@ -108,7 +118,7 @@ export class Handoffs implements OfferEvents {
       else this.outcomes.failed(connection, pool, 'no_backend', 'no backend takes handoffs');
       return;
     }
-    const handoff = new Handoff(connection, pool, key, backend, now);
+    const handoff = new Handoff(connection, pool, key, backend, now, changes);
     try {
       freeze(connection.fd);
       this.#attempt(handoff, received);
@@ -162,9 +172,11 @@ export class Handoffs implements OfferEvents {
 
   /** Dumps the frozen connection and offers it to `handoff.backend`. */
   #attempt(handoff: Handoff, received = 0): void {
+    const { changes } = handoff;
     const { fd, flow, oneRequest } = handoff.connection;
     let length = dump(fd, flow, this.dumped, received);
-    if (oneRequest) length = this.oneRequest.limit(this.dumped, length);
+    if (oneRequest || changes !== undefined)
+      length = this.editor.edit(this.dumped, length, oneRequest, changes);
     handoff.receiveSequence = this.dumped.bytes.readUInt32BE(RECEIVE_SEQUENCE);
     handoff.acknowledged = acknowledged(this.dumped.bytes, 0);
     handoff.initialSequence = this.dumped.initialSequence;

@@ -45,6 +45,12 @@ export const CATALOGUE: Readonly<Record<Component, readonly MetricSpec[]>> = {
       labels: ['reason'],
     },
     {
+      name: 'responses_total',
+      type: 'counter',
+      help: 'Requests that the front answered itself, by the action of their route and status code.',
+      labels: ['action', 'code'],
+    },
+    {
       name: 'exhausted_total',
       type: 'counter',
       help: 'Connections that met a shortage at the front: connections, files, memory, flows, offers.',

@@ -11,9 +11,9 @@
  * of the message changes for it. The other options stay: a field that Connection names is meant for this connection and
  * not for what lies behind the server (RFC 9110 section 7.6.1), and without its option a relay would pass it on.
  */
+import { copyHead, LINE_END } from './copied-head';
 import type { Http1Peek } from './http1';
 
-const LINE_END = '\r\n';
 const CLOSE = 'Connection: close';
 /** Field names and options are tokens (RFC 9110 sections 5.6.2 and 7.6.1); what is none names nothing. */
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
@@ -37,21 +37,27 @@ export function longestClosingHead(headBytes: number): number {
  * for longestClosingHead(); returns its length.
  */
 export function writeClosingHead(head: Http1Peek, bytes: Buffer, into: Buffer): number {
-  const tunnel = asksForTunnel(head);
-  const left = tunnel ? PERSISTENCE : NO_TUNNEL;
-  let length = 0;
-  let copied = 0;
-  for (let i = 0; i < head.fieldCount; i++) {
-    if (!left.some((name) => head.isNamed(i, name))) continue;
-    length += bytes.copy(into, length, copied, head.lineStart(i));
-    copied = head.lineStart(i + 1);
-  }
-  length += bytes.copy(into, length, copied, head.lineStart(head.fieldCount));
-  const options = listOf(head, 'connection').filter(
-    (option) =>
-      TOKEN.test(option) && option.toLowerCase() !== 'close' && !left.includes(option.toLowerCase()),
-  );
-  return length + into.write([CLOSE, ...options].join(', ') + LINE_END + LINE_END, length, 'latin1');
+  return copyHead(head, bytes, into, { without: leftByClosing(head), added: closingLine(head) });
+}
+
+/** The fields that a closing head does not take from its original. */
+export function leftByClosing(head: Http1Peek): readonly string[] {
+  return asksForTunnel(head) ? PERSISTENCE : NO_TUNNEL;
+}
+
+/** The Connection line of a closing head, without the options that name one of the fields in `hidden`. */
+export function closingLine(head: Http1Peek, hidden: readonly string[] = []): string {
+  const left = leftByClosing(head);
+  const others = optionsOf(head).filter((option) => {
+    const name = option.toLowerCase();
+    return name !== 'close' && !left.includes(name) && !hidden.includes(name);
+  });
+  return [CLOSE, ...others].join(', ') + LINE_END;
+}
+
+/** The options of a head's Connection fields, as they are spelled there. */
+export function optionsOf(head: Http1Peek): string[] {
+  return listOf(head, 'connection').filter((option) => TOKEN.test(option));
 }
 
 /**

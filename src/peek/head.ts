@@ -17,3 +17,13 @@ export interface RoutableHead {
    */
   header(lowerCaseName: string): string | undefined;
 }
+
+/** What becomes of a head on its way to a backend. */
+export interface HeadChanges {
+  /** In place of the path, and never longer than that; absent: as it was sent. */
+  readonly path?: string;
+  /** Fields with their values, each in place of all that has its name. */
+  readonly set: readonly (readonly [name: string, value: string])[];
+  /** Names in lower case of the fields that go, those in `set` included. */
+  readonly without: readonly string[];
+}

@@ -110,6 +110,15 @@ export class Http1Peek implements RoutableHead {
     return this.chunked || this.contentLength > 0;
   }
 
+  /** Where the path begins; an absolute target without one has it end there too. */
+  get pathStart(): number {
+    return this.line.pathStart;
+  }
+
+  get pathEnd(): number {
+    return this.line.pathEnd;
+  }
+
   /** The offset of a field line's first octet; for `index` === fieldCount that of the empty line. */
   lineStart(index: number): number {
     return index < this.fieldCount

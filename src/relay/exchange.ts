@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
 import type { RelayContext } from './context';
+import type { Forward } from './destination';
 import { decodeFields, requestFields } from './fields';
 import { breakOff, finish } from './finish';
 import { ORIGIN_RESET } from './origins';
@@ -8,7 +9,7 @@ import { reply, statusFor } from './reply';
 import { hasBody, RequestBody } from './request-body';
 import { writeHead, writeInterim, writeTrailers } from './response-head';
 import type { Task } from './running';
-import type { RequestTarget } from './target';
+import { changedPath, type RequestTarget } from './target';
 
 /** RFC 9110 section 9.2.2: repeating these has the effect of sending them once. */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
@@ -25,9 +26,6 @@ const UNREACHED = new Set([
 ]);
 /** Origins tried for one request: a client waits for at most so many connectTimeouts. */
 const MOST_ORIGINS = 3;
-
-/** The origin to ask in place of those that were tried, or anything else where there is none. */
-export type AnotherOrigin = (tried: readonly string[]) => string | number;
 
 /**
  * One request on its way to the origin and its response on the way back.
@@ -49,16 +47,18 @@ export class Exchange implements Dispatcher.DispatchHandler, Task {
   private sawResponse = false;
   private retried = false;
   private flushed = false;
+  private origin: string;
   private readonly tried: string[] = [];
 
   constructor(
     private readonly request: IncomingMessage,
     private readonly response: ServerResponse,
-    private origin: string,
+    private readonly forward: Forward,
     private readonly target: RequestTarget,
     private readonly context: RelayContext,
-    private readonly another?: AnotherOrigin,
-  ) {}
+  ) {
+    this.origin = forward.origin;
+  }
 
   start(): void {
     const { request, context } = this;
@@ -138,6 +138,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Task {
 
   private readonly dispatch = (): void => {
     const { request, target, context } = this;
+    const { changes } = this.forward;
     if (this.over) return;
     clearTimeout(this.startTimer);
     // undici keeps no time while a request waits for a connection of its own.
@@ -147,9 +148,9 @@ export class Exchange implements Dispatcher.DispatchHandler, Task {
     try {
       context.origins.pool(this.origin).dispatch(
         {
-          path: target.path,
+          path: changedPath(target, changes),
           method: request.method as Dispatcher.HttpMethod,
-          headers: requestFields(request, target.host),
+          headers: requestFields(request, target.host, changes),
           body: this.body,
         },
         this,
@@ -175,8 +176,8 @@ export class Exchange implements Dispatcher.DispatchHandler, Task {
       return false;
     this.tried.push(this.origin);
     if (this.tried.length >= MOST_ORIGINS) return false;
-    const other = this.another?.(this.tried);
-    if (typeof other !== 'string' || this.tried.includes(other)) return false;
+    const other = this.forward.another?.(this.tried);
+    if (other === undefined || this.tried.includes(other)) return false;
     this.context.hooks.onError?.(error, this.origin);
     this.origin = other;
     if (this.body !== null) {

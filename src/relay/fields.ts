@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { HeadChanges } from '../peek/head';
 
 /** Fields of the connection and not of the message (RFC 9110 section 7.6.1); `trailer` is put back where it holds. */
 const HOP_BY_HOP = new Set([
@@ -62,10 +63,11 @@ export function endToEnd(raw: RawFields): string[] {
 /**
  * The fields of a request for the origin. The relay is the edge that clients talk to, so X-Forwarded-Proto and
  * -Host say what the relay itself saw, whatever was sent; X-Forwarded-For is kept as sent and the peer's address is
- * appended, so only its last member is trustworthy. `host` replaces the Host field where it is given.
+ * appended, so only its last member is trustworthy. `host` replaces the Host field where it is given. `changes` have the last
+ * word: what they remove is as if it had not been sent, and what they set takes the place of the relay's own fields, too.
  */
-export function requestFields(request: IncomingMessage, host?: string): string[] {
-  const raw = request.rawHeaders;
+export function requestFields(request: IncomingMessage, host?: string, changes?: HeadChanges): string[] {
+  const raw = changes ? fieldsWithout(request.rawHeaders, changes.without) : request.rawHeaders;
   const fields: string[] = [];
   const seenHost = host ?? request.headers.host;
   eachField(endToEnd(raw), (name, value, key) => {
@@ -78,7 +80,17 @@ export function requestFields(request: IncomingMessage, host?: string): string[]
   const chain = [...valuesOf(raw, 'x-forwarded-for'), clientAddress(request)];
   fields.push('X-Forwarded-For', chain.join(', '), 'X-Forwarded-Proto', 'http');
   if (seenHost !== undefined) fields.push('X-Forwarded-Host', seenHost);
-  return fields;
+  if (changes === undefined) return fields;
+  const names = changes.set.map(([name]) => name.toLowerCase());
+  return [...fieldsWithout(fields, names), ...changes.set.flat()];
+}
+
+function fieldsWithout(raw: RawFields, keys: readonly string[]): string[] {
+  const kept: string[] = [];
+  eachField(raw, (name, value, key) => {
+    if (!keys.includes(key)) kept.push(name, value);
+  });
+  return kept;
 }
 
 /** An IPv4 client on a dual-stack socket has a mapped address (RFC 4291 section 2.5.5.2); origins know it as IPv4. */

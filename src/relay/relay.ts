@@ -2,10 +2,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { RelayContext, RelayHooks } from './context';
-import { Exchange, type AnotherOrigin } from './exchange';
+import type { Destination } from './destination';
+import { Exchange } from './exchange';
 import { DEFAULT_LIMITS, type RelayLimits } from './limits';
 import { Origins } from './origins';
-import { reply } from './reply';
+import { answer, reply } from './reply';
 import { Running } from './running';
 import { targetOf } from './target';
 import { Tunnel } from './tunnel';
@@ -53,27 +54,29 @@ export class Relay {
    * Answers `response` with what the origin says to `request`: 400 where it is in doubt which site or path is meant, 505
    * for another major version, 502 when the origin fails, 503 while the relay stops or when no connection is free in
    * time, 504 when the origin is too slow. An origin that cannot be reached has seen nothing of the request, so `another` is
-   * asked for one that has not been tried.
+   * asked for one that has not been tried. Where the destination is an answer, that is it, or one of the first two.
    */
-  request(request: IncomingMessage, response: ServerResponse, origin: string, another?: AnotherOrigin): void {
+  request(request: IncomingMessage, response: ServerResponse, destination: Destination): void {
     const target = targetOf(request);
-    if (target === undefined) this.reply(response, 400);
+    if (typeof destination === 'number') this.reply(response, destination);
+    else if (target === undefined) this.reply(response, 400);
     // Node's parser takes HTTP/0.9 and 2.0 as well, written in the form of 1.1.
     else if (request.httpVersionMajor !== 1) this.reply(response, 505);
+    else if ('status' in destination) answer(response, destination, this.context);
     // RFC 9112 section 6.1: a coding that the relay cannot undo must not lose its name on the way.
     else if (!isChunkedOrPlain(request)) this.reply(response, 501);
     // RFC 9110 section 9.3.7: this asks the server that the client talks to whether it is there.
     else if (target.path === '*') this.reply(response, 200);
     else if (this.context.state.closing) this.reply(response, 503);
-    else new Exchange(request, response, origin, target, this.context, another).start();
+    else new Exchange(request, response, destination, target, this.context).start();
   }
 
   /**
    * Passes an Upgrade on and, if the origin agrees, everything after it. `socket` and `head` are those of the
    * server's `upgrade` event; the relay owns the socket from here on. Anything but 101 is passed on as the last
-   * response of the connection. A status in place of an origin is the answer.
+   * response of the connection. An answer or a status in place of an origin is what the client gets.
    */
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, origin: string | number): void {
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, destination: Destination): void {
     if (!(socket instanceof Socket)) {
       // Node's types allow more than its servers ever hand out.
       socket.destroy();
@@ -83,8 +86,9 @@ export class Relay {
     const target = targetOf(request);
     if (target === undefined || target.path === '*') tunnel.reply(400);
     else if (this.context.state.closing) tunnel.reply(503);
-    else if (typeof origin === 'number') tunnel.reply(origin);
-    else tunnel.open(head, origin, target);
+    else if (typeof destination === 'number') tunnel.reply(destination);
+    else if ('status' in destination) tunnel.answer(destination);
+    else tunnel.open(head, destination, target);
   }
 
   /** Answers in the relay's own name: one line of text, for 503 with `Retry-After: 1`. */

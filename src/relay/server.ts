@@ -6,6 +6,7 @@ import {
   type ServerResponse,
 } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { DestinationOf } from './destination';
 import { prepareFedServer } from './fed-server';
 import type { Relay } from './relay';
 import { Turns } from './turns';
@@ -41,15 +42,6 @@ const STATUS_BY_CODE = new Map([
   ['ERR_HTTP_REQUEST_TIMEOUT', 408],
 ]);
 
-/** Where a request goes: an origin, or the status that refuses it. */
-export type Destination = string | 404 | 503;
-
-/**
- * Says where a request goes. It is asked again where the origins in `tried` cannot be reached; if it has no other, one of
- * those or a status is the answer.
- */
-export type DestinationOf = (request: IncomingMessage, tried: readonly string[]) => Destination;
-
 /**
  * A server that never listens: every accepted or restored connection is put in with
  * `server.emit('connection', socket)`. `destinationOf` is asked for every request, later ones of a connection included.
@@ -77,9 +69,7 @@ export function createRelayServer(
 
   const serve = (request: IncomingMessage, response: ServerResponse): void => {
     turns.take(response, () => {
-      const destination = destinationOf(request, []);
-      if (typeof destination === 'number') relay.reply(response, destination);
-      else relay.request(request, response, destination, (tried) => destinationOf(request, tried));
+      relay.request(request, response, destinationOf(request));
     });
   };
   server.on('request', serve);
@@ -87,7 +77,7 @@ export function createRelayServer(
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     // A response is still being written to this connection, and a second one would end up in the middle of it.
     if (turns.isBusy(socket)) socket.destroy();
-    else if (isTunnelRequest(request)) relay.upgrade(request, socket, head, destinationOf(request, []));
+    else if (isTunnelRequest(request)) relay.upgrade(request, socket, head, destinationOf(request));
     else serveAgain(server, socket, Buffer.concat([withoutUpgrade(request), head]));
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { Authority } from '../peek/authority';
+import type { HeadChanges } from '../peek/head';
 import { valuesOf } from './fields';
 
 /** Where a request goes on its origin. */
@@ -41,6 +42,13 @@ export function parseTarget(method: string, target: string): RequestTarget | und
   if (rest === '') return { path: method === 'OPTIONS' ? '*' : '/', host };
   const path = rest.startsWith('/') ? rest : `/${rest}`;
   return ORIGIN_FORM.test(path) ? { path, host } : undefined;
+}
+
+/** The path and query that an origin is asked for, when the path is another one than the client's. */
+export function changedPath({ path }: RequestTarget, changes: HeadChanges | undefined): string {
+  if (changes?.path === undefined) return path;
+  const question = path.indexOf('?');
+  return question < 0 ? changes.path : changes.path + path.slice(question);
 }
 
 /** A host with an optional port; user information is an attempt to deceive (RFC 9110 section 4.2.4). */

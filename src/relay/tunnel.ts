@@ -1,13 +1,15 @@
 import { request as httpRequest, ServerResponse, type ClientRequest, type IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { HeadChanges } from '../peek/head';
 import type { RelayContext } from './context';
+import type { Answer, Forward } from './destination';
 import { requestFields, type RawFields } from './fields';
 import { breakOff, finish } from './finish';
-import { reply, statusFor } from './reply';
+import { answer, reply, statusFor } from './reply';
 import { writeHead, writeTrailers } from './response-head';
 import type { Task } from './running';
-import type { RequestTarget } from './target';
+import { changedPath, type RequestTarget } from './target';
 
 /**
  * An Upgrade on a connection of its own. Node's client is used for it because undici keeps the reason phrase of a
@@ -35,12 +37,12 @@ export class Tunnel implements Task {
     socket.setTimeout(context.limits.headersTimeout + context.limits.bodyTimeout, () => this.abort());
   }
 
-  /** Asks `origin`; `head` is what the client has already sent after its request. */
-  open(head: Buffer, origin: string, target: RequestTarget): void {
+  /** Asks the origin; `head` is what the client has already sent after its request. */
+  open(head: Buffer, { origin, changes }: Forward, target: RequestTarget): void {
     this.origin = origin;
     if (head.length > 0) this.socket.unshift(head);
     try {
-      this.outgoing = this.ask(new URL(origin), target);
+      this.outgoing = this.ask(new URL(origin), target, changes);
     } catch (error) {
       this.fail(error as Error);
     }
@@ -51,6 +53,12 @@ export class Tunnel implements Task {
     reply(this.response, status, this.context);
   }
 
+  /** The answer in place of an origin's. */
+  answer(given: Answer): void {
+    this.over = true;
+    answer(this.response, given, this.context);
+  }
+
   abort(): void {
     this.over = true;
     this.outgoing?.destroy();
@@ -58,12 +66,12 @@ export class Tunnel implements Task {
     breakOff(this.socket);
   }
 
-  private ask(origin: URL, target: RequestTarget): ClientRequest {
+  private ask(origin: URL, target: RequestTarget, changes?: HeadChanges): ClientRequest {
     const { headersTimeout } = this.context.limits;
     const outgoing = httpRequest({
       method: this.request.method,
-      path: target.path,
-      headers: upgradeFields(this.request, origin, target),
+      path: changedPath(target, changes),
+      headers: upgradeFields(this.request, origin, target, changes),
       createConnection: () => {
         const socket = connectTo(origin);
         this.context.origins.follow(socket);
@@ -176,8 +184,14 @@ function connectTo(origin: URL): Socket {
 }
 
 /** The two fields that ask for the upgrade are put back: they are about both connections now. */
-function upgradeFields(request: IncomingMessage, origin: URL, target: RequestTarget): string[] {
-  const fields = requestFields(request, target.host ?? request.headers.host ?? origin.host);
+function upgradeFields(
+  request: IncomingMessage,
+  origin: URL,
+  target: RequestTarget,
+  changes?: HeadChanges,
+): string[] {
+  const host = target.host ?? request.headers.host ?? origin.host;
+  const fields = requestFields(request, host, changes);
   return [...fields, 'Connection', 'Upgrade', 'Upgrade', request.headers.upgrade ?? ''];
 }
 

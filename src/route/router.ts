@@ -1,5 +1,6 @@
 import type { RoutableHead } from '../peek/head';
 import { CompiledRule } from './compiled-rule';
+import type { HeadEdits } from './head-edits';
 import type { RouteMatch } from './matcher';
 import { NormalisedHead } from './normalised-head';
 import { RuleIndex } from './rule-index';
@@ -7,10 +8,21 @@ import { Search } from './search';
 
 export type { RouteMatch };
 
+/** Pools that share the heads of a rule. */
+export interface RouteSplit {
+  readonly pools: readonly { readonly name: string; readonly weight: number }[];
+  /** What decides about a head: client, path, header:NAME or cookie:NAME; absent, chance does. */
+  readonly by?: string;
+}
+
 export interface RouteRule {
   /** Absent: every head. */
   readonly match?: RouteMatch;
-  readonly pool: string;
+  /** The pool of all its heads, or `split`; a rule without either answers by itself. */
+  readonly pool?: string;
+  readonly split?: RouteSplit;
+  /** What is changed of its heads. */
+  readonly edits?: HeadEdits;
 }
 
 /**

@@ -20,7 +20,7 @@ const FRONT_CASES: ProblemCase[] = [
   ['protocol: http', 'protocol: ¶https', 'listeners[0].protocol: "https" is not one of http, tls, tcp'],
   ['protocol: http', 'protocol: ¶1', 'listeners[0].protocol: 1 is not one of http, tls, tcp'],
   ['  - pool: web', '  ¶[]', 'routes: the list is empty'],
-  ['- pool: web', '- ¶match: {}', 'routes[0]: key "pool" is missing'],
+  ['- pool: web', '- ¶match: {}', 'routes[0]: needs one of pool, split, respond, redirect, deny'],
   ['- pool: web', '- ¶web', 'routes[0]: "web" is not a mapping'],
   ['pool: web', 'pool: web\n    match: ¶', 'routes[0].match: null is not a mapping'],
   [

@@ -20,7 +20,7 @@ test.each(readdirSync(EXAMPLES).filter((file) => file.endsWith('.yaml')))(
   'the example %s is valid',
   (file) => {
     const config = configOf(loadConfig(join(EXAMPLES, file)));
-    expect(config.kind).toBe(file.startsWith('front') ? 'front' : 'agent');
+    expect(config.kind).toBe(file.startsWith('agent') ? 'agent' : 'front');
   },
 );
 

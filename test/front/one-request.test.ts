@@ -1,10 +1,6 @@
-import fc from 'fast-check';
 import type { ListenerConfig, PoolConfig, RouteConfig } from '../../src/config/model';
-import { carriesOneRequest, isFollowed, OneRequest } from '../../src/front/one-request';
+import { carriesOneRequest, isFollowed } from '../../src/front/one-request';
 import { Http1Peek } from '../../src/peek/http1';
-import { DumpBuffer } from '../../src/repair/dump';
-import * as layout from '../../src/repair/layout';
-import { makeSnapshot } from '../repair/snapshots';
 
 const HEAD_BYTES = 16_384;
 
@@ -21,6 +17,12 @@ test('a connection carries one request where a later one could lead elsewhere, u
   const pools: readonly PoolConfig[] = [];
   expect(carriesOneRequest(listener('per-request'), { routes: onePool, pools })).toBe(false);
   expect(carriesOneRequest(listener('per-request'), { routes: twoPools, pools })).toBe(true);
+  const edited: RouteConfig[] = [{ pool: 'web', edits: { set: [], remove: ['x-debug'] } }];
+  const answered: RouteConfig[] = [{ match: { path: ['/ok'] }, deny: { status: 403 } }, { pool: 'web' }];
+  for (const routes of [edited, answered]) {
+    expect(carriesOneRequest(listener('per-request'), { routes, pools })).toBe(true);
+    expect(carriesOneRequest(listener('per-connection'), { routes, pools })).toBe(false);
+  }
   expect(carriesOneRequest(listener('per-connection'), { routes: onePool, pools })).toBe(false);
   expect(carriesOneRequest(listener('per-connection'), { routes: twoPools, pools })).toBe(false);
 });
@@ -51,69 +53,4 @@ test.each<[string, boolean, string]>([
   const bytes = Buffer.from(text);
   expect(head.read(bytes, bytes.length)).toBe('head');
   expect(isFollowed(head, bytes.length)).toBe(followed);
-});
-
-/** A dump with these queues; `room` bytes of memory in all, as far as that is enough. */
-function dumped(
-  queues: readonly [string, string, string],
-  room: number,
-): { into: DumpBuffer; length: number } {
-  const snapshot = makeSnapshot({ queues: [queues[0].length, queues[1].length, queues[2].length] });
-  snapshot.write(queues.join(''), layout.HEADER_BYTES, 'latin1');
-  // The received bytes, the segment that updated the client's window, and our last update.
-  for (const field of [layout.RECEIVE_SEQUENCE, layout.WINDOW, layout.WINDOW + 16]) {
-    snapshot.writeUInt32BE(0xfffffff0, field);
-  }
-  const into = new DumpBuffer();
-  into.bytes = Buffer.allocUnsafe(Math.max(room, snapshot.length));
-  into.queues = into.bytes.subarray(layout.HEADER_BYTES);
-  snapshot.copy(into.bytes);
-  return { into, length: snapshot.length };
-}
-
-test('a dump is limited to its first request: the head closes, everything else stays', () => {
-  const oneRequest = new OneRequest(HEAD_BYTES);
-  const heads = fc.constantFrom(
-    ['GET / HTTP/1.1\r\nHost: a\r\n\r\n', 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'],
-    [
-      'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n',
-      'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n',
-    ],
-    [
-      'GET / HTTP/1.1\r\nConnection: keep-alive\r\nKeep-Alive: timeout=5\r\nHost: a\r\n\r\n',
-      'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n',
-    ],
-  );
-  const octets = fc.string({ unit: 'binary-ascii', maxLength: 300 });
-  fc.assert(
-    fc.property(
-      heads,
-      octets,
-      octets,
-      octets,
-      fc.nat(1000),
-      ([head = '', closing = ''], body, sent, unsent, room) => {
-        const { into, length } = dumped([head + body, sent, unsent], room);
-        const before = Buffer.from(into.bytes.subarray(0, layout.HEADER_BYTES));
-        const limited = oneRequest.limit(into, length);
-        const bytes = into.bytes.subarray(0, limited);
-        expect(() => layout.checkSnapshot(bytes, 0, limited)).not.toThrow();
-        expect(bytes.toString('latin1', layout.HEADER_BYTES)).toBe(closing + body + sent + unsent);
-        // All other fields are as they were.
-        expect(bytes[layout.FLAGS]).toBe(layout.ONE_REQUEST);
-        expect(bytes.readUInt32BE(layout.RECEIVE_LENGTH)).toBe(closing.length + body.length);
-        bytes[layout.FLAGS] = 0;
-        before.copy(bytes, layout.RECEIVE_LENGTH, layout.RECEIVE_LENGTH, layout.RECEIVE_LENGTH + 4);
-        expect(bytes.subarray(0, layout.HEADER_BYTES)).toEqual(before);
-        expect(into.queues.buffer).toBe(into.bytes.buffer);
-      },
-    ),
-    { numRuns: 500 },
-  );
-});
-
-test('a queue that would grow beyond its limit stays where it is', () => {
-  const head = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
-  const { into, length } = dumped([head + 'x'.repeat(layout.MAX_QUEUE_BYTES - head.length), '', ''], 0);
-  expect(() => new OneRequest(HEAD_BYTES).limit(into, length)).toThrow(/bytes queued, too many/);
 });

@@ -3,7 +3,8 @@ import { connect, type Socket } from 'node:net';
 import { SOCKADDR_BYTES } from '../../src/kernel/flow';
 import { close } from '../../src/kernel/libc';
 import { accept, listenOn, unreadBytes } from '../../src/kernel/socket';
-import { refuse } from '../../src/front/refusal';
+import { answer, refuse } from '../../src/front/refusal';
+import type { Answer } from '../../src/relay/destination';
 import { portOf, until } from '../kernel/pair';
 
 const LINGER_MS = 2000;
@@ -44,6 +45,10 @@ class Refused {
   refuse(status: number): Promise<number> {
     const began = performance.now();
     return new Promise((resolve) => refuse(this.fd, status, () => resolve(performance.now() - began)));
+  }
+
+  answer(given: Answer, withBody: boolean): Promise<void> {
+    return new Promise((resolve) => answer(this.fd, given, withBody, resolve));
   }
 
   get head(): string {
@@ -109,4 +114,41 @@ test('a client that is gone already is forgotten at once', async () => {
   refused.client.resetAndDestroy();
   await until(() => unreadBytes(refused.fd) === 0);
   expect(await refused.refuse(400)).toBeLessThan(1000);
+});
+
+test.each([
+  ['with its body', 200, true, ['Content-Length: 3'], 'ok\n'],
+  ['to HEAD, the head alone', 200, false, ['Content-Length: 3'], ''],
+  ['that never has a body', 204, true, [], ''],
+])('an answer %s', async (_what, status, withBody, lengths, body) => {
+  const asked = await Refused.open();
+  const gone = asked.answer(
+    { status, fields: ['X-Answer', 'yes', 'X-Other', ''], body: Buffer.from('ok\n') },
+    withBody,
+  );
+  await until(() => asked.ended);
+  const [start, date, ...fields] = asked.head.split('\r\n');
+  expect(start).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+  expect(date).toMatch(/^Date: /);
+  expect(fields).toEqual(['X-Answer: yes', 'X-Other: ', ...lengths, 'Connection: close']);
+  expect(asked.body).toBe(body);
+  asked.client.end();
+  await gone;
+});
+
+test('a client that has closed its side already gets all of a long answer', async () => {
+  const asked = await Refused.open();
+  const { client } = asked;
+  client.pause();
+  client.end('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+  await until(() => unreadBytes(asked.fd) > 0);
+  // More than the kernel takes at once from a client that reads nothing yet.
+  const body = Buffer.alloc(16 * 1024 * 1024, 'x');
+  const gone = asked.answer({ status: 200, fields: [], body }, true);
+  await new Promise((resolve) => setImmediate(resolve));
+  client.resume();
+  await gone;
+  await until(() => asked.ended);
+  expect(asked.error).toBeUndefined();
+  expect(asked.body.length).toBe(body.length);
 });

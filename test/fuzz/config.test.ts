@@ -275,7 +275,12 @@ function check(load: Loader, file: string, text: string | undefined): 'front' | 
     expect(config.node).toMatch(/^[\w.-]{1,64}$/);
     if (config.kind === 'front') {
       const pools = config.pools.map(({ name }) => name);
-      expect(config.routes.filter(({ pool }) => !pools.includes(pool))).toEqual([]);
+      for (const { pool, split, respond, redirect, deny } of config.routes) {
+        const actions = [pool, split, respond, redirect, deny].filter((action) => action !== undefined);
+        expect(actions).toHaveLength(1);
+        const led = [pool ?? [], split?.pools.map(({ name }) => name) ?? []].flat();
+        expect(led.filter((name) => !pools.includes(name))).toEqual([]);
+      }
       for (const ms of Object.values(config.timeouts))
         if (!(ms >= 1 && ms < 2 ** 31)) throw new Error(`${ms} ms`);
     }
@@ -305,7 +310,7 @@ function textOf(bytes: Buffer): string | undefined {
 }
 
 test('a file is a configuration, or has problems at places in it; nothing else is read', async () => {
-  const examples = ['front.yaml', 'agent.yaml', 'agent-app.yaml'].map((file) =>
+  const examples = ['front.yaml', 'routing.yaml', 'agent.yaml', 'agent-app.yaml'].map((file) =>
     // Their comments are most of them, and take as long to read as all else.
     fs.readFileSync(join(EXAMPLES, file), 'utf8').replace(/^ *#.*\n/gm, ''),
   );

@@ -5,7 +5,7 @@ import { onlyMessage } from '../../src/agent/one-request';
 import { OwnAddresses } from '../../src/agent/own-addresses';
 import { RejectedOffer } from '../../src/agent/rejected-offer';
 import { formatAddress, makeFlow, parseAddress } from '../../src/kernel/flow';
-import { longestClosingHead } from '../../src/peek/closing-head';
+import { longestEditedHead, MOST_ADDED_BYTES } from '../../src/peek/edited-head';
 import { RepairError } from '../../src/repair/errors';
 import * as layout from '../../src/repair/layout';
 import { makeSnapshot, type SnapshotParts } from '../repair/snapshots';
@@ -179,7 +179,7 @@ function checkClaim(bytes: Buffer, offset: number, length: number, fields: Field
   return 'admitted';
 }
 
-const HEAD_LIMITS = { bytes: longestClosingHead(65_536), fields: 101 };
+const HEAD_LIMITS = { bytes: longestEditedHead(65_536, MOST_ADDED_BYTES), fields: 134 };
 
 /** The message of a sound snapshot must be where the slow way finds it. */
 function checkMessage(bytes: Buffer, offset: number, [flags]: readonly [number], received: string): string {

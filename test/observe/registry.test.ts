@@ -28,6 +28,7 @@ describe('the catalogue', () => {
       'histogram baton_handoff_duration_seconds{pool}',
       'counter baton_fallbacks_total{reason}',
       'counter baton_heads_refused_total{reason}',
+      'counter baton_responses_total{action,code}',
       'counter baton_exhausted_total{resource}',
       'gauge baton_flows{backend}',
       'gauge baton_flow_capacity{}',

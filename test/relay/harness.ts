@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import type { RequestListener } from 'node:http';
 import { connect, createServer, type AddressInfo, type Server as TcpServer, type Socket } from 'node:net';
 import { Relay, type RelayOptions } from '../../src/relay/relay';
-import { createRelayServer, type Destination, type RelayServerOptions } from '../../src/relay/server';
+import type { Destination } from '../../src/relay/destination';
+import { createRelayServer, type RelayServerOptions } from '../../src/relay/server';
 import { httpServer, tcpServer, type TestServer } from '../health/servers';
 
 /** A client that speaks octets, so that a test sees exactly what is on the wire. */
@@ -81,12 +82,15 @@ export async function tearDown(): Promise<void> {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 }
 
-/** A relay whose server is fed by a listener on loopback; all requests go to the same destination, or one after the other. */
+/**
+ * A relay whose server is fed by a listener on loopback; all requests go to the same destination, or to the origins of a
+ * list one after the other.
+ */
 export async function bench(
-  destination: Destination | readonly Destination[],
+  destination: string | readonly string[] | Destination,
   options: BenchOptions = {},
 ): Promise<Bench> {
-  const destinations = [destination].flat();
+  const [first, ...others] = [destination].flat();
   const statuses: number[] = [];
   const errors: Error[] = [];
   const hooks = {
@@ -94,11 +98,9 @@ export async function bench(
     onError: (error: Error) => errors.push(error),
   };
   const relay = new Relay({ hooks, ...options.relay });
-  const server = createRelayServer(
-    relay,
-    (_request, tried) => destinations[tried.length] ?? 503,
-    options.server,
-  );
+  const another = (tried: readonly string[]): string | undefined => others[tried.length - 1] as string;
+  const to = typeof first === 'string' ? { origin: first, another } : (first ?? 503);
+  const server = createRelayServer(relay, () => to, options.server);
   const sockets = new Set<Socket>();
   const feeder = createServer((socket) => {
     sockets.add(socket);

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { STATUS_CODES, type RequestListener } from 'node:http';
+import { refusingEndpoint } from '../health/servers';
 import { bench, eachHead, get, httpOrigin, rawOrigin, tearDown } from './harness';
 
 afterEach(tearDown);
@@ -202,4 +203,110 @@ test('a client that closes its side has left', async () => {
   raw.socket.end(get());
   expect(await raw.toEnd()).toBe('');
   expect(errors).toEqual([]);
+});
+
+describe('an answer in place of an origin', () => {
+  const ANSWER = { status: 200, fields: ['X-Answer', 'yes'], body: Buffer.from('ok.') };
+
+  test('is given to every request, without a body to HEAD, and the connection goes on', async () => {
+    const { client, statuses } = await bench(ANSWER);
+    const raw = client().send(get());
+    expect(await raw.until(/\r\n\r\nok\.$/)).toMatch(
+      /^HTTP\/1\.1 200 OK\r\nX-Answer: yes\r\nContent-Length: 3\r\n/,
+    );
+    raw.received = '';
+    raw.send(get().replace('GET', 'HEAD') + get('/last', 'Connection: close'));
+    expect((await raw.toEnd()).split('\r\n\r\n').slice(1)).toEqual([expect.stringMatching(/^HTTP/), 'ok.']);
+    expect(raw.received.match(/Content-Length: 3/g)).toHaveLength(2);
+    expect(statuses).toEqual([200, 200, 200]);
+  });
+
+  test('without a body has no length', async () => {
+    const { client } = await bench({ ...ANSWER, status: 204, body: Buffer.alloc(0) });
+    const text = await client().send(get('/', 'Connection: close')).toEnd();
+    expect(text).toMatch(/^HTTP\/1\.1 204 [^]*\r\n\r\n$/);
+    expect(text).not.toMatch(/content-length|transfer-encoding/i);
+  });
+
+  test('comes without a 100, before a body that nobody reads', async () => {
+    const { client } = await bench({ ...ANSWER, status: 403 });
+    const raw = client().send(get('/', 'Expect: 100-continue', 'Content-Length: 5').replace('GET', 'POST'));
+    expect(await raw.until(/ok\.$/)).toMatch(/^HTTP\/1\.1 403 [^]*Connection: close\r\n/);
+    expect(await raw.send('hello').toEnd()).not.toContain(' 100 ');
+    expect(raw.error).toBeUndefined();
+  });
+
+  test('to an upgrade ends the connection', async () => {
+    const { client, statuses } = await bench({ ...ANSWER, status: 403 });
+    const text = await client()
+      .send(get('/', 'Connection: Upgrade', 'Upgrade: x'))
+      .toEnd();
+    expect(text).toMatch(/^HTTP\/1\.1 403 [^]*Connection: close\r\n\r\nok\.$/);
+    expect(statuses).toEqual([403]);
+  });
+
+  test('does not hide that it is in doubt what is asked for', async () => {
+    const { client, statuses } = await bench(ANSWER);
+    await client().send('GET /x#y HTTP/1.1\r\nHost: a\r\n\r\n').until('HTTP/1.1 400 ');
+    expect(statuses).toEqual([400]);
+  });
+});
+
+describe('changes of a head', () => {
+  const changes = {
+    path: '/a',
+    set: [
+      ['X-Tenant', 'gold'],
+      ['X-Forwarded-Proto', 'https'],
+    ] as const,
+    without: ['x-debug', 'x-forwarded-for', 'x-tenant', 'x-forwarded-proto'],
+  };
+  const sent = [
+    'X-TENANT: forged',
+    'X-Debug: 1',
+    'X-Kept: 2',
+    'X-Forwarded-For: 192.0.2.1',
+    'Connection: x-tenant',
+  ];
+
+  /** The fields that are changed, as the origin sees them. */
+  function changed(head: string): string[] {
+    const lines = head
+      .split('\r\n')
+      .filter((line) => /^x-(tenant|debug|kept|forwarded-(for|proto))/i.test(line));
+    return [head.split('\r\n')[0] ?? '', ...lines];
+  }
+  const WANTED = ['X-Kept: 2', 'X-Forwarded-For: 127.0.0.1', 'X-Tenant: gold', 'X-Forwarded-Proto: https'];
+
+  test('reach the origin, with the query and the body, also where it is another one', async () => {
+    const heads: string[] = [];
+    const there = await rawOrigin((socket) => {
+      eachHead(socket, (head) => {
+        heads.push(head);
+        socket.write('HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n.');
+      });
+    });
+    const { port } = await refusingEndpoint();
+    const origin = `http://127.0.0.1:${port}`;
+    const { client } = await bench({ origin, another: () => there, changes });
+    await client()
+      .send(get('/api/a?b=/api', ...sent))
+      .until(/\r\n\r\n\.$/);
+    expect(heads.map(changed)).toEqual([['GET /a?b=/api HTTP/1.1', ...WANTED]]);
+  });
+
+  test('reach it with an upgrade, too', async () => {
+    const heads: string[] = [];
+    const origin = await rawOrigin((socket) => {
+      eachHead(socket, (head) => {
+        heads.push(head);
+        socket.end('HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n');
+      });
+    });
+    const { client } = await bench({ origin, changes });
+    await client()
+      .send(get('/api/a?b', ...sent.slice(0, -1), 'Connection: Upgrade', 'Upgrade: x'))
+      .toEnd();
+    expect(heads.map(changed)).toEqual([['GET /a?b HTTP/1.1', ...WANTED]]);
+  });
 });

@@ -2,6 +2,11 @@ import { leadToOnePool } from '../../src/route/one-pool';
 import type { RouteRule } from '../../src/route/router';
 
 const everything = (pool: string): RouteRule => ({ pool });
+const split = (weights: Readonly<Record<string, number>>, by?: string): RouteRule => {
+  const pools = Object.entries(weights).map(([name, weight]) => ({ name, weight }));
+  return { split: by === undefined ? { pools } : { pools, by } };
+};
+const EDITS = { set: [], remove: ['x-debug'] };
 const host = (pool: string): RouteRule => ({ match: { host: ['a'] }, pool });
 
 test.each<[string, RouteRule[]]>([
@@ -10,6 +15,14 @@ test.each<[string, RouteRule[]]>([
   [
     'several rules to the same pool, and everything else there too',
     [host('web'), host('web'), everything('web')],
+  ],
+  ['a split of which one pool gets all', [host('web'), split({ web: 1, canary: 0 })]],
+  [
+    'a split by the client alone',
+    [
+      { ...split({ web: 1, canary: 1 }, 'client'), match: { host: ['a'] } },
+      split({ web: 1, canary: 1 }, 'client'),
+    ],
   ],
   // What stands behind a rule for everything is never reached.
   ['a rule for everything first', [everything('web'), host('api'), everything('api')]],
@@ -23,6 +36,23 @@ test.each<[string, RouteRule[]]>([
   ['two pools', [host('api'), everything('web')]],
   ['two pools, the last one that of the first', [host('web'), host('api'), everything('web')]],
   ['no rule', []],
+  ['one pool, and an edit of some heads', [{ ...host('web'), edits: EDITS }, everything('web')]],
+  ['one pool with edits', [{ ...everything('web'), edits: EDITS }]],
+  ['one pool beside an answer', [{ match: { host: ['a'] } }, everything('web')]],
+  ['an answer to everything', [{}]],
+  ['a split by chance', [split({ web: 1, canary: 1 })]],
+  ['a split by what a client may change', [split({ web: 1, canary: 1 }, 'cookie:user')]],
+  [
+    'a split beside one of its pools',
+    [{ ...split({ web: 1, canary: 1 }, 'client'), match: { host: ['a'] } }, everything('web')],
+  ],
+  [
+    'two splits',
+    [
+      { ...split({ web: 1, canary: 2 }, 'client'), match: { host: ['a'] } },
+      split({ web: 1, canary: 1 }, 'client'),
+    ],
+  ],
 ])('%s does not', (_what, rules) => {
   expect(leadToOnePool(rules)).toBe(false);
 });

@@ -110,7 +110,7 @@ export class UpstreamServer extends ReadingServer {
     return createRelayServer(this.#relay, (request) => {
       this.seen.push({ ...placeOf(request), body: '' });
       this.routed.push(new RequestHead(request));
-      return this.upstream.origin;
+      return { origin: this.upstream.origin };
     });
   }
 

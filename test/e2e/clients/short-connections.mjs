@@ -1,19 +1,21 @@
 /**
  * One GET per connection, from several source addresses in turn. Every answer has to name the very address and port that
- * the request was sent from. The `k`th is one of `user-k` (header `x-user`); `places` says which node has served whom.
+ * the request was sent from. The `k`th is one of `user-k` (header `x-user`, and a cookie `user`); `places` says which node has
+ * served whom.
  *
- * Options: { address, sources, count, parallel }.
+ * Options: { address, host, sources, count, parallel }.
  */
 import { connect } from 'node:net';
 import { check, exchange, jsonOf, options, runJobs } from './load.mjs';
 
-const { address, sources, ...load } = options();
+const { address, host = 'short', sources, ...load } = options();
 const places = [];
 const result = await runJobs(load, ask);
 console.log(JSON.stringify({ ...result, places }));
 
 async function ask(k) {
-  const request = `GET /who HTTP/1.1\r\nHost: short\r\nX-User: user-${k}\r\nConnection: close\r\n\r\n`;
+  const user = `X-User: user-${k}\r\nCookie: theme=dark; user=user-${k}\r\n`;
+  const request = `GET /who HTTP/1.1\r\nHost: ${host}\r\n${user}Connection: close\r\n\r\n`;
   const source = sources[k % sources.length];
   const socket = connect({ host: address, port: 80, localAddress: source });
   let port;
