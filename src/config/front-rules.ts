@@ -1,6 +1,7 @@
 import { formatEndpoint, parseAddress, parseEndpoint } from './addresses';
 import { checkAdmin } from './admin';
 import { checkControl } from './control';
+import { MatchChecks } from './match';
 import { didYouMean } from './nearest';
 import type { Path, ProblemReport } from './problems';
 import type { FrontInput } from './schema';
@@ -30,6 +31,7 @@ function checkListeners(listeners: FrontInput['listeners'], report: ProblemRepor
 }
 
 function checkRoutes({ routes, pools }: FrontInput, report: ProblemReport): void {
+  const matches = new MatchChecks(report);
   let catchAll: number | undefined;
   routes.forEach(({ match = {}, pool }, index) => {
     if (!Object.hasOwn(pools, pool)) {
@@ -37,10 +39,7 @@ function checkRoutes({ routes, pools }: FrontInput, report: ProblemReport): void
       const hint = report.full ? '' : didYouMean(pool, Object.keys(pools));
       report.add(['routes', index, 'pool'], `there is no pool "${pool}"${hint}`);
     }
-    const headers = new Set<string>();
-    for (const header of Object.keys(match.headers ?? {})) {
-      unique(headers, header.toLowerCase(), ['routes', index, 'match', 'headers', header], report);
-    }
+    matches.check(match, ['routes', index, 'match']);
     if (catchAll !== undefined) {
       report.add(['routes', index], `is never reached: routes[${catchAll}] takes everything`);
     } else if (Object.keys(match).length === 0) {

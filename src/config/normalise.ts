@@ -4,6 +4,7 @@ import { parseAddress, parseEndpoint, parseVip } from './addresses';
 import { normaliseAdmin } from './admin';
 import { normaliseControl } from './control';
 import { parseDuration } from './durations';
+import { normaliseMatch } from './match';
 import type {
   AgentConfig,
   BackendConfig,
@@ -12,7 +13,6 @@ import type {
   HealthConfig,
   PoolConfig,
   RouteConfig,
-  RouteMatchConfig,
   ServeConfig,
 } from './model';
 import { MAX_WORKERS } from './schema';
@@ -63,19 +63,6 @@ export function normaliseAgent(input: AgentInput, directory: string, pem?: Crede
 /** An empty match is no match: both take everything. */
 function normaliseRoute({ match, pool }: RouteInput): RouteConfig {
   return match && Object.keys(match).length > 0 ? { match: normaliseMatch(match), pool } : { pool };
-}
-
-function normaliseMatch({ host, headers, ...rest }: NonNullable<RouteInput['match']>): RouteMatchConfig {
-  const lists = Object.entries(rest).map(([key, value]) => [key, [value].flat()] as const);
-  return {
-    ...(Object.fromEntries(lists) as Pick<RouteMatchConfig, keyof typeof rest>),
-    ...(host !== undefined && { host: [host].flat().map((name) => name.toLowerCase()) }),
-    ...(headers && { headers: lowerCaseKeys(headers) }),
-  };
-}
-
-function lowerCaseKeys(record: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key.toLowerCase(), value]));
 }
 
 function normalisePool(

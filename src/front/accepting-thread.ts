@@ -5,7 +5,7 @@ import { formatEndpoint } from '../config/addresses';
 import type { BackendConfig, RouteConfig } from '../config/model';
 import { LogThrottle } from '../observe/log-throttle';
 import type { StatsSnapshot } from '../observe/stats';
-import type { RoutableHead } from '../peek/head';
+import type { Asker, RoutableHead } from '../peek/head';
 import type { Destination } from '../relay/server';
 import { DumpBuffer } from '../repair/dump';
 import { useFreezeFilter } from '../repair/freeze';
@@ -206,7 +206,7 @@ export class AcceptingThread {
       otherFiles: () => this.#otherFiles(),
       accepted: (listener) => this.#accepted.add(listener),
       head: (connection, head, received, now) => {
-        const pool = this.#poolFor(head);
+        const pool = this.#poolFor(head, connection);
         if (pool === undefined) {
           this.#refusals.add('no_route');
           this.#fallback.refuse(connection, 404);
@@ -259,15 +259,15 @@ export class AcceptingThread {
     return made;
   }
 
-  #poolFor(head: RoutableHead): Pool | undefined {
-    const rule = this.#router.match(head);
+  #poolFor(head: RoutableHead, asker: Asker): Pool | undefined {
+    const rule = this.#router.match(head, asker);
     return rule === undefined ? undefined : this.#pools.get(rule.pool);
   }
 
   /** For a request of a connection that the fallback relays. */
   #destinationOf(request: IncomingMessage, tried: readonly string[]): Destination {
     const head = new RequestHead(request);
-    const pool = this.#poolFor(head);
+    const pool = this.#poolFor(head, head);
     if (pool !== undefined) return pool.pickOrigin(pool.keyOf(head, head), tried) ?? 503;
     this.#refusals.add('no_route');
     return 404;

@@ -1,15 +1,9 @@
 import type { RoutableHead } from '../../src/peek/head';
 import { Router, type RouteMatch, type RouteRule } from '../../src/route/router';
-
-type HeadParts = Partial<Omit<RoutableHead, 'header'>> & { headers?: Record<string, string> };
-
-function head({ headers = {}, ...parts }: HeadParts): RoutableHead {
-  const defaults = { method: 'GET', host: 'a.example', path: '/', query: '' };
-  return { ...defaults, ...parts, header: (name) => headers[name] };
-}
+import { CLIENT, headOf as head, type HeadParts } from './heads';
 
 function fits(match: RouteMatch, parts: HeadParts): boolean {
-  return new Router([{ match, pool: 'p' }]).match(head(parts)) !== undefined;
+  return new Router([{ match, pool: 'p' }]).match(head(parts), CLIENT) !== undefined;
 }
 
 describe('rules', () => {
@@ -23,17 +17,22 @@ describe('rules', () => {
 
   test('the first that fits wins, and is returned as it was given', () => {
     const router = new Router([gold, api, rest]);
-    expect(router.match(head({ host: 'api.example.com', headers: { 'x-tenant': 'gold' } }))).toBe(gold);
-    expect(router.match(head({ host: 'api.example.com' }))).toBe(api);
-    expect(router.match(head({ host: 'www.example.com' }))).toBe(rest);
+    expect(router.match(head({ host: 'api.example.com', headers: { 'x-tenant': 'gold' } }), CLIENT)).toBe(
+      gold,
+    );
+    expect(router.match(head({ host: 'api.example.com' }), CLIENT)).toBe(api);
+    expect(router.match(head({ host: 'www.example.com' }), CLIENT)).toBe(rest);
     expect(
-      new Router([rest, gold]).match(head({ host: 'api.example.com', headers: { 'x-tenant': 'gold' } })),
+      new Router([rest, gold]).match(
+        head({ host: 'api.example.com', headers: { 'x-tenant': 'gold' } }),
+        CLIENT,
+      ),
     ).toBe(rest);
   });
 
   test('none fits', () => {
-    expect(new Router([gold, api]).match(head({ host: 'www.example.com' }))).toBeUndefined();
-    expect(new Router<RouteRule>([]).match(head({}))).toBeUndefined();
+    expect(new Router([gold, api]).match(head({ host: 'www.example.com' }), CLIENT)).toBeUndefined();
+    expect(new Router<RouteRule>([]).match(head({}), CLIENT)).toBeUndefined();
   });
 
   test('every condition must hold', () => {
@@ -55,9 +54,9 @@ describe('rules', () => {
 
   test('heads one after another do not see the path of the one before', () => {
     const router = new Router([{ match: { path: ['/b'] }, pool: 'p' }]);
-    expect(router.match(head({ path: '/a' }))).toBeUndefined();
-    expect(router.match(head({ path: '/b' }))).toBeDefined();
-    expect(router.match(head({ path: '/a' }))).toBeUndefined();
+    expect(router.match(head({ path: '/a' }), CLIENT)).toBeUndefined();
+    expect(router.match(head({ path: '/b' }), CLIENT)).toBeDefined();
+    expect(router.match(head({ path: '/a' }), CLIENT)).toBeUndefined();
   });
 
   test('an empty match fits everything', () => {
@@ -187,8 +186,10 @@ test('a head is asked only for what its rules need, and for its path once', () =
     { match: { path: ['/y'] }, pool: 'never' },
     { match: { path_prefix: ['/x'] }, pool: 'found' },
   ];
-  expect(new Router(rules).match(counting)?.pool).toBe('found');
+  expect(new Router(rules).match(counting, CLIENT)?.pool).toBe('found');
   expect(asked).toBe(1);
-  expect(new Router([{ match: { method: ['GET'] }, pool: 'found' }]).match(counting)?.pool).toBe('found');
+  expect(new Router([{ match: { method: ['GET'] }, pool: 'found' }]).match(counting, CLIENT)?.pool).toBe(
+    'found',
+  );
   expect(asked).toBe(1);
 });
