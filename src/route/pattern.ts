@@ -7,12 +7,15 @@ import { RE2JS, RE2JSException, RE2JSSyntaxException } from 're2js';
 /** Characters. */
 export const LONGEST_PATTERN = 1024;
 /**
- * Instructions of the compiled program. A pattern has about one for each of its characters; more of them, up to millions, come
- * from repetitions that are written out, `(a{50}){50}`. At worst, each takes 8 ns for each character of a text.
+ * Instructions of the compiled program. A pattern has about one for each of its characters; more of them come
+ * from repetitions that are written out, `((ab?){30}){30}`. At worst, each takes 8 ns for each character of a text.
  */
 const MOST_INSTRUCTIONS = 1100;
 
-/** A regular expression that a text matches as a whole. `.` is any character. */
+/**
+ * A regular expression that a text matches as a whole. `.` is any character: a value may hold a line feed (`%0A` in a query),
+ * and what stands behind it must not go unseen.
+ */
 export class Pattern {
   private readonly engine: RE2JS;
 
@@ -47,7 +50,6 @@ function compile(text: string): RE2JS {
 
 function parse(text: string): RE2JS {
   try {
-    // A value may hold a line feed (`%0A` in a query), and what stands behind one must not go unseen.
     return RE2JS.compile(text, RE2JS.DOTALL);
   } catch (error) {
     if (!(error instanceof RE2JSException)) throw error;
@@ -60,7 +62,8 @@ const UNSUPPORTED = /^(?:\(\?<?[=!]|\\[1-9k])/;
 
 function reasonOf(error: RE2JSException): string {
   if (!(error instanceof RE2JSSyntaxException)) return error.message;
-  const piece = error.getPattern() ?? '';
+  // DOTALL is put in front of the pattern, and some messages repeat the whole.
+  const piece = (error.getPattern() ?? '').replace(/^\(\?s\)/, '');
   const hint = UNSUPPORTED.test(piece) ? ': lookaround and backreferences are not supported' : '';
   return `${error.getDescription()}${piece && ` ${JSON.stringify(piece.slice(0, 60))}`}${hint}`;
 }
