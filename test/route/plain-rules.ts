@@ -79,7 +79,7 @@ function isIn(network: string, address: string): boolean {
 /** `1.2.3.4`, or an IPv6 address of 16 bits a group with at most one `::`. */
 function numberOf(address: string, bits: bigint): bigint {
   if (bits === 8n) return address.split('.').reduce((sum, part) => (sum << bits) + BigInt(part), 0n);
-  const [left = '', right] = address.split('::').map((side) => side.split(':').filter(Boolean));
+  const [left = [], right] = address.split('::').map((side) => side.split(':').filter(Boolean));
   const zeros = Array<string>(right === undefined ? 0 : 8 - left.length - right.length).fill('0');
   return [...left, ...zeros, ...(right ?? [])].reduce((sum, part) => (sum << bits) + BigInt(`0x${part}`), 0n);
 }

@@ -79,7 +79,7 @@ function decodedByTrial(text: string): string {
 function isCharacter(escapes: string): boolean {
   if (!/^(%[\da-f]{2})+$/i.test(escapes)) return false;
   try {
-    return [...decodeURIComponent(escapes)].length === 1;
+    return Array.from(decodeURIComponent(escapes)).length === 1;
   } catch {
     return false;
   }
