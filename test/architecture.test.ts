@@ -22,8 +22,8 @@ const STOREYS = [
 /** What rooms that are pure, or stand alone, may import of the house: their own files and what is named here. */
 const ALONE: Readonly<Record<string, readonly string[]>> = {
   peek: [],
-  route: ['peek/head'],
-  balance: [],
+  route: ['peek/head', 'peek/cookies', 'kernel/flow'],
+  balance: ['peek/head', 'peek/cookies'],
   kernel: [],
   lab: [],
 };

@@ -1,19 +1,17 @@
+import { cookiesOf } from '../peek/cookies';
+import type { Asker } from '../peek/head';
+
 /** What a key is made of: the head of a request, in part. */
 export interface Hashable {
   readonly path: string;
   header(lowerCaseName: string): string | undefined;
 }
 
-/** Who asks: `client` begins with the 16 bytes of the address. It is read where the key is made of it, and nowhere else. */
-export interface Asker {
-  readonly client: Buffer;
-}
-
 export type HashKey = (head: Hashable, asker: Asker) => string;
 
 /**
  * The key that `hash: client | path | header:NAME | cookie:NAME` asks for. A request whose header or cookie is absent or empty
- * is told by its client: all of them together would overrun one backend. Cookies are looked for in one Cookie field.
+ * is told by its client: all of them together would overrun one backend.
  */
 export function hashKey(hash: string): HashKey {
   const colon = hash.indexOf(':');
@@ -38,11 +36,10 @@ function addressOf({ client }: Asker): string {
   return client.toString('latin1', 0, 16);
 }
 
-/** The value of the first cookie of that name, quotes and all (RFC 6265 section 4.2.1); '' where there is none. */
+/** The value of the first cookie of that name; '' where there is none. */
 function cookieOf(header: string, name: string): string {
-  for (const pair of header.split(';')) {
-    const equals = pair.indexOf('=');
-    if (equals >= 0 && pair.slice(0, equals).trim() === name) return pair.slice(equals + 1).trim();
+  for (const [each, value] of cookiesOf(header)) {
+    if (each === name) return value;
   }
   return '';
 }

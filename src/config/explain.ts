@@ -56,10 +56,20 @@ function prefix(path: Path): string {
 function mismatch(data: unknown, schema: Described): string {
   // The commonest surprise of YAML: `x-version: 2` is a number. Quotes cannot help where the text has a syntax.
   const looksLikeText = typeof data === 'number' || typeof data === 'boolean';
-  if (schema.type === 'string' && looksLikeText && schema.format === undefined && schema.enum === undefined) {
+  if (
+    takesAnyText(schema.type) &&
+    looksLikeText &&
+    schema.format === undefined &&
+    schema.enum === undefined
+  ) {
     return `${describe(data)} is not text: put it in quotes`;
   }
   return `${describe(data)} is not ${expected(schema)}`;
+}
+
+/** A text, or one among other shapes that no number has. */
+function takesAnyText(type: Described['type']): boolean {
+  return type === 'string' || (Array.isArray(type) && type.includes('string') && type.includes('object'));
 }
 
 function expected({ expected: phrase, type }: Described): string {

@@ -53,6 +53,31 @@ export function oneOrMore(description: string, item: TUnsafe<string>) {
   });
 }
 
+/** What a value must be: a text for exactly that, or a mapping; a union of types as in oneOrMore. */
+export function valueMatch(
+  description: string,
+  expected: string,
+  regex: TUnsafe<string>,
+  options: object = {},
+) {
+  return Type.Unsafe<string | { regex?: string; present?: boolean }>({
+    ...mapping(
+      `${description} Exactly this, or a mapping with one key.`,
+      {
+        regex: Type.Optional({ ...regex, description: 'Regular expression (RE2) for the whole value.' }),
+        present: Type.Optional(
+          Type.Boolean({ description: 'Whether there must be one at all, or must be none.' }),
+        ),
+      },
+      { minProperties: 1 },
+    ),
+    type: ['string', 'object'],
+    maxLength: MAX_TEXT,
+    ...options,
+    expected: `${expected}, { regex: PATTERN } or { present: true }`,
+  });
+}
+
 export function text(description: string, expected: string, options: object): TUnsafe<string> {
   return Type.Unsafe<string>({ type: 'string', maxLength: MAX_TEXT, description, expected, ...options });
 }

@@ -2,6 +2,7 @@ import { checkAction } from './action-rules';
 import { formatEndpoint, parseAddress, parseEndpoint } from './addresses';
 import { checkAdmin } from './admin';
 import { checkControl } from './control';
+import { MatchChecks } from './match';
 import type { Path, ProblemReport } from './problems';
 import type { FrontInput } from './schema';
 
@@ -33,14 +34,12 @@ function checkListeners(listeners: FrontInput['listeners'], report: ProblemRepor
 }
 
 function checkRoutes({ routes, pools }: FrontInput, report: ProblemReport): void {
+  const matches = new MatchChecks(report);
   let catchAll: number | undefined;
   routes.forEach((route, index) => {
     const { match = {} } = route;
     checkAction(route, ['routes', index], pools, report);
-    const headers = new Set<string>();
-    for (const header of Object.keys(match.headers ?? {})) {
-      unique(headers, header.toLowerCase(), ['routes', index, 'match', 'headers', header], report);
-    }
+    matches.check(match, ['routes', index, 'match']);
     if (catchAll !== undefined) {
       report.add(['routes', index], `is never reached: routes[${catchAll}] takes everything`);
     } else if (Object.keys(match).length === 0) {

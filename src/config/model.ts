@@ -29,14 +29,29 @@ export interface ListenerLimits {
   readonly client_burst?: number;
 }
 
-export interface RouteMatchConfig {
+/** An exact value, what matches all of it, or whether there is one. */
+export type ValueMatchConfig = string | { readonly regex: string } | { readonly present: boolean };
+
+export interface HeadMatchConfig {
   /** Exact host or `*.suffix`, lower case; any of the list matches. */
   readonly host?: readonly string[];
   readonly path?: readonly string[];
   readonly path_prefix?: readonly string[];
+  readonly path_regex?: readonly string[];
   readonly method?: readonly string[];
-  /** Header name in lower case -> exact value. */
-  readonly headers?: Readonly<Record<string, string>>;
+  /** By header name in lower case. */
+  readonly headers?: Readonly<Record<string, ValueMatchConfig>>;
+  /** By the decoded name of a parameter. */
+  readonly query?: Readonly<Record<string, ValueMatchConfig>>;
+  /** By the name of a cookie. */
+  readonly cookie?: Readonly<Record<string, ValueMatchConfig>>;
+  /** Addresses and networks, in one spelling each. */
+  readonly client?: readonly string[];
+}
+
+export interface RouteMatchConfig extends HeadMatchConfig {
+  /** What must not hold as a whole. */
+  readonly not?: HeadMatchConfig;
 }
 
 /** Pools that share the requests of a route. */

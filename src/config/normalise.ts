@@ -5,6 +5,7 @@ import { parseAddress, parseEndpoint, parseVip } from './addresses';
 import { normaliseAdmin } from './admin';
 import { normaliseControl } from './control';
 import { parseDuration } from './durations';
+import { normaliseMatch } from './match';
 import type {
   AgentConfig,
   BackendConfig,
@@ -13,7 +14,6 @@ import type {
   HealthConfig,
   PoolConfig,
   RouteConfig,
-  RouteMatchConfig,
   ServeConfig,
 } from './model';
 import { MAX_WORKERS } from './schema';
@@ -65,19 +65,6 @@ export function normaliseAgent(input: AgentInput, directory: string, pem?: Crede
 function normaliseRoute({ match, ...action }: RouteInput): RouteConfig {
   const normal = normaliseAction(action);
   return match && Object.keys(match).length > 0 ? { match: normaliseMatch(match), ...normal } : normal;
-}
-
-function normaliseMatch({ host, headers, ...rest }: NonNullable<RouteInput['match']>): RouteMatchConfig {
-  const lists = Object.entries(rest).map(([key, value]) => [key, [value].flat()] as const);
-  return {
-    ...(Object.fromEntries(lists) as Pick<RouteMatchConfig, keyof typeof rest>),
-    ...(host !== undefined && { host: [host].flat().map((name) => name.toLowerCase()) }),
-    ...(headers && { headers: lowerCaseKeys(headers) }),
-  };
-}
-
-function lowerCaseKeys(record: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key.toLowerCase(), value]));
 }
 
 function normalisePool(

@@ -16,6 +16,7 @@ import {
   oneOrMore,
   settings,
   text,
+  valueMatch,
   vip,
 } from './fields';
 
@@ -81,17 +82,64 @@ const HOST = text('Host.', 'a host such as api.example.com or *.example.com', { 
 const PATH = text('Path.', 'a path that starts with "/"', { pattern: '^/[^\\s?#]*$' });
 // Methods are case-sensitive (RFC 9110 section 9.1), so one in lower case would never match.
 const METHOD = text('Method.', 'a method in capitals', { pattern: '^[A-Z][A-Z0-9_-]{0,31}$' });
-const HEADER_VALUE = text('Field value.', 'a header value', {
-  pattern: '^[^\\s\\p{Cc}]([^\\p{Cc}]*[^\\s\\p{Cc}])?$',
+// Checked for sense in front-rules.ts, where the engine's reason can be given.
+const REGEX = text('Regular expression (RE2).', 'a regular expression', { minLength: 1 });
+const COOKIE_NAME = text('Name of a cookie.', 'a cookie name', {
+  pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$",
+});
+const PARAMETER_NAME = text('Name of a parameter, not percent-encoded.', 'a parameter name', {
+  minLength: 1,
 });
 
-const MATCH = mapping('What a head must have, all of it; without it the route takes everything.', {
+const HEADER_VALUE = valueMatch('Field value.', 'a header value', REGEX, {
+  pattern: '^[^\\s\\p{Cc}]([^\\p{Cc}]*[^\\s\\p{Cc}])?$',
+});
+// A semicolon, or a blank at either end, is never part of one.
+const COOKIE_VALUE = valueMatch('Value of a cookie.', 'a cookie value', REGEX, {
+  pattern: '^([^\\s;\\p{Cc}]([^;\\p{Cc}]*[^\\s;\\p{Cc}])?)?$',
+});
+const PARAMETER_VALUE = valueMatch('Value of a parameter, not percent-encoded.', 'a parameter value', REGEX);
+
+const HEAD_MATCH = {
   host: Type.Optional(oneOrMore('Exact host or `*.SUFFIX`, without a port; one or a list, any of it.', HOST)),
   path: Type.Optional(oneOrMore('Exact path, without query; one or a list, any of it.', PATH)),
   path_prefix: Type.Optional(oneOrMore('Prefix of the path; one or a list, any of it.', PATH)),
+  path_regex: Type.Optional(
+    oneOrMore('Regular expression (RE2) for the whole path; one or a list, any of it.', REGEX),
+  ),
   method: Type.Optional(oneOrMore('Request method; one or a list, any of it.', METHOD)),
   headers: Type.Optional(
-    mapOf('Header fields and their exact values, all of them.', HEADER_NAME, HEADER_VALUE),
+    mapOf('Header fields and what they must be, all of them.', HEADER_NAME, HEADER_VALUE, {
+      minProperties: 1,
+    }),
+  ),
+  query: Type.Optional(
+    mapOf(
+      'Parameters of the query and what one of their values must be, all of them.',
+      PARAMETER_NAME,
+      PARAMETER_VALUE,
+      { minProperties: 1 },
+    ),
+  ),
+  cookie: Type.Optional(
+    mapOf('Cookies and what one of their values must be, all of them.', COOKIE_NAME, COOKIE_VALUE, {
+      minProperties: 1,
+    }),
+  ),
+  client: Type.Optional(
+    oneOrMore(
+      'Network such as 10.0.0.0/8, or address, of the client; one or a list, any of it.',
+      text('Network or address.', 'an IP address or a network such as 10.0.0.0/8', { format: 'network' }),
+    ),
+  ),
+};
+
+const MATCH = mapping('What a head must have, all of it; without it the route takes everything.', {
+  ...HEAD_MATCH,
+  not: Type.Optional(
+    mapping('What must not hold as a whole, with the keys of a match but this one.', HEAD_MATCH, {
+      minProperties: 1,
+    }),
   ),
 });
 

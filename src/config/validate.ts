@@ -1,6 +1,7 @@
 import type { Static, TSchema } from '@sinclair/typebox';
 import { Ajv } from 'ajv';
 import { isIPv6 } from 'node:net';
+import { Network } from '../route/network';
 import { parseAddress, parseEndpoint, parseVip } from './addresses';
 import { isAdminListen } from './admin';
 import { parseDuration } from './durations';
@@ -19,6 +20,7 @@ const ajv = new Ajv({
 ajv.addKeyword('expected');
 ajv.addFormat('duration', (text) => parseDuration(text) !== undefined);
 ajv.addFormat('address', (text) => parseAddress(text) !== undefined);
+ajv.addFormat('network', (text) => Network.parse(text) !== undefined);
 ajv.addFormat('vip', (text) => parseVip(text) !== undefined);
 ajv.addFormat('endpoint', (text) => (parseEndpoint(text)?.port ?? 0) > 0);
 ajv.addFormat('admin-listen', isAdminListen);

@@ -240,7 +240,7 @@ export class AcceptingThread {
 
   /** For a connection whose first request's head is complete. */
   #route(connection: Connection, head: Http1Peek, received: number, now: number): void {
-    const action = this.#routes.actionFor(head);
+    const action = this.#routes.actionFor(head, connection);
     if (action === undefined) {
       this.#refusals.add('no_route');
       this.#fallback.refuse(connection, 404);
@@ -264,7 +264,7 @@ export class AcceptingThread {
   /** For a request of a connection that the fallback relays. */
   #destinationOf(request: IncomingMessage): Destination {
     const head = new RequestHead(request);
-    const action = this.#routes.actionFor(head);
+    const action = this.#routes.actionFor(head, head);
     if (action === undefined) {
       this.#refusals.add('no_route');
       return 404;

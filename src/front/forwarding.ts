@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { hashKey, type Asker, type Hashable } from '../balance/hash-key';
+import { hashKey, type Hashable } from '../balance/hash-key';
 import { WeightedSplit } from '../balance/weighted-split';
 import type { RouteConfig, SplitConfig } from '../config/model';
-import type { HeadChanges, RoutableHead } from '../peek/head';
+import type { Asker, HeadChanges, RoutableHead } from '../peek/head';
 import { changesTo, type HeadEdits } from '../route/head-edits';
 import type { Pool } from './pool';
 

@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import { parseAddress } from '../kernel/flow';
-import type { RoutableHead } from '../peek/head';
+import { separatorOf, type Asker, type RoutableHead } from '../peek/head';
 
 /** A request that Node has parsed, as routing reads heads: for connections that the front relays. */
-export class RequestHead implements RoutableHead {
+export class RequestHead implements RoutableHead, Asker {
   readonly method: string;
   readonly host: string;
   readonly path: string;
@@ -27,7 +27,7 @@ export class RequestHead implements RoutableHead {
   }
 
   header(lowerCaseName: string): string | undefined {
-    return this.request.headersDistinct[lowerCaseName]?.join(', ');
+    return this.request.headersDistinct[lowerCaseName]?.join(separatorOf(lowerCaseName));
   }
 }
 

@@ -1,5 +1,5 @@
 import type { RouteConfig } from '../config/model';
-import type { RoutableHead } from '../peek/head';
+import type { Asker, RoutableHead } from '../peek/head';
 import { Router, type RouteRule } from '../route/router';
 import { answeringOf, type Answering } from './answering';
 import { forwardingOf, type Forwarding } from './forwarding';
@@ -26,7 +26,7 @@ export class Routes {
   }
 
   /** Undefined where no route takes the request. */
-  actionFor(head: RoutableHead): Action | undefined {
-    return this.#router.match(head)?.action;
+  actionFor(head: RoutableHead, asker: Asker): Action | undefined {
+    return this.#router.match(head, asker)?.action;
   }
 }

@@ -12,8 +12,9 @@ export interface RoutableHead {
   /** Query without the '?'; '' where there is none. */
   readonly query: string;
   /**
-   * Value of a header field by its lower-case name, lines of the same name joined by ', ' (RFC 9110 section 5.3);
-   * undefined where the head has no such field.
+   * Value of a header field by its lower-case name, lines of the same name joined by ', ' (RFC 9110 section 5.3), those of
+   * cookies by '; ' (RFC 9113 section 8.2.3, and what Node's server makes of them); undefined where the head has no such
+   * field.
    */
   header(lowerCaseName: string): string | undefined;
 }
@@ -26,4 +27,14 @@ export interface HeadChanges {
   readonly set: readonly (readonly [name: string, value: string])[];
   /** Names in lower case of the fields that go, those in `set` included. */
   readonly without: readonly string[];
+}
+
+/** Who asks: `client` begins with the 16 bytes of the address (kernel/flow.ts). It is read by those who need it, and only then. */
+export interface Asker {
+  readonly client: Buffer;
+}
+
+/** What stands between the values of several lines of a field. */
+export function separatorOf(lowerCaseName: string): string {
+  return lowerCaseName === 'cookie' ? '; ' : ', ';
 }

@@ -1,6 +1,6 @@
 import { Authority } from './authority';
 import { Framing } from './framing';
-import type { RoutableHead } from './head';
+import { separatorOf, type RoutableHead } from './head';
 import { HTTP1_REFUSALS, MORE, REFUSE, reasonOf, statusOf, stepLineEnd } from './http1-step';
 import * as octet from './octets';
 import { RequestLine } from './request-line';
@@ -141,7 +141,7 @@ export class Http1Peek implements RoutableHead {
         this.fields[i * FIELD_OFFSETS + 2] as number,
         this.fields[i * FIELD_OFFSETS + 3] as number,
       );
-      value = value === undefined ? text : `${value}, ${text}`;
+      value = value === undefined ? text : value + separatorOf(lowerCaseName) + text;
     }
     return value;
   }

@@ -1,5 +1,7 @@
-import type { RoutableHead } from '../peek/head';
-import { compileMatch, type Matcher, type RouteMatch } from './matcher';
+import { compileMatch } from './compile-match';
+import type { RouteMatch } from './match';
+import type { MatchedHead } from './matched-head';
+import type { Matcher } from './matcher';
 
 /** The conditions of a rule, and its place among the rules: the lower number wins. */
 export class CompiledRule {
@@ -12,10 +14,16 @@ export class CompiledRule {
     this.matchers = compileMatch(match);
   }
 
-  matches(head: RoutableHead): boolean {
+  matches(head: MatchedHead): boolean {
     for (const matcher of this.matchers) {
       if (!matcher.matches(head)) return false;
     }
     return true;
+  }
+
+  /** The first condition that does not hold, and why; undefined where all do. */
+  failure(head: MatchedHead): string | undefined {
+    const failed = this.matchers.find((matcher) => !matcher.matches(head));
+    return failed && `${failed.name}: ${failed.failure(head)}`;
   }
 }

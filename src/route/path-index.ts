@@ -1,5 +1,5 @@
 import type { CompiledRule } from './compiled-rule';
-import type { RouteMatch } from './matcher';
+import type { RouteMatch } from './match';
 import { normalisePath } from './path';
 import type { Search } from './search';
 

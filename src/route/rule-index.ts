@@ -1,6 +1,6 @@
 import type { CompiledRule } from './compiled-rule';
 import { isSuffixPattern, normaliseHostPatterns } from './host';
-import type { RouteMatch } from './matcher';
+import type { RouteMatch } from './match';
 import { PathIndex } from './path-index';
 import type { Search } from './search';
 
@@ -22,7 +22,7 @@ interface Label {
  * and for each host by path (10,000 prefixes of one host are as common as one prefix of 10,000 hosts). A rule with a
  * list stands under each member of it. The index only narrows; whether a rule fits is for its own conditions to say.
  *
- * Rules that differ in nothing but method or headers stand in one list and are tried one after the other.
+ * Rules that differ in neither of these stand in one list and are tried one after the other.
  */
 export class RuleIndex {
   private readonly hosts = new Map<string, PathIndex>();

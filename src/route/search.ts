@@ -1,5 +1,5 @@
-import type { RoutableHead } from '../peek/head';
 import type { CompiledRule } from './compiled-rule';
+import type { MatchedHead } from './matched-head';
 
 /**
  * The search for the first rule that fits a head. An index offers it lists of rules, in any order; each list is
@@ -10,7 +10,7 @@ export class Search {
   /** The lowest number of a rule that fits, or where the rules end while there is none. */
   found = 0;
 
-  constructor(readonly head: RoutableHead) {}
+  constructor(readonly head: MatchedHead) {}
 
   begin(end: number): void {
     this.found = end;

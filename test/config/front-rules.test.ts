@@ -38,6 +38,32 @@ const CASES: ProblemCase[] = [
     'pool: web\n    match: { headers: { X-A: "1", x-a: ¶"2" } }',
     'routes[0].match.headers.x-a: "x-a" is already taken',
   ],
+  [
+    'pool: web',
+    'pool: web\n    match: { path_regex: [/a/.*, ¶"/(a"], headers: { x-a: { regex: ¶"(?=a)b" } }, query: { q: { regex: ¶"(a)\\\\1" } } }',
+    'routes[0].match.path_regex[1]: is no regular expression: missing closing ) "/(a"',
+    'routes[0].match.headers.x-a.regex: is no regular expression: invalid or unsupported Perl syntax "(?=": lookaround and backreferences are not supported',
+    'routes[0].match.query.q.regex: is no regular expression: invalid escape sequence "\\\\1": lookaround and backreferences are not supported',
+  ],
+  [
+    'pool: web',
+    'pool: web\n    match: { not: { path_regex: ¶"[z-a]", cookie: { s: { regex: ¶"((ab?){30}){30}" } }, client: ¶10.0.0.1/8 } }',
+    'routes[0].match.not.path_regex: is no regular expression: invalid character class range "z-a"',
+    'routes[0].match.not.cookie.s.regex: is no regular expression: its repetitions, written out, are too large',
+    'routes[0].match.not.client: "10.0.0.1/8" has bits behind its prefix: the network is 10.0.0.0/8',
+  ],
+  [
+    'pool: web',
+    'pool: web\n    match: { query: { q: ¶{ regex: a, present: true } }, client: [10.0.0.1, ¶"2001:db8::1/32", "::ffff:10.0.0.0/104", ¶"::ffff:10.0.0.1/104"] }',
+    'routes[0].match.query.q: has both "regex" and "present": keep one',
+    'routes[0].match.client[1]: "2001:db8::1/32" has bits behind its prefix: the network is 2001:db8::/32',
+    'routes[0].match.client[3]: "::ffff:10.0.0.1/104" has bits behind its prefix: the network is 10.0.0.0/8',
+  ],
+  [
+    'pool: web',
+    'pool: web\n    match: { not: { headers: { X-A: "1", x-a: ¶"2" } } }',
+    'routes[0].match.not.headers.x-a: "x-a" is already taken',
+  ],
 
   // pools
   [POOL, '    hash: ¶client\n    backends:\n', 'pools.web.hash: only balance maglev hashes, not round-robin'],
@@ -107,6 +133,18 @@ test.each([
   ['the default fallback without http', POOL, '    balance: round-robin\n    backends:\n'],
   ['refuse without http', POOL, '    fallback: refuse\n    backends:\n'],
   ['two ports of one VIP', 'routes:', listener('web2', '198.19.0.1:81')],
+  [
+    'a name in two cases, of a cookie or a parameter',
+    'pool: web',
+    'pool: web\n    match: { cookie: { s: a, S: b }, query: { q: "", Q: a } }',
+  ],
+  ...['client: 10.0.0.0/8', 'not: { path: /a }', 'cookie: { s: { present: false } }'].map(
+    (match): [string, string, string] => [
+      `a route behind one with ${match}, which takes not everything`,
+      '- pool: web',
+      `- { match: { ${match} }, pool: web }\n  - pool: web`,
+    ],
+  ),
   ['a catch-all that comes last', '- pool: web', '- { match: { host: a }, pool: web }\n  - pool: web'],
 ])('%s is fine', (_, piece, replacement) => {
   expect(configOf(parseFrontConfig(FRONT.replace(piece, replacement), __filename)).kind).toBe('front');
@@ -152,6 +190,21 @@ describe('many routes', () => {
       ok: false,
       problems: [{ line: 7, column: 3, message: 'routes: the list is too long' }],
     });
+  });
+
+  test('with 4,096 regular expressions and no more', () => {
+    const patterns = (count: number) => {
+      const lists = Array.from({ length: Math.ceil(count / 1024) }, (_, k) =>
+        Array.from({ length: Math.min(1024, count - 1024 * k) }, (__, j) => `/${k}/${j}`).join(', '),
+      );
+      const routes = lists.map((list) => `  - { match: { path_regex: [${list}] }, pool: web }`);
+      return FRONT.replace('  - pool: web', routes.join('\n'));
+    };
+    expect(configOf(parseFrontConfig(patterns(4096), __filename)).routes).toHaveLength(4);
+    const loaded = parseFrontConfig(patterns(4100), __filename);
+    expect(loaded.ok ? [] : loaded.problems.map(({ message }) => message)).toEqual([
+      'routes[4].match.path_regex[0]: there are more than 4096 regular expressions',
+    ]);
   });
 
   test('of pools that are not there take little longer than others', () => {

@@ -58,6 +58,22 @@ test('a match becomes lists, with hosts and header names in lower case', () => {
   });
 });
 
+test('names of parameters and cookies, and patterns, stay as they are written; networks have one spelling', () => {
+  const keys = `path_regex: "/A/.*", query: { "Ä b": { regex: X }, q: "" }, cookie: { SID: { present: false } },
+      headers: { X-A: { regex: B }, X-B: { present: true } }, client: [10.0.0.1/32, "2001:DB8:0::/32", "::ffff:10.0.0.0/104"]`;
+  const [route] = front(
+    FRONT.replace('pool: web', `pool: web\n    match: { ${keys}, not: { host: A, ${keys} } }`),
+  ).routes;
+  const match = {
+    path_regex: ['/A/.*'],
+    query: { 'Ä b': { regex: 'X' }, q: '' },
+    cookie: { SID: { present: false } },
+    headers: { 'x-a': { regex: 'B' }, 'x-b': { present: true } },
+    client: ['10.0.0.1', '2001:db8::/32', '10.0.0.0/8'],
+  };
+  expect(route).toEqual({ match: { ...match, not: { ...match, host: ['a'] } }, pool: 'web' });
+});
+
 test('later requests may be left to the backend of the first', () => {
   const text = FRONT.replace('protocol: http', 'protocol: http\n    routing: per-connection');
   expect(front(text).listeners).toMatchObject([{ routing: 'per-connection' }]);

@@ -75,7 +75,7 @@ test.each([
   ['GET / HTTP/1.1\r\nHost:\r\n\r\n', { host: '' }],
   [
     'GET / HTTP/1.1\r\nHost: a\r\nCookie: a=1\r\nX-Tenant: gold \r\nCOOKIE: b=2\r\nx-tenant: \tblue\r\n\r\n',
-    { fields: ['a', 'gold, blue', undefined, 'a=1, b=2', undefined, undefined] },
+    { fields: ['a', 'gold, blue', undefined, 'a=1; b=2', undefined, undefined] },
   ],
   [
     'GET / HTTP/1.1\r\nHost: a\r\nX-Tenant: \xe9\xff\r\n\r\n',

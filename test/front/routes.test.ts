@@ -38,14 +38,14 @@ function forwarding(action: Action | undefined): Forwarding {
 }
 
 test('the first route that matches says what is done', () => {
-  expect(routes.actionFor(head('/ok'))).toBeInstanceOf(Answering);
-  expect(forwarding(routes.actionFor(head('/web'))).poolOf(head('/web'), ASKER).name).toBe('web');
-  expect(routes.actionFor(head('/other'))).toBeUndefined();
+  expect(routes.actionFor(head('/ok'), ASKER)).toBeInstanceOf(Answering);
+  expect(forwarding(routes.actionFor(head('/web'), ASKER)).poolOf(head('/web'), ASKER).name).toBe('web');
+  expect(routes.actionFor(head('/other'), ASKER)).toBeUndefined();
 });
 
 test('a head is changed where its route has edits, with a new id each', () => {
-  expect(forwarding(routes.actionFor(head('/web'))).changesTo(head('/web'))).toBeUndefined();
-  const action = forwarding(routes.actionFor(head('/edited')));
+  expect(forwarding(routes.actionFor(head('/web'), ASKER)).changesTo(head('/web'))).toBeUndefined();
+  const action = forwarding(routes.actionFor(head('/edited'), ASKER));
   expect(action.poolOf(head('/edited'), ASKER).name).toBe('canary');
   const ids = Array.from({ length: 100 }, () => action.changesTo(head('/edited'))?.set[0]?.[1]);
   expect(new Set(ids).size).toBe(100);
@@ -53,7 +53,7 @@ test('a head is changed where its route has edits, with a new id each', () => {
 });
 
 test('a split goes by its key', () => {
-  const action = forwarding(routes.actionFor(head('/split')));
+  const action = forwarding(routes.actionFor(head('/split'), ASKER));
   const placeOf = (user: number): string =>
     action.poolOf(head('/split', { 'x-user': `user-${user}` }), ASKER).name;
   const places = Array.from({ length: 100 }, (_, user) => placeOf(user));

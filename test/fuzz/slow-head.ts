@@ -67,7 +67,7 @@ export function slowHead(text: string, limits: HeadLimits = FRONT_LIMITS): SlowH
 /** All lines of a field, joined. */
 export function fieldOf({ fields }: SlowHead, name: string): string | undefined {
   const values = valuesOf(fields, name);
-  return values.length === 0 ? undefined : values.join(', ');
+  return values.length === 0 ? undefined : values.join(name === 'cookie' ? '; ' : ', ');
 }
 
 function valuesOf(fields: SlowHead['fields'], name: string): string[] {

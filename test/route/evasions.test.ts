@@ -1,5 +1,6 @@
 import { Http1Peek } from '../../src/peek/http1';
 import { Router } from '../../src/route/router';
+import { CLIENT } from './heads';
 
 /**
  * What a route sees of a target or host, and what it does not: the rule, as a table. The application gets the target as
@@ -18,7 +19,9 @@ type Verdict = 'guarded' | 'open' | 'refused';
 function route(target: string, host: string): Verdict {
   const bytes = Buffer.from(`GET ${target} HTTP/1.1\r\nHost: ${host}\r\n\r\n`, 'latin1');
   const peek = new Http1Peek(bytes.length);
-  return peek.read(bytes, bytes.length) === 'head' ? (router.match(peek)?.pool as Verdict) : 'refused';
+  return peek.read(bytes, bytes.length) === 'head'
+    ? (router.match(peek, CLIENT)?.pool as Verdict)
+    : 'refused';
 }
 
 test.each<[target: string, verdict: Verdict, rule: string]>([

@@ -33,6 +33,17 @@ test.each<[string, RouteRule[]]>([
 test.each<[string, RouteRule[]]>([
   ['one rule with a match: other heads lead nowhere', [host('web')]],
   ['several with a match to the same pool', [host('web'), host('web')]],
+  ...[
+    { client: ['0.0.0.0/0'] },
+    { not: { path: ['/a'] } },
+    { query: { q: { present: false } } },
+    { cookie: { s: '1' } },
+    { path_regex: ['.*'] },
+  ].map((match): [string, RouteRule[]] => [
+    `a match of ${Object.keys(match).join('')} alone, which is one`,
+    [{ match, pool: 'web' }],
+  ]),
+  ['two pools, told apart by a client', [{ match: { client: ['::1'] }, pool: 'api' }, everything('web')]],
   ['two pools', [host('api'), everything('web')]],
   ['two pools, the last one that of the first', [host('web'), host('api'), everything('web')]],
   ['no rule', []],

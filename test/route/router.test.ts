@@ -1,15 +1,9 @@
 import type { RoutableHead } from '../../src/peek/head';
 import { Router, type RouteMatch, type RouteRule } from '../../src/route/router';
-
-type HeadParts = Partial<Omit<RoutableHead, 'header'>> & { headers?: Record<string, string> };
-
-function head({ headers = {}, ...parts }: HeadParts): RoutableHead {
-  const defaults = { method: 'GET', host: 'a.example', path: '/', query: '' };
-  return { ...defaults, ...parts, header: (name) => headers[name] };
-}
+import { CLIENT, clientAt, headOf as head, type HeadParts } from './heads';
 
 function fits(match: RouteMatch, parts: HeadParts): boolean {
-  return new Router([{ match, pool: 'p' }]).match(head(parts)) !== undefined;
+  return new Router([{ match, pool: 'p' }]).match(head(parts), CLIENT) !== undefined;
 }
 
 describe('rules', () => {
@@ -23,17 +17,22 @@ describe('rules', () => {
 
   test('the first that fits wins, and is returned as it was given', () => {
     const router = new Router([gold, api, rest]);
-    expect(router.match(head({ host: 'api.example.com', headers: { 'x-tenant': 'gold' } }))).toBe(gold);
-    expect(router.match(head({ host: 'api.example.com' }))).toBe(api);
-    expect(router.match(head({ host: 'www.example.com' }))).toBe(rest);
+    expect(router.match(head({ host: 'api.example.com', headers: { 'x-tenant': 'gold' } }), CLIENT)).toBe(
+      gold,
+    );
+    expect(router.match(head({ host: 'api.example.com' }), CLIENT)).toBe(api);
+    expect(router.match(head({ host: 'www.example.com' }), CLIENT)).toBe(rest);
     expect(
-      new Router([rest, gold]).match(head({ host: 'api.example.com', headers: { 'x-tenant': 'gold' } })),
+      new Router([rest, gold]).match(
+        head({ host: 'api.example.com', headers: { 'x-tenant': 'gold' } }),
+        CLIENT,
+      ),
     ).toBe(rest);
   });
 
   test('none fits', () => {
-    expect(new Router([gold, api]).match(head({ host: 'www.example.com' }))).toBeUndefined();
-    expect(new Router<RouteRule>([]).match(head({}))).toBeUndefined();
+    expect(new Router([gold, api]).match(head({ host: 'www.example.com' }), CLIENT)).toBeUndefined();
+    expect(new Router<RouteRule>([]).match(head({}), CLIENT)).toBeUndefined();
   });
 
   test('every condition must hold', () => {
@@ -55,9 +54,9 @@ describe('rules', () => {
 
   test('heads one after another do not see the path of the one before', () => {
     const router = new Router([{ match: { path: ['/b'] }, pool: 'p' }]);
-    expect(router.match(head({ path: '/a' }))).toBeUndefined();
-    expect(router.match(head({ path: '/b' }))).toBeDefined();
-    expect(router.match(head({ path: '/a' }))).toBeUndefined();
+    expect(router.match(head({ path: '/a' }), CLIENT)).toBeUndefined();
+    expect(router.match(head({ path: '/b' }), CLIENT)).toBeDefined();
+    expect(router.match(head({ path: '/a' }), CLIENT)).toBeUndefined();
   });
 
   test('an empty match fits everything', () => {
@@ -168,6 +167,163 @@ describe('headers', () => {
   });
 });
 
+describe('headers by pattern or presence', () => {
+  test.each([
+    [{ regex: 'gold|silver' }, 'gold', true],
+    [{ regex: 'gold|silver' }, 'golden', false],
+    [{ regex: '.*' }, '', true],
+    [{ regex: '.*' }, undefined, false],
+    [{ present: true }, '', true],
+    [{ present: true }, undefined, false],
+    [{ present: false }, '', false],
+    [{ present: false }, undefined, true],
+  ])('%j against %j: %s', (wanted, value, expected) => {
+    const headers = value === undefined ? {} : { 'x-tenant': value };
+    expect(fits({ headers: { 'X-Tenant': wanted } }, { headers })).toBe(expected);
+  });
+});
+
+describe('query', () => {
+  test.each([
+    ['1', 'q=1', true],
+    ['1', 'q=2&q=1', true],
+    ['1', 'x=1&q', false],
+    ['', 'q', true],
+    ['', 'q=', true],
+    ['', '', false],
+    ['a b', 'q=a+b', true],
+    ['a+b', 'q=a%2Bb', true],
+    ['a=b', 'q=a=b', true],
+    ['1', '%71=%31', true],
+    ['1', 'Q=1', false],
+    [{ regex: '[0-9]+' }, 'q=x&q=12', true],
+    [{ regex: '[0-9]+' }, 'q=12x', false],
+    [{ regex: 'a.b' }, 'q=a%0Ab', true],
+    [{ present: true }, 'q', true],
+    [{ present: true }, 'qq=1', false],
+    [{ present: false }, 'qq=1', true],
+    [{ present: false }, 'x&q', false],
+  ])('%j against %j: %s', (wanted, query, expected) => {
+    expect(fits({ query: { q: wanted } }, { query })).toBe(expected);
+  });
+
+  test('all of them', () => {
+    const query = { q: '1', '__proto__.x': '2', ü: { present: true } };
+    expect(fits({ query }, { query: 'q=1&__proto__.x=2&%C3%BC' })).toBe(true);
+    expect(fits({ query }, { query: 'q=1&__proto__.x=2' })).toBe(false);
+  });
+
+  test.each(['toString', '__proto__'])('a parameter that every object has: %s', (name) => {
+    expect(fits({ query: { [name]: { present: true } } }, { query: 'a=b' })).toBe(false);
+  });
+});
+
+describe('cookie', () => {
+  test.each([
+    ['1', 's=1', true],
+    ['1', 'a=b; s=1; c=d', true],
+    ['1', 's=2; s=1', true],
+    ['1', 'S=1', false],
+    ['1', 's="1"', false],
+    ['1', undefined, false],
+    ['', 's=', true],
+    [{ regex: '[0-9]+' }, 's=x; s=12', true],
+    [{ regex: '[0-9]+' }, 's=12x', false],
+    [{ present: true }, 's=', true],
+    [{ present: true }, 's', false],
+    [{ present: false }, 'a=s=1', true],
+    [{ present: false }, 's=1', false],
+    [{ present: false }, undefined, true],
+  ])('%j against %j: %s', (wanted, cookie, expected) => {
+    const headers = cookie === undefined ? {} : { cookie };
+    expect(fits({ cookie: { s: wanted } }, { headers })).toBe(expected);
+  });
+});
+
+describe('path_regex', () => {
+  test.each([
+    ['/v[0-9]+/users', '/v12/users', true],
+    ['/v[0-9]+/users', '/v12/users/', false],
+    ['/v[0-9]+/users', '/x/../v12/%75sers', true],
+    ['/v[0-9]+/users', '/x/v12/users', false],
+    ['/a/[^/]+', '/a/b%2fc', true],
+    ['/a/b%2Fc', '/a/b%2fc', true],
+    ['/a|/ab', '/ab', true],
+  ])('%s against %s: %s', (rule, path, expected) => {
+    expect(fits({ path_regex: ['/other', rule] }, { path })).toBe(expected);
+  });
+
+  test('what is no pattern is said at once', () => {
+    expect(() => new Router([{ match: { path_regex: ['('] }, pool: 'p' }])).toThrow(RangeError);
+  });
+});
+
+describe('client', () => {
+  const comesFrom = (client: readonly string[], address: string) =>
+    new Router([{ match: { client }, pool: 'p' }]).match(head({}), clientAt(address)) !== undefined;
+
+  test('any of the list', () => {
+    const client = ['10.0.0.0/8', '198.18.0.5', '2001:db8::/32'];
+    const addresses = ['10.255.0.1', '198.18.0.5', '2001:db8:ffff::1', '::ffff:10.0.0.1'];
+    expect(addresses.filter((address) => !comesFrom(client, address))).toEqual([]);
+    expect(comesFrom(client, '198.18.0.6')).toBe(false);
+    expect(comesFrom(client, '2001:db9::')).toBe(false);
+  });
+
+  test('what is no network is said at once', () => {
+    expect(() => comesFrom(['10.0.0.0/33'], '10.0.0.1')).toThrow('not an address or network: 10.0.0.0/33');
+  });
+});
+
+describe('not', () => {
+  test('turns a whole match round', () => {
+    const match = { path_prefix: ['/a'], not: { method: ['GET'], headers: { 'x-a': '1' } } };
+    expect(fits(match, { path: '/a' })).toBe(true);
+    expect(fits(match, { path: '/a', headers: { 'x-a': '1' } })).toBe(false);
+    expect(fits(match, { path: '/a', headers: { 'x-a': '1' }, method: 'POST' })).toBe(true);
+    expect(fits(match, { path: '/b' })).toBe(false);
+  });
+
+  test('alone takes what its match does not', () => {
+    expect(fits({ not: { host: ['*.example'] } }, { host: 'a.example' })).toBe(false);
+    expect(fits({ not: { host: ['*.example'] } }, { host: 'example' })).toBe(true);
+  });
+});
+
+test('a head and its client are asked for what rules need, and once', () => {
+  const asked: string[] = [];
+  const note = <T>(what: string, value: T): T => {
+    asked.push(what);
+    return value;
+  };
+  const counting: RoutableHead = {
+    method: 'GET',
+    host: 'a.example',
+    path: '/',
+    get query() {
+      return note('query', 'q=1');
+    },
+    header: (name) => note(name, 's=1'),
+  };
+  const asker = {
+    get client() {
+      return note('client', CLIENT.client);
+    },
+  };
+  const rules = [
+    { match: { client: ['10.0.0.0/8'], query: { q: '2' } }, pool: 'never' },
+    { match: { client: ['198.18.0.5'], query: { q: '2' } }, pool: 'never' },
+    { match: { query: { r: '2' } }, pool: 'never' },
+    { match: { cookie: { s: '2' } }, pool: 'never' },
+    { match: { cookie: { s: '1' }, query: { q: '1' } }, pool: 'found' },
+  ];
+  const router = new Router(rules);
+  expect(router.match(counting, asker)?.pool).toBe('found');
+  expect(asked.sort()).toEqual(['client', 'cookie', 'query']);
+  // And again for the next one.
+  expect(router.match(head({}), clientAt('10.0.0.1'))).toBeUndefined();
+});
+
 test('a head is asked only for what its rules need, and for its path once', () => {
   let asked = 0;
   const counting: RoutableHead = {
@@ -187,8 +343,10 @@ test('a head is asked only for what its rules need, and for its path once', () =
     { match: { path: ['/y'] }, pool: 'never' },
     { match: { path_prefix: ['/x'] }, pool: 'found' },
   ];
-  expect(new Router(rules).match(counting)?.pool).toBe('found');
+  expect(new Router(rules).match(counting, CLIENT)?.pool).toBe('found');
   expect(asked).toBe(1);
-  expect(new Router([{ match: { method: ['GET'] }, pool: 'found' }]).match(counting)?.pool).toBe('found');
+  expect(new Router([{ match: { method: ['GET'] }, pool: 'found' }]).match(counting, CLIENT)?.pool).toBe(
+    'found',
+  );
   expect(asked).toBe(1);
 });
