@@ -5,18 +5,20 @@ import { check } from './cli/check';
 import type { Command } from './cli/command';
 import { EXIT_FAILED, EXIT_USAGE } from './cli/command';
 import { demo } from './cli/demo';
+import { explain } from './cli/explain';
 import { front } from './cli/front';
 
 const COMMANDS: Readonly<Record<string, { readonly run: Command; readonly help: string }>> = {
   front: { run: front, help: '--config FILE   run a front in the foreground' },
   agent: { run: agent, help: '--config FILE   run an agent in the foreground' },
   check: { run: check, help: 'FILE            validate a configuration' },
+  explain: { run: explain, help: '--config FILE [--host H] [--path P] ...   say where a request would go' },
   certs: { run: certs, help: '--out DIR --front NAME --agent NAME   make test certificates' },
   demo: { run: demo, help: '[--json|--keep]  show in network namespaces that the job works' },
 };
 
 function usage(): string {
-  const lines = Object.entries(COMMANDS).map(([name, { help }]) => `  baton ${name.padEnd(6)} ${help}`);
+  const lines = Object.entries(COMMANDS).map(([name, { help }]) => `  baton ${name.padEnd(7)} ${help}`);
   return ['usage:', ...lines, ''].join('\n');
 }
 

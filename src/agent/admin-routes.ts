@@ -17,9 +17,20 @@ export function addAgentRoutes(admin: FastifyInstance, agent: Agent): void {
     vips: agent.config.vips.map(formatVip),
     connections: agent.live.size,
     prepared: agent.control.prepared,
+    draining: agent.control.draining,
     adoptions: agent.adopter.results,
     fronts: agent.control.fronts(),
   }));
+
+  for (const [path, draining] of [
+    ['/v1/drain', true],
+    ['/v1/ready', false],
+  ] as const) {
+    admin.post(path, () => {
+      agent.drain(draining);
+      return { draining, connections: agent.live.size };
+    });
+  }
 
   admin.get<{ Querystring: { limit?: string } }>('/v1/connections', (request, reply) => {
     const limit = Number(request.query.limit ?? CONNECTIONS_LISTED);

@@ -151,6 +151,13 @@ export class Agent {
     return this.#serving;
   }
 
+  /** Asks all fronts for no more connections, or for them again; those that are open stay. */
+  drain(draining: boolean): void {
+    if (this.control.draining !== draining)
+      this.logger.info({ connections: this.live.size }, draining ? 'draining' : 'ready again');
+    this.control.draining = draining;
+  }
+
   /**
    * Takes over what may change in a running agent: the certificates and `allow` of `control.tls`, and the admin API's
    * token. Channels of fronts that may no longer connect are closed; the others, and all live connections, do not notice.

@@ -44,6 +44,7 @@ export class ControlServer {
   #closed: FlowRecord[] = [];
   #void: FlowRecord[] = [];
   #reportTimer: NodeJS.Timeout | undefined;
+  #draining = false;
   readonly #throttle = new LogThrottle();
   readonly #sweeper: NodeJS.Timeout;
 
@@ -89,6 +90,16 @@ export class ControlServer {
   reportVoid(record: FlowRecord): void {
     this.#void.push(record);
     this.#planReport();
+  }
+
+  /** Whether fronts are asked for no more connections. What they offer all the same, before they have heard, is taken. */
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  set draining(draining: boolean) {
+    this.#draining = draining;
+    for (const { reports } of this.#channels) reports?.tell();
   }
 
   /** Offers that wait for a decision, over all channels. */
@@ -203,7 +214,8 @@ export class ControlServer {
 
   #reportTo({ commits }: FrontChannel): Report {
     const { responses, serverErrors, totalMs } = this.responses;
-    return { connections: this.adopter.options.live.size, commits, responses, serverErrors, totalMs };
+    const { live } = this.adopter.options;
+    return { connections: live.size, commits, responses, serverErrors, totalMs, draining: this.#draining };
   }
 
   #offer(front: FrontChannel, node: string, bytes: Buffer, offset: number, length: number): void {

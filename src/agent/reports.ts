@@ -14,14 +14,15 @@ export class Reports {
   ) {
     this.#last = now();
     channel.sendReport(this.#last);
-    this.#timer = setInterval(() => this.#tick(), intervalMs).unref();
+    this.#timer = setInterval(() => this.tell(), intervalMs).unref();
   }
 
   stop(): void {
     clearInterval(this.#timer);
   }
 
-  #tick(): void {
+  /** Reports if something has changed. */
+  tell(): void {
     const report = this.now();
     if (isDeepStrictEqual(report, this.#last)) return;
     this.#last = report;

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { formatFlow } from '../kernel/flow';
 import { monotonicNs } from '../steer/flow-table';
+import { USUAL, type Question } from './asked-request';
 import type { Front } from './front';
 import type { WatchedBackend } from './watched-backend';
 
@@ -9,7 +10,10 @@ const FLOWS_LISTED = 100;
 const MOST_FLOWS_LISTED = 10_000;
 const NS_PER_SECOND = 1e9;
 
-/** Adds the front's part of the admin API: status, backends, flows, reload. */
+/** As a query string has it: a key that is given several times is a list. */
+type ExplainQuery = Partial<Record<Exclude<keyof Question, 'headers'> | 'header', string | string[]>>;
+
+/** Adds the front's part of the admin API: status, backends, flows, explain, drain and ready, reload. */
 export function addFrontRoutes(admin: FastifyInstance, front: Front): void {
   const startedAt = performance.now();
 
@@ -48,6 +52,25 @@ export function addFrontRoutes(admin: FastifyInstance, front: Front): void {
   admin.get('/v1/backends', () => ({
     backends: front.generation.backends.map((backend) => describe(front, backend)),
   }));
+
+  admin.get<{ Querystring: ExplainQuery }>('/v1/explain', (request, reply) => {
+    const { header, ...rest } = request.query;
+    const given = Object.fromEntries(
+      Object.entries(rest).filter(([key]) => key !== 'headers' && Object.hasOwn(USUAL, key)),
+    );
+    const unknown = Object.keys(rest).find((key) => !Object.hasOwn(given, key));
+    if (unknown !== undefined)
+      return reply.code(400).send({ error: `"${unknown}" is not one of host, path, method, header, client` });
+    const twice = Object.entries(given).find(([, value]) => typeof value !== 'string');
+    if (twice !== undefined) return reply.code(400).send({ error: `"${twice[0]}" is given twice` });
+    try {
+      const headers = header === undefined ? [] : [header].flat();
+      return reply.send(front.generation.explain({ ...USUAL, ...given, headers }));
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      return reply.code(400).send({ error: error.message });
+    }
+  });
 
   for (const [verb, draining] of [
     ['drain', true],

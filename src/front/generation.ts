@@ -10,10 +10,12 @@ import type { StatsSnapshot } from '../observe/stats';
 import type { Steering } from '../steer/steering';
 import { AgentAddresses } from '../wire/dial';
 import { AcceptingThreads } from './accepting-threads';
+import type { Question } from './asked-request';
 import type { BackendState } from './backend-state';
 import { capacityOf, type Capacity } from './capacity';
 import type { ConnectionCounts } from './connection-counts';
 import type { Counters } from './counters';
+import { Explainer, type Explanation, type Standpoint } from './explanation';
 import { Farewells } from './farewells';
 import { FlowKeeper } from './flow-keeper';
 import { closeListeners, type OpenListener } from './listeners';
@@ -46,6 +48,7 @@ export interface Inheritance {
 export class Generation {
   readonly backends: WatchedBackend[] = [];
   readonly keeper: FlowKeeper;
+  readonly #explainer: Explainer;
   readonly #farewells = new Farewells();
   readonly #addresses: AgentAddresses;
   readonly #agents = new Map<string, WatchedAgent>();
@@ -57,6 +60,7 @@ export class Generation {
     private readonly inherited: Inheritance,
     private readonly logger: Logger,
   ) {
+    this.#explainer = new Explainer(config);
     this.#addresses = new AgentAddresses(config.control);
     const { linger: lingerMs, idle_flow: idleMs } = config.timeouts;
     this.keeper = new FlowKeeper(
@@ -97,6 +101,25 @@ export class Generation {
   /** Adopted connections of a backend's agent, those of other fronts included; undefined while nobody knows. */
   connectionsOf({ config }: WatchedBackend): number | undefined {
     return this.#agents.get(formatEndpoint(config.agent))?.connections;
+  }
+
+  /** Where a request would go now. Throws a RangeError for a question that is none. */
+  explain(question: Question): Explanation {
+    return this.#explainer.explain(question, (pool, { name }) => {
+      const backend = this.find(pool.name, name);
+      return backend === undefined ? { candidate: false, why: 'not there' } : this.#standpointOf(backend);
+    });
+  }
+
+  #standpointOf(backend: WatchedBackend): Standpoint {
+    const { config, standing, state, link, cause } = backend;
+    const { weight, max_connections: most = Infinity } = config;
+    if (!standing.takes || !link.up) return { candidate: false, why: `${state}, ${cause}` };
+    if (weight === 0) return { candidate: false, why: 'weight 0' };
+    const connections = this.connectionsOf(backend) ?? 0;
+    if (connections >= most)
+      return { candidate: false, why: `${connections} connections, and max_connections is ${most}` };
+    return { candidate: true, why: `${state}, weight ${weight}, ${connections} connections` };
   }
 
   get agents(): Iterable<WatchedAgent> {
@@ -241,7 +264,7 @@ export class Generation {
     const address = this.#addresses.of(backend);
     const made = new WatchedAgent(name, address, node, timeouts.backend_gone, this.keeper, this.logger, {
       lost: (lostName, flows) => this.inherited.flowsReset.add(lostName, flows),
-      linkChanged: (cause) => {
+      changed: (cause) => {
         for (const each of this.backends) if (each.link === made.link) each.review(cause);
       },
     });

@@ -25,8 +25,8 @@ const DOUBT_AFTER_MS = [500, SILENCE_LIMIT_MS + 2 * PING_INTERVAL_MS];
 export interface WatchedAgentEvents {
   /** The host is gone, and with it so many connections. */
   lost(backend: string, flows: number): void;
-  /** The channel has come up or gone down. */
-  linkChanged(cause: string): void;
+  /** The channel has come up or gone down, or the agent drains or does no more. */
+  changed(cause: string): void;
 }
 
 export class WatchedAgent {
@@ -58,6 +58,11 @@ export class WatchedAgent {
   /** Adopted connections of the agent, those of other fronts included; undefined while nobody knows. */
   get connections(): number | undefined {
     return this.#report?.connections;
+  }
+
+  /** Whether the agent wants no more connections. */
+  get draining(): boolean {
+    return this.#report?.draining ?? false;
   }
 
   /** Takes in a backend of a pool that this agent serves. */
@@ -94,11 +99,11 @@ export class WatchedAgent {
       this.endpoint,
       { role: 'keeper', node, reportMs: REPORT_MS },
       {
-        onReport: (report) => (this.#report = report),
+        onReport: (report) => this.#reported(report),
         onUp: (hello) => {
           this.#watch.end();
           this.logger.info({ agent, agent_node: hello.node, vips: hello.vips }, 'control channel is up');
-          this.events.linkChanged('control channel is up');
+          this.events.changed('control channel is up');
         },
         onDown: (cause) => {
           this.keeper.forgetList(agent);
@@ -107,7 +112,7 @@ export class WatchedAgent {
           this.#watch.begin();
           this.#doubtLatest();
           this.logger.warn({ agent, cause }, 'control channel is down');
-          this.events.linkChanged(`control channel: ${cause}`);
+          this.events.changed(`control channel: ${cause}`);
         },
         onFailed: (cause) => this.logger.warn({ agent, cause }, 'control channel cannot be opened'),
         onAnswered: (refused) => {
@@ -120,6 +125,13 @@ export class WatchedAgent {
         onVoid: (flows) => this.keeper.voided(flows, this.#numbers),
       },
     );
+  }
+
+  #reported(report: Report): void {
+    const before = this.draining;
+    this.#report = report;
+    if (this.draining === before) return;
+    this.events.changed(this.draining ? 'its agent drains: POST /v1/drain there' : 'its agent is ready: POST /v1/ready there');
   }
 
   /** No list of live flows can be had, maybe for long: what was committed last is asked about without one. */

@@ -62,7 +62,7 @@ export const REJECT_REASONS = [
 ] as const;
 export type RejectReason = (typeof REJECT_REASONS)[number];
 
-export const REPORT_BYTES = 24;
+export const REPORT_BYTES = 28;
 
 /** The longest HELLO or BYE: names, versions and a list of VIPs. */
 export const MAX_TEXT_BYTES = 64 * 1024;

@@ -6,6 +6,7 @@
  *   8  4  responses that ended on adopted connections so far, modulo 2^32
  *  12  4  of these, server errors (5xx), modulo 2^32
  *  16  8  milliseconds that all of these took together, an IEEE double
+ *  24  4  1 while the agent wants no more connections (it takes them all the same), else 0
  *
  * From its own commits and those that the agent had read a front knows which of them the connections include.
  */
@@ -21,6 +22,7 @@ export interface ResponseCounts {
 export interface Report extends ResponseCounts {
   readonly connections: number;
   readonly commits: number;
+  readonly draining: boolean;
 }
 
 export function writeReport(report: Report, into: Buffer, at: number): void {
@@ -29,6 +31,7 @@ export function writeReport(report: Report, into: Buffer, at: number): void {
   into.writeUInt32BE(report.responses >>> 0, at + 8);
   into.writeUInt32BE(report.serverErrors >>> 0, at + 12);
   into.writeDoubleBE(report.totalMs, at + 16);
+  into.writeUInt32BE(report.draining ? 1 : 0, at + 24);
 }
 
 /** Throws a ProtocolError. */
@@ -42,6 +45,8 @@ export function readReport(bytes: Buffer, offset: number, length: number): Repor
     responses: bytes.readUInt32BE(offset + 8),
     serverErrors: bytes.readUInt32BE(offset + 12),
     totalMs,
+    // Later agents may say more in these bits.
+    draining: (bytes.readUInt32BE(offset + 24) & 1) === 1,
   };
 }
 

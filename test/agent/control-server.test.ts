@@ -227,7 +227,7 @@ describe('reports', () => {
 });
 
 describe('reports', () => {
-  const NOTHING = { connections: 0, commits: 0, responses: 0, serverErrors: 0, totalMs: 0 };
+  const NOTHING = { connections: 0, commits: 0, responses: 0, serverErrors: 0, totalMs: 0, draining: false };
 
   async function openWatcher(): Promise<RawPeer> {
     const hello = encodeFrontHello({ role: 'offers', node: 'f1', reportMs: 50 });
@@ -258,6 +258,16 @@ describe('reports', () => {
     expect(await nextReport(front)).toMatchObject({ commits: 1, connections: 1 });
     socket.destroy();
     expect(await nextReport(front)).toMatchObject({ connections: 0 });
+  });
+
+  test('tell at once of an agent that drains', async () => {
+    const front = await openWatcher();
+    await nextReport(front);
+    agent.control.draining = true;
+    expect(await nextReport(front)).toEqual({ ...NOTHING, draining: true });
+    agent.control.draining = true;
+    agent.control.draining = false;
+    expect(await nextReport(front)).toEqual(NOTHING);
   });
 
   test('go to nobody who has not asked', async () => {

@@ -1,4 +1,5 @@
 /** What a backend gets: by its connections, its limit, while it drains, and when it has just come up. */
+import type { Explanation } from '../../src/front/explanation';
 import { Cluster, type Settings } from '../../src/lab/cluster';
 import { VIP4 } from '../../src/lab/topology';
 import { Holders } from './exhaustion/holders';
@@ -118,6 +119,11 @@ test('a backend that drains keeps its connections and gets no more, through a re
     body: { state: 'draining', flows: 3, drained: false },
   });
   expect(await sharesOf(30)).toEqual([15, 0, 15]);
+  const { outcome, pools } = await cluster.frontApi<Explanation>('/v1/explain?host=a&path=/who&header=X-A:1');
+  expect([outcome, pools[0]?.backends.map(({ candidate }) => candidate)]).toEqual([
+    'goes to pool web',
+    [true, false, true],
+  ]);
   await usePool({}, ALL);
   expect(await sharesOf(30)).toEqual([15, 0, 15]);
   await (

@@ -16,7 +16,11 @@ const AGENT_HELLO = encodeAgentHello({ node: 'b1', vips: ['198.19.0.1', '2001:2:
 const RECORD = Buffer.concat([makeFlow('198.18.1.1', 40_000, '198.19.0.1', 80), idPayload(1, 2)]);
 const RECORD6 = Buffer.concat([makeFlow('2001:2::1', 40_000, '2001:2:0:ff::1', 80), idPayload(3, 4)]);
 const REPORT = Buffer.alloc(frames.REPORT_BYTES);
-writeReport({ connections: 7, commits: 9, responses: 100, serverErrors: 3, totalMs: 12.5 }, REPORT, 0);
+writeReport(
+  { connections: 7, commits: 9, responses: 100, serverErrors: 3, totalMs: 12.5, draining: true },
+  REPORT,
+  0,
+);
 
 /** Frames of every type, and of every length that one may have. */
 const FRAMES = [

@@ -12,6 +12,7 @@ test('what an agent reports is read', () => {
     responses: uint32,
     serverErrors: uint32,
     totalMs,
+    draining: fc.boolean(),
   });
   fc.assert(
     fc.property(report, fc.nat(20), (said, at) => {

@@ -1,0 +1,45 @@
+import { parseAddress } from '../kernel/flow';
+import type { Asker, RoutableHead } from '../peek/head';
+import { Http1Peek } from '../peek/http1';
+
+/** A request that somebody asks about. */
+export interface Question {
+  readonly method: string;
+  readonly host: string;
+  /** With its query, if it has one. */
+  readonly path: string;
+  /** Fields, `Name: value` or `Name=value`. */
+  readonly headers: readonly string[];
+  /** An IP address. */
+  readonly client: string;
+}
+
+/** What a question leaves out. */
+export const USUAL: Question = { method: 'GET', host: '', path: '/', headers: [], client: '0.0.0.0' };
+
+/** How the front would read the request, or refuse to. */
+export type AskedRequest =
+  | { readonly head: RoutableHead; readonly asker: Asker }
+  | { readonly refused: { readonly status: number; readonly reason: string } };
+
+/**
+ * Reads a question as the head of a connection would be read. Throws a RangeError for a client that is no IP address, or for
+ * an option that would end its line of the head.
+ */
+export function readQuestion(question: Question, headBytes: number): AskedRequest {
+  const { method, host, path, headers, client } = question;
+  for (const part of [method, host, path, ...headers]) {
+    if (/[\r\n]/.test(part)) throw new RangeError(`${JSON.stringify(part)} has more than one line`);
+  }
+  const lines = [`${method} ${path} HTTP/1.1`, `Host: ${host}`, ...headers.map(lineOf)];
+  const bytes = Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'utf8');
+  const head = new Http1Peek(headBytes);
+  const outcome = head.read(bytes, Math.min(bytes.length, headBytes));
+  if (outcome === 'head') return { head, asker: { client: parseAddress(client) } };
+  const { status, reason } = outcome === 'more' ? { status: 431, reason: 'head_too_large' } : head;
+  return { refused: { status, reason } };
+}
+
+function lineOf(header: string): string {
+  return header.replace(/^([^:=]*)=/, '$1: ');
+}
