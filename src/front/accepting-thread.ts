@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Logger } from 'pino';
 import { formatEndpoint } from '../config/addresses';
-import type { BackendConfig, RouteConfig } from '../config/model';
+import type { BackendConfig, PoolConfig, RouteConfig } from '../config/model';
 import { LogThrottle } from '../observe/log-throttle';
 import type { StatsSnapshot } from '../observe/stats';
 import type { RoutableHead } from '../peek/head';
@@ -18,10 +18,11 @@ import { shareOf, type Capacity } from './capacity';
 import { Backend, HANDOFF_RESULTS } from './backend';
 import { Counters } from './counters';
 import { Exhaustion, RESOURCES, type Resource } from './exhaustion';
+import { FailureStreak } from './failure-streak';
 import { Fallback } from './fallback';
 import { Handoffs } from './handoff';
 import { HandoffIds } from './handoff-ids';
-import type { BackendFacts, Standing, WorkerData, WorkerStatus } from './messages';
+import type { BackendFacts, Failing, Recovered, Standing, WorkerData, WorkerStatus } from './messages';
 import { Offers } from './offers';
 import { isFollowed, OneRequest } from './one-request';
 import { goesByLoad, Pool } from './pool';
@@ -36,6 +37,8 @@ const STOP_POLL_MS = 20;
 export interface AcceptingThreadEvents {
   /** The channel to the agent at this address (formatEndpoint) broke. */
   channelLost(agent: string): void;
+  failing(what: Failing): void;
+  recovered(what: Recovered): void;
 }
 
 export class AcceptingThread {
@@ -107,7 +110,7 @@ export class AcceptingThread {
     );
     config.pools.forEach((pool, index) => {
       const facts = data.facts[index] ?? [];
-      const backends = pool.backends.map((backend, at) => this.#makeBackend(backend, facts[at]));
+      const backends = pool.backends.map((backend, at) => this.#makeBackend(pool, backend, facts[at]));
       this.#pools.set(pool.name, new Pool(pool, backends));
     });
     this.#acceptor = this.#makeAcceptor();
@@ -241,14 +244,19 @@ export class AcceptingThread {
     }));
   }
 
-  #makeBackend(config: BackendConfig, facts?: BackendFacts): Backend {
+  #makeBackend(pool: PoolConfig, config: BackendConfig, facts?: BackendFacts): Backend {
     if (facts === undefined) throw new Error(`no facts about backend ${config.name}`);
     const hops: { 4?: NextHop; 6?: NextHop } = {};
     for (const hop of facts.hops) {
       hops[hop.family] = { address: Buffer.from(hop.address), ifindex: hop.ifindex };
     }
     const options = { ...config, number: facts.number, hops };
-    return new Backend(options, this.#offersTo(config), facts.standing);
+    const who = { pool: pool.name, backend: config.name };
+    const streak = new FailureStreak(pool.outliers?.failures ?? Infinity, {
+      failing: (count, result) => this.events.failing({ ...who, failures: { count, result } }),
+      recovered: () => this.events.recovered(who),
+    });
+    return new Backend(options, this.#offersTo(config), facts.standing, streak);
   }
 
   /** Pools that share an agent share its channel. */

@@ -6,7 +6,7 @@ import { monotonicNs } from '../steer/flow-table';
 import { PING_INTERVAL_MS, SILENCE_LIMIT_MS } from '../wire/channel';
 import type { AgentAddress } from '../wire/dial';
 import { Link } from '../wire/link';
-import type { Report } from '../wire/report';
+import { countedBetween, type Report, type ResponseCounts } from '../wire/report';
 import type { FlowKeeper } from './flow-keeper';
 import { HostWatch } from './host-watch';
 
@@ -27,6 +27,8 @@ export interface WatchedAgentEvents {
   lost(backend: string, flows: number): void;
   /** The channel has come up or gone down. */
   linkChanged(cause: string): void;
+  /** Responses that ended since the agent last said; not those from before its first word on this channel. */
+  responded(counts: ResponseCounts): void;
 }
 
 export class WatchedAgent {
@@ -94,7 +96,7 @@ export class WatchedAgent {
       this.endpoint,
       { role: 'keeper', node, reportMs: REPORT_MS },
       {
-        onReport: (report) => (this.#report = report),
+        onReport: (report) => this.#reported(report),
         onUp: (hello) => {
           this.#watch.end();
           this.logger.info({ agent, agent_node: hello.node, vips: hello.vips }, 'control channel is up');
@@ -120,6 +122,12 @@ export class WatchedAgent {
         onVoid: (flows) => this.keeper.voided(flows, this.#numbers),
       },
     );
+  }
+
+  #reported(report: Report): void {
+    const before = this.#report;
+    this.#report = report;
+    if (before !== undefined) this.events.responded(countedBetween(before, report));
   }
 
   /** No list of live flows can be had, maybe for long: what was committed last is asked about without one. */
