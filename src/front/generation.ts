@@ -117,12 +117,12 @@ export class Generation {
    */
   async retire(last: readonly string[]): Promise<StatsSnapshot> {
     this.#retired = true;
-    for (const watch of this.#watches.values()) watch.stop();
-    // The next generation keeps the flow table; health goes on to matter for relayed connections.
+    // The next generation keeps the flow table; health, and the ends of ejections, go on to matter for relayed connections.
     for (const agent of this.#agents.values()) agent.stop();
     this.keeper.stop();
     this.#farewells.stop();
     const counted = await this.#threads?.retire(last);
+    for (const watch of this.#watches.values()) watch.stop();
     for (const backend of this.backends) await backend.stop();
     return counted ?? { samples: [], histograms: [] };
   }
