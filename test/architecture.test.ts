@@ -3,7 +3,9 @@ import { dirname, join, relative, sep } from 'node:path';
 import { ADOPTION_RESULTS } from '../src/agent/adopter';
 import { HANDOFF_RESULTS } from '../src/front/backend';
 import { RESOURCES } from '../src/front/exhaustion';
+import { BACKEND_STATES } from '../src/front/backend-state';
 import { FALLBACK_REASONS } from '../src/front/handoff';
+import { EJECTION_CAUSES } from '../src/health/ejections';
 import { REPAIR_CODES } from '../src/repair/errors';
 import { REJECT_REASONS } from '../src/wire/frames';
 
@@ -87,6 +89,8 @@ describe('ARCHITECTURE.md', () => {
     ['results of handoffs_total', HANDOFF_RESULTS],
     ['reasons of fallbacks_total', FALLBACK_REASONS],
     ['resources of exhausted_total', RESOURCES],
+    ['states of a backend', BACKEND_STATES],
+    ['causes of ejections_total', EJECTION_CAUSES],
     ['results of agent_adoptions_total', ADOPTION_RESULTS],
   ])('lists all %s', (_what, codes: readonly string[]) => {
     expect(codes.filter((code) => !DOCUMENT.includes(`\`${code}\``))).toEqual([]);

@@ -113,6 +113,27 @@ export function integer(description: string, minimum: number, maximum: number, f
   });
 }
 
+/** A part of a whole, both bounds included. */
+export function share(description: string, minimum: number, maximum: number, fallback: number) {
+  const expected = `a number from ${minimum} to ${maximum}`;
+  return Type.Number({ minimum, maximum, description, expected, default: fallback });
+}
+
+/** Status codes of final responses: one or a list, each a code or a range of them. */
+export function statuses(description: string, fallback: string) {
+  const expected = 'a status from 200 to 599 or a range such as 200-399';
+  const bounds = { minimum: 200, maximum: 599, format: 'statuses', expected };
+  return Type.Unsafe<number | string | (number | string)[]>({
+    ...bounds,
+    type: ['integer', 'string', 'array'],
+    items: { ...bounds, type: ['integer', 'string'], description: 'Status, or range of them.' },
+    minItems: 1,
+    maxItems: MAX_LIST,
+    description,
+    default: fallback,
+  });
+}
+
 /** Without a fallback an absent one stays absent. */
 export function duration(description: string, fallback?: string) {
   return text(description, DURATION_SPELLING, {

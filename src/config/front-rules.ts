@@ -2,6 +2,7 @@ import { checkAction } from './action-rules';
 import { formatEndpoint, parseAddress, parseEndpoint } from './addresses';
 import { checkAdmin } from './admin';
 import { checkControl } from './control';
+import { parseDuration } from './durations';
 import { MatchChecks } from './match';
 import type { Path, ProblemReport } from './problems';
 import type { FrontInput } from './schema';
@@ -9,6 +10,22 @@ import type { FrontInput } from './schema';
 type Pools = FrontInput['pools'];
 type PoolInput = Pools[string];
 type BackendInput = PoolInput['backends'][number];
+type HealthInput = NonNullable<PoolInput['health']>;
+type OutlierInput = NonNullable<PoolInput['outliers']>;
+
+/** Header fields of a health check that say how it is sent, and so are not for an operator to say. */
+const OWN_FIELDS = new Set([
+  'connection',
+  'content-length',
+  'expect',
+  'keep-alive',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+/** How often agents report their responses. */
+const REPORT_MS = 1000;
 
 /** What must hold between the parts of a front's configuration, once each part is well-formed by itself. */
 export function checkFront(input: FrontInput, directory: string, report: ProblemReport): void {
@@ -52,6 +69,8 @@ function checkPool(name: string, pool: PoolInput, report: ProblemReport): void {
   if (pool.hash !== undefined && pool.balance !== 'maglev') {
     report.add(['pools', name, 'hash'], `only balance maglev hashes, not ${pool.balance}`);
   }
+  if (pool.health !== undefined) checkHealth(pool.health, ['pools', name, 'health'], report);
+  if (pool.outliers !== undefined) checkOutliers(pool.outliers, ['pools', name, 'outliers'], report);
   const needsHttp = pool.health ? 'health' : pool.fallback === 'proxy' ? 'fallback: proxy' : undefined;
   const names = new Set<string>();
   pool.backends.forEach((backend, index) => {
@@ -63,6 +82,27 @@ function checkPool(name: string, pool: PoolInput, report: ProblemReport): void {
     if (needsHttp && backend.http === undefined)
       report.add(path, `key "http" is missing: ${needsHttp} needs it`);
   });
+}
+
+function checkHealth({ headers = {}, tls }: HealthInput, path: Path, report: ProblemReport): void {
+  const names = new Set<string>();
+  for (const header of Object.keys(headers)) {
+    const name = header.toLowerCase();
+    unique(names, name, [...path, 'headers', header], report);
+    if (OWN_FIELDS.has(name)) report.add([...path, 'headers', header], 'is for the check itself to send');
+  }
+  if (tls?.insecure && tls.ca !== undefined) {
+    report.add([...path, 'tls'], 'has both "insecure" and "ca": keep one');
+  }
+}
+
+function checkOutliers({ window, eject, max_eject }: OutlierInput, path: Path, report: ProblemReport): void {
+  if ((parseDuration(window) ?? 0) < REPORT_MS) {
+    report.add([...path, 'window'], `${window} is shorter than 1s, after which agents report again`);
+  }
+  if ((parseDuration(max_eject) ?? 0) < (parseDuration(eject) ?? 0)) {
+    report.add([...path, 'max_eject'], `${max_eject} is shorter than eject, which is ${eject}`);
+  }
 }
 
 /** Steering sends a flow's packets to a next hop of the flow's own family. */

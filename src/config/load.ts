@@ -1,6 +1,7 @@
 import { dirname, resolve } from 'node:path';
 import { checkAgent } from './agent-rules';
 import type { AgentUse } from './agent-rules';
+import { readAuthorities } from './authorities';
 import { readCredentials } from './certificates';
 import { parseYaml } from './document';
 import type { Source } from './document';
@@ -83,7 +84,9 @@ function frontFrom({ value, locate }: Source, directory: string): Loaded<FrontCo
   checkFront(input, directory, report);
   reportUnavailableInFront(input, report);
   const pem = readCredentials(input, 'front', directory, report);
-  return report.empty ? { ok: true, config: normaliseFront(input, directory, pem) } : report.failure();
+  const authorities = readAuthorities(input, directory, report);
+  if (!report.empty) return report.failure();
+  return { ok: true, config: normaliseFront(input, directory, pem, authorities) };
 }
 
 /** An agent that runs by itself always has an admin API; the empty mapping takes the schema's defaults. */

@@ -81,12 +81,51 @@ export interface RouteConfig {
   readonly edits?: HeadEdits;
 }
 
+/** Status codes, both ends included. */
+export interface StatusRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+export interface HealthTls {
+  /** PEM text: what the file held when the configuration was checked. Absent, the authorities that Node trusts. */
+  readonly ca?: string;
+  readonly server_name?: string;
+  /** Any certificate will do. */
+  readonly insecure: boolean;
+}
+
 export interface HealthConfig {
   readonly path: string;
+  /** Any of them is a success. */
+  readonly expect: readonly StatusRange[];
+  /** Header name in lower case -> value. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** In place of the one of `http`. */
+  readonly port?: number;
+  /** Absent, checks go in the clear. */
+  readonly tls?: HealthTls;
   readonly interval: number;
+  /** Share of the interval. */
+  readonly jitter: number;
   readonly timeout: number;
   readonly rise: number;
   readonly fall: number;
+}
+
+/** When a backend is ejected, and for how long. Times in milliseconds. */
+export interface OutlierConfig {
+  readonly window: number;
+  readonly min_responses: number;
+  /** Share of the responses. */
+  readonly errors: number;
+  readonly latency?: number;
+  /** In a row. */
+  readonly failures: number;
+  readonly eject: number;
+  readonly max_eject: number;
+  /** Of the backends that could take connections. */
+  readonly max_share: number;
 }
 
 export interface BackendConfig {
@@ -109,6 +148,8 @@ export interface PoolConfig {
   readonly balance: BalancePolicy;
   readonly hash?: string;
   readonly health?: HealthConfig;
+  /** Absent, none is ejected. */
+  readonly outliers?: OutlierConfig;
   readonly fallback: 'proxy' | 'refuse';
   readonly backends: readonly BackendConfig[];
 }

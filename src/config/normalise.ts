@@ -12,27 +12,40 @@ import type {
   Credentials,
   FrontConfig,
   HealthConfig,
+  OutlierConfig,
   PoolConfig,
   RouteConfig,
   ServeConfig,
 } from './model';
 import { MAX_WORKERS } from './schema';
+import { parseStatuses } from './statuses';
 import type { AgentInput, FrontInput } from './schema';
 
 type RouteInput = FrontInput['routes'][number];
 type PoolInput = FrontInput['pools'][string];
 type BackendInput = PoolInput['backends'][number];
 type HealthInput = NonNullable<PoolInput['health']>;
+type OutlierInput = NonNullable<PoolInput['outliers']>;
 
-/** A front's configuration that passed every check -> what the programs work with. */
-export function normaliseFront(input: FrontInput, directory: string, pem?: Credentials): FrontConfig {
+/**
+ * A front's configuration that passed every check -> what the programs work with.
+ * @param authorities of the health checks, as PEM texts by pool.
+ */
+export function normaliseFront(
+  input: FrontInput,
+  directory: string,
+  pem: Credentials | undefined,
+  authorities: ReadonlyMap<string, string>,
+): FrontConfig {
   const { head, prepare, backend_gone, idle_flow, linger } = input.timeouts;
   return {
     kind: 'front',
     node: input.node,
     listeners: input.listeners.map((listener) => ({ ...listener, bind: endpoint(listener.bind) })),
     routes: input.routes.map(normaliseRoute),
-    pools: Object.entries(input.pools).map(([name, pool]) => normalisePool(name, pool)),
+    pools: Object.entries(input.pools).map(([name, pool]) =>
+      normalisePool(name, pool, authorities.get(name)),
+    ),
     steering: { ...input.steering, pin: resolve(directory, input.steering.pin) },
     control: normaliseControl(input.control, directory, pem),
     admin: normaliseAdmin(input.admin, directory),
@@ -69,19 +82,53 @@ function normaliseRoute({ match, ...action }: RouteInput): RouteConfig {
 
 function normalisePool(
   name: string,
-  { health, fallback = 'proxy', backends, ...rest }: PoolInput,
+  { health, outliers, fallback = 'proxy', backends, ...rest }: PoolInput,
+  authorities: string | undefined,
 ): PoolConfig {
   return {
     ...rest,
     name,
     fallback,
-    ...(health && { health: normaliseHealth(health) }),
+    ...(health && { health: normaliseHealth(health, authorities) }),
+    ...(outliers && { outliers: normaliseOutliers(outliers) }),
     backends: backends.map(normaliseBackend),
   };
 }
 
-function normaliseHealth(health: HealthInput): HealthConfig {
-  return { ...health, interval: duration(health.interval), timeout: duration(health.timeout) };
+function normaliseHealth(
+  { expect, headers = {}, tls, interval, timeout, ...rest }: HealthInput,
+  authorities: string | undefined,
+): HealthConfig {
+  return {
+    ...rest,
+    expect: [expect].flat().map((text) => valid(parseStatuses(String(text)))),
+    headers: lowerCaseKeys(headers),
+    interval: duration(interval),
+    timeout: duration(timeout),
+    ...(tls && { tls: normaliseHealthTls(tls, authorities) }),
+  };
+}
+
+function normaliseHealthTls(
+  { ca, server_name, insecure }: NonNullable<HealthInput['tls']>,
+  authorities: string | undefined,
+): NonNullable<HealthConfig['tls']> {
+  return {
+    // Without this a mistake in the order of the stages would trust others than those that are named.
+    ...(ca !== undefined && { ca: valid(authorities) }),
+    ...(server_name !== undefined && { server_name }),
+    insecure: insecure === true,
+  };
+}
+
+function normaliseOutliers({ window, latency, eject, max_eject, ...rest }: OutlierInput): OutlierConfig {
+  return {
+    ...rest,
+    window: duration(window),
+    ...(latency !== undefined && { latency: duration(latency) }),
+    eject: duration(eject),
+    max_eject: duration(max_eject),
+  };
 }
 
 function normaliseBackend({ agent, via, http, slow_start, ...rest }: BackendInput): BackendConfig {
@@ -110,6 +157,10 @@ const endpoint = (text: string) => valid(parseEndpoint(text));
 const address = (text: string) => valid(parseAddress(text));
 const vip = (text: string) => valid(parseVip(text));
 const duration = (text: string) => valid(parseDuration(text));
+
+function lowerCaseKeys(record: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key.toLowerCase(), value]));
+}
 
 /** The schema has checked every text with the same parsers, so a failure here is a bug and no operator's mistake. */
 function valid<T>(parsed: T | undefined): T {

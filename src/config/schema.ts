@@ -15,6 +15,8 @@ import {
   name,
   oneOrMore,
   settings,
+  share,
+  statuses,
   text,
   valueMatch,
   vip,
@@ -148,15 +150,80 @@ const ROUTE = mapping(
   { match: Type.Optional(MATCH), ...ACTIONS, ...EDITS },
 );
 
+// What undici sends as it is: visible ASCII, with blanks within.
+const CHECK_HEADER_VALUE = text('Field value.', 'a header value of visible ASCII', {
+  pattern: '^[!-~]([ -~]*[!-~])?$',
+});
+
+const HEALTH_TLS = mapping('Checks by https.', {
+  ca: Type.Optional(
+    file('File with the certificates of the authorities to trust; those that Node trusts, without it.'),
+  ),
+  server_name: Type.Optional(
+    text('Name that the certificate has to have, and that SNI asks for; the address, without it.', 'a host', {
+      format: 'server-name',
+    }),
+  ),
+  insecure: Type.Optional(
+    Type.Literal(true, {
+      description: 'Take any certificate: a check then says that somebody answers, and not who.',
+      expected: 'true',
+    }),
+  ),
+});
+
 const HEALTH = mapping('Active health checks of every backend, by HTTP to its `http` address.', {
   path: text('Path to request, query allowed.', 'a path that starts with "/"', {
     pattern: '^/[^\\s#]*$',
   }),
+  expect: statuses('Statuses of a success, redirects not followed; one or a list, any of it.', '200-399'),
+  headers: Type.Optional(
+    mapOf('Header fields to send; a `Host` in place of the address.', HEADER_NAME, CHECK_HEADER_VALUE),
+  ),
+  port: Type.Optional(integer('Port to ask, in place of the one of `http`.', 1, 65_535)),
+  tls: Type.Optional(HEALTH_TLS),
   interval: duration('Time between two checks of a backend.', '2s'),
+  jitter: share(
+    'Share of the interval by which checks move at random, so that those of many fronts do not fall into step.',
+    0,
+    0.5,
+    0.1,
+  ),
   timeout: duration('Time that a check may take.', '1s'),
   rise: integer('Successes in a row that bring a backend up.', 1, 100, 2),
   fall: integer('Failures in a row that take a backend down.', 1, 100, 3),
 });
+
+const OUTLIERS = mapping(
+  'Backends whose connections go wrong are ejected: they get no more of them for a while.',
+  {
+    window: duration('Time that errors and latency are looked at over; agents report every second.', '10s'),
+    min_responses: integer('Fewer responses in the window say nothing.', 1, 1_000_000, 20),
+    errors: share('Share of 5xx among the responses in the window that ejects.', 0.001, 1, 0.5),
+    latency: Type.Optional(
+      duration(
+        'Mean time from request to end of response, in the window, beyond which a backend is ejected.',
+      ),
+    ),
+    failures: integer(
+      'Handoffs in a row that a backend rejects, does not answer or loses with its channel, which eject it.',
+      1,
+      1000,
+      5,
+    ),
+    eject: duration('How long the first ejection lasts; the second lasts twice as long, and so on.', '10s'),
+    max_eject: duration(
+      'How long an ejection lasts at most; so much time without one makes the next one shorter by a step.',
+      '5m',
+    ),
+    max_share: share(
+      "Share of a pool's backends that are ejected at once, at most, of those that could take connections; one always stays.",
+      0.01,
+      1,
+      0.5,
+    ),
+  },
+);
 
 const BACKEND = mapping('One agent and the way to it.', {
   name: name('Name of the backend, a label in metrics; an agent has the same name in every pool.'),
@@ -193,6 +260,7 @@ const POOL = mapping('Backends that serve the same thing.', {
     ),
   ),
   health: Type.Optional(HEALTH),
+  outliers: Type.Optional(OUTLIERS),
   // No `default` here: only a fallback that is asked for by name makes `http` mandatory.
   fallback: Type.Optional(
     choice(

@@ -1,12 +1,13 @@
 import type { Static, TSchema } from '@sinclair/typebox';
 import { Ajv } from 'ajv';
-import { isIPv6 } from 'node:net';
+import { isIP, isIPv6 } from 'node:net';
 import { Network } from '../route/network';
 import { parseAddress, parseEndpoint, parseVip } from './addresses';
 import { isAdminListen } from './admin';
 import { parseDuration } from './durations';
 import { explain } from './explain';
 import type { ProblemReport } from './problems';
+import { parseStatuses } from './statuses';
 
 const HOST_PATTERN = /^(\*\.)?[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63}){0,126}$/i;
 
@@ -25,7 +26,10 @@ ajv.addFormat('vip', (text) => parseVip(text) !== undefined);
 ajv.addFormat('endpoint', (text) => (parseEndpoint(text)?.port ?? 0) > 0);
 ajv.addFormat('admin-listen', isAdminListen);
 ajv.addFormat('host-pattern', (text) => HOST_PATTERN.test(text) || isIPv6(text));
+// SNI has no addresses (RFC 6066 section 3), and a certificate's own wildcard is not for its verifier to name.
+ajv.addFormat('server-name', (text) => HOST_PATTERN.test(text) && !text.includes('*') && isIP(text) === 0);
 ajv.addFormat('origin', isHttpOrigin);
+ajv.addFormat('statuses', (text) => parseStatuses(text) !== undefined);
 
 /** Checks a value against a schema, filling in defaults in place; undefined after reporting what is wrong with it. */
 type Validate<T> = (value: unknown, report: ProblemReport) => T | undefined;

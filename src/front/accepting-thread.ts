@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Logger } from 'pino';
 import { formatEndpoint } from '../config/addresses';
-import type { BackendConfig } from '../config/model';
+import type { BackendConfig, PoolConfig } from '../config/model';
 import { LogThrottle } from '../observe/log-throttle';
 import type { StatsSnapshot } from '../observe/stats';
 import type { RoutableHead } from '../peek/head';
@@ -22,11 +22,12 @@ import { ConnectionCounts } from './connection-counts';
 import { Counters } from './counters';
 import type { Connection } from './connection';
 import { Exhaustion, RESOURCES, type Resource } from './exhaustion';
+import { FailureStreak } from './failure-streak';
 import { Fallback } from './fallback';
 import { Handoffs } from './handoff';
 import { HandoffIds } from './handoff-ids';
 import { HeadEditor } from './head-editor';
-import type { BackendFacts, Standing, WorkerData, WorkerStatus } from './messages';
+import type { BackendFacts, Failing, Recovered, Standing, WorkerData, WorkerStatus } from './messages';
 import { Offers } from './offers';
 import { isFollowed } from './one-request';
 import { goesByLoad, Pool } from './pool';
@@ -42,6 +43,8 @@ const STOP_POLL_MS = 20;
 export interface AcceptingThreadEvents {
   /** The channel to the agent at this address (formatEndpoint) broke. */
   channelLost(agent: string): void;
+  failing(what: Failing): void;
+  recovered(what: Recovered): void;
 }
 
 export class AcceptingThread {
@@ -115,7 +118,7 @@ export class AcceptingThread {
     );
     config.pools.forEach((pool, index) => {
       const facts = data.facts[index] ?? [];
-      const backends = pool.backends.map((backend, at) => this.#makeBackend(backend, facts[at]));
+      const backends = pool.backends.map((backend, at) => this.#makeBackend(pool, backend, facts[at]));
       this.#pools.set(pool.name, new Pool(pool, backends));
     });
     this.#routes = new Routes(config.routes, this.#pools);
@@ -294,14 +297,19 @@ export class AcceptingThread {
     }));
   }
 
-  #makeBackend(config: BackendConfig, facts?: BackendFacts): Backend {
+  #makeBackend(pool: PoolConfig, config: BackendConfig, facts?: BackendFacts): Backend {
     if (facts === undefined) throw new Error(`no facts about backend ${config.name}`);
     const hops: { 4?: NextHop; 6?: NextHop } = {};
     for (const hop of facts.hops) {
       hops[hop.family] = { address: Buffer.from(hop.address), ifindex: hop.ifindex };
     }
     const options = { ...config, number: facts.number, hops };
-    return new Backend(options, this.#offersTo(config), facts.standing);
+    const who = { pool: pool.name, backend: config.name };
+    const streak = new FailureStreak(pool.outliers?.failures ?? Infinity, {
+      failing: (count, result) => this.events.failing({ ...who, failures: { count, result } }),
+      recovered: () => this.events.recovered(who),
+    });
+    return new Backend(options, this.#offersTo(config), facts.standing, streak);
   }
 
   /** Pools that share an agent share its channel. */

@@ -6,7 +6,9 @@ import { mergeStats, type StatsSnapshot } from '../observe/stats';
 import type { OpenListener } from './listeners';
 import {
   sumStatus,
+  type Failing,
   type FromWorker,
+  type Recovered,
   type Standing,
   type ToWorker,
   type WorkerData,
@@ -38,6 +40,9 @@ export interface AcceptingThreadsEvents {
   failed(message: string): void;
   /** A thread has lost its channel to the agent at this address (formatEndpoint). */
   channelLost(agent: string): void;
+  /** In the eyes of a thread, by its index, a backend fails, and does so no more. */
+  failing(thread: number, what: Failing): void;
+  recovered(thread: number, what: Recovered): void;
 }
 
 /** The accepting threads, seen from the main thread. */
@@ -153,6 +158,8 @@ export class AcceptingThreads {
       if (message.type === 'log') logFromWorker(data.log, message.line);
       else if (message.type === 'stats') waiting.get(message.request)?.(message);
       else if (message.type === 'channel_lost') events.channelLost(message.agent);
+      else if (message.type === 'failing') events.failing(data.index, message);
+      else if (message.type === 'recovered') events.recovered(data.index, message);
       else if (message.type === 'failed') broken(message.message);
       else if (message.type === 'ready') ready.reach();
       else if (message.type === 'listening') listening.reach();

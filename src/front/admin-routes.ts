@@ -99,6 +99,7 @@ export function addFrontRoutes(admin: FastifyInstance, front: Front): void {
 function describe(front: Front, backend: WatchedBackend): Record<string, unknown> {
   const { pool, config, checker, link } = backend;
   const flows = front.flowsOf(backend);
+  const withheld = front.generation.withheldFor(backend);
   return {
     pool: pool.name,
     name: config.name,
@@ -111,6 +112,8 @@ function describe(front: Front, backend: WatchedBackend): Record<string, unknown
     flows,
     connections: front.generation.connectionsOf(backend) ?? null,
     ...(backend.draining && { drained: flows === 0 }),
+    ...(backend.ejection !== undefined && { ejected_seconds_left: backend.ejectedMs / 1000 }),
+    ...(withheld !== undefined && { ejection_withheld: withheld }),
   };
 }
 

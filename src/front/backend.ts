@@ -2,6 +2,7 @@ import type { Candidate } from '../balance/balancer';
 import { formatEndpoint } from '../config/addresses';
 import type { Endpoint } from '../config/model';
 import type { NextHop } from '../steer/flow-table';
+import { FailureStreak } from './failure-streak';
 import type { Standing } from './messages';
 import type { Offers } from './offers';
 
@@ -25,6 +26,9 @@ export interface BackendOptions {
 /** The share of its weight that a backend has at least in a slow start: with less it would be warmed by nobody. */
 const LEAST_SHARE = 0.05;
 
+/** In a pool that ejects nobody. */
+const UNHEARD = { failing: () => undefined, recovered: () => undefined };
+
 /** A backend of one pool, as an accepting thread sees it. */
 export class Backend implements Candidate {
   readonly name: string;
@@ -38,6 +42,8 @@ export class Backend implements Candidate {
   readonly #slowStartMs: number;
   /** When it gets its whole share, performance.now(). */
   #warmAt = -Infinity;
+  /** Losses of the channel that were counted as failures. */
+  #losses = 0;
   readonly results: Record<HandoffResult, number> = {
     ok: 0,
     rejected: 0,
@@ -51,6 +57,7 @@ export class Backend implements Candidate {
     options: BackendOptions,
     readonly offers: Offers,
     standing: Standing,
+    readonly streak = new FailureStreak(Infinity, UNHEARD),
   ) {
     this.name = options.name;
     this.#weight = options.weight;
@@ -63,8 +70,16 @@ export class Backend implements Candidate {
   }
 
   stand({ takes, warmingMs }: Standing): void {
+    if (takes && !this.takes) this.streak.again();
     this.takes = takes;
     this.#warmAt = warmingMs > 0 ? performance.now() + warmingMs : -Infinity;
+  }
+
+  /** An offer was lost with the channel: one failure, however many others were lost with it. */
+  channelLost(): void {
+    if (this.offers.losses === this.#losses) return;
+    this.#losses = this.offers.losses;
+    this.streak.failed('channel_lost');
   }
 
   /** For a handoff: its agent takes offers now. */

@@ -75,6 +75,7 @@ export class Front {
   #reloads = { ok: 0, failed: 0 };
   #reloading: Promise<void> = Promise.resolve();
   readonly #flowsReset = new Counters();
+  readonly #ejections = new Counters();
   readonly #drains: Drains;
   /** Once there are limits, all generations count. */
   #counts: ConnectionCounts | undefined;
@@ -225,8 +226,8 @@ export class Front {
   }
 
   /**
-   * Lets a backend of a pool have no new connections, or have them again; those that it has stay. It holds through reloads
-   * and planned restarts, as long as the configuration has the backend. Undefined where it has no such backend.
+   * Lets a backend of a pool have no new connections, or have them again, ejected or not; those that it has stay. It holds
+   * through reloads and planned restarts, as long as the configuration has the backend. Undefined where it has no such backend.
    */
   setDraining(pool: string, name: string, draining: boolean): WatchedBackend | undefined {
     const backend = this.generation.find(pool, name);
@@ -311,6 +312,7 @@ export class Front {
       numbersInUse: new Set([...this.flowCounts().keys(), ...numbers]),
       listeners: this.#listeners.prepare(config),
       flowsReset: this.#flowsReset,
+      ejections: this.#ejections,
       known: this.#generation === undefined ? predecessor?.bequest.backends : known,
     };
     // A predecessor still accepts where this configuration no longer listens, and sees to the end of it.
@@ -363,6 +365,7 @@ export class Front {
         samples.push({ name: 'backend_state', labels: { ...labels, state }, value });
       }
     }
+    for (const { panic } of this.generation.watches) samples.push(panic);
     for (const { backend, connections } of this.generation.agents) {
       if (connections === undefined) continue;
       samples.push({ name: 'backend_connections', labels: { backend }, value: connections });
@@ -392,6 +395,7 @@ export class Front {
     for (const backend of new Set(this.generation.backends.map(({ config }) => config.name))) {
       samples.push({ name: 'flows_reset_total', labels: { backend }, value: this.#flowsReset.get(backend) });
     }
+    for (const { ejections } of this.generation.watches) samples.push(...ejections);
     const own = { samples, histograms: [] };
     return mergeStats([own, this.origin.predecessor?.counted ?? NOTHING_COUNTED]);
   }

@@ -21,6 +21,7 @@ import { FlowKeeper } from './flow-keeper';
 import { closeListeners, type OpenListener } from './listeners';
 import type { BackendFacts, WorkerStatus } from './messages';
 import { carriesOneRequest } from './one-request';
+import { OutlierWatch } from './outlier-watch';
 import { WatchedAgent } from './watched-agent';
 import { WatchedBackend, type KnownBackend } from './watched-backend';
 
@@ -43,6 +44,8 @@ export interface Inheritance {
   readonly counts?: ConnectionCounts;
   /** Connections that were ended because their backend's host is gone, by backend; this generation counts on. */
   readonly flowsReset: Counters;
+  /** Ejections, counted by an OutlierWatch; likewise. */
+  readonly ejections: Counters;
 }
 
 export class Generation {
@@ -52,6 +55,8 @@ export class Generation {
   readonly #farewells = new Farewells();
   readonly #addresses: AgentAddresses;
   readonly #agents = new Map<string, WatchedAgent>();
+  /** By pool, of those that eject. */
+  readonly #watches = new Map<string, OutlierWatch>();
   #threads: AcceptingThreads | undefined;
   #retired = false;
 
@@ -126,6 +131,15 @@ export class Generation {
     return this.#agents.values();
   }
 
+  get watches(): Iterable<OutlierWatch> {
+    return this.#watches.values();
+  }
+
+  /** Why a backend should be ejected, where it is not because too few would be left. */
+  withheldFor({ pool, name }: WatchedBackend): string | undefined {
+    return this.#watches.get(pool.name)?.withheld(name);
+  }
+
   observe(): Promise<{ stats: StatsSnapshot; status: WorkerStatus }> {
     if (this.#threads === undefined) throw new Error('generation is not started');
     return this.#threads.observe();
@@ -137,11 +151,12 @@ export class Generation {
    */
   async retire(last: readonly string[]): Promise<StatsSnapshot> {
     this.#retired = true;
-    // The next generation keeps the flow table; health goes on to matter for relayed connections.
+    // The next generation keeps the flow table; health, and the ends of ejections, go on to matter for relayed connections.
     for (const agent of this.#agents.values()) agent.stop();
     this.keeper.stop();
     this.#farewells.stop();
     const counted = await this.#threads?.retire(last);
+    for (const watch of this.#watches.values()) watch.stop();
     for (const backend of this.backends) await backend.stop();
     return counted ?? { samples: [], histograms: [] };
   }
@@ -179,6 +194,9 @@ export class Generation {
     this.#threads = await AcceptingThreads.start(data, listeners, {
       failed,
       channelLost: (agent) => this.#agents.get(agent)?.reconcile(),
+      failing: (thread, { pool, backend, failures }) =>
+        this.#watches.get(pool)?.failing(backend, thread, failures),
+      recovered: (thread, { pool, backend }) => this.#watches.get(pool)?.recovered(backend, thread),
     });
     // What changed while the threads were starting.
     for (const backend of this.backends) {
@@ -186,6 +204,7 @@ export class Generation {
       this.#tell(backend);
       if (backend.state === 'down') this.#log(backend);
     }
+    for (const watch of this.#watches.values()) watch.start();
     this.#explainRouting();
   }
 
@@ -233,21 +252,36 @@ export class Generation {
         agent.serves(config, number);
         const before = known?.find((each) => each.pool === pool.name && each.name === config.name);
         const what = known === undefined ? 'first' : before;
-        this.backends.push(new WatchedBackend(pool, config, number, agent.link, what, this.#changed));
+        this.backends.push(new WatchedBackend(pool, config, number, agent, what, this.#changed));
       }
+      if (pool.outliers === undefined) continue;
+      const own = this.backends.filter((backend) => backend.pool === pool);
+      const { ejections } = this.inherited;
+      this.#watches.set(pool.name, new OutlierWatch(pool.name, pool.outliers, own, ejections, this.logger));
     }
   }
 
-  readonly #changed = (backend: WatchedBackend, before: BackendState): void => {
+  readonly #changed = (backend: WatchedBackend, before: BackendState, cause: string): void => {
     this.#tell(backend);
     // While a generation starts, all of its backends come up: that is no news.
-    if (this.#threads !== undefined && !this.#retired && backend.state !== before) this.#log(backend, before);
+    if (this.#threads !== undefined && !this.#retired && backend.state !== before)
+      this.#log(backend, before, cause);
+    this.#watches.get(backend.pool.name)?.review();
   };
 
-  #log({ state, cause, pool, config }: WatchedBackend, before?: BackendState): void {
-    const fields = { pool: pool.name, backend: config.name, state, before, cause };
-    if (state === 'down') this.logger.warn(fields, 'backend is down');
-    else this.logger.info(fields, `backend is ${state}`);
+  #log(backend: WatchedBackend, before?: BackendState, happened?: string): void {
+    const { state, pool, name, ejectedMs } = backend;
+    // A backend may be ejected again because its channel is back: that it was ejected before is the reason.
+    const cause = state === 'ejected' ? backend.cause : (happened ?? backend.cause);
+    const fields = { pool: pool.name, backend: name, state, before, cause };
+    if (state === 'down') {
+      this.logger.warn(fields, 'backend is down');
+    } else if (state === 'ejected') {
+      const until = new Date(Date.now() + ejectedMs).toISOString();
+      this.logger.warn({ ...fields, seconds: Math.round(ejectedMs / 1000), until }, 'backend is ejected');
+    } else {
+      this.logger.info(fields, `backend is ${state}`);
+    }
   }
 
   #tell({ pool, config, standing }: WatchedBackend): void {
@@ -266,6 +300,10 @@ export class Generation {
       lost: (lostName, flows) => this.inherited.flowsReset.add(lostName, flows),
       changed: (cause) => {
         for (const each of this.backends) if (each.link === made.link) each.review(cause);
+      },
+      responded: (counts) => {
+        for (const { link, pool, name: served } of this.backends)
+          if (link === made.link) this.#watches.get(pool.name)?.responded(served, counts);
       },
     });
     this.#agents.set(key, made);

@@ -29,6 +29,9 @@ const MOST_ATTEMPTS = 3;
 
 const NONE: readonly Backend[] = [];
 
+/** About the connection, so that clients could have backends ejected by them; and an agent that stops is none to eject. */
+const NOT_TO_BLAME: ReadonlySet<RejectReason> = new Set(['address_in_use', 'malformed_snapshot', 'stopping']);
+
 /** Why a connection could not be handed off: values of the label `reason` of fallbacks_total. */
 export const FALLBACK_REASONS = [
   'pipelined',
@@ -153,11 +156,13 @@ export class Handoffs implements OfferEvents {
   }
 
   rejected(handoff: Handoff, reason: RejectReason): void {
+    if (!NOT_TO_BLAME.has(reason)) handoff.backend.streak.failed('rejected');
     this.outcomes.rejected(handoff.backend, reason);
     this.#next(handoff, 'rejected');
   }
 
   lost(handoff: Handoff): void {
+    handoff.backend.channelLost();
     this.#next(handoff, 'channel_lost');
   }
 
@@ -167,6 +172,7 @@ export class Handoffs implements OfferEvents {
 
   #timedOut(handoff: Handoff): void {
     handoff.backend.offers.overdue(handoff);
+    handoff.backend.streak.failed('timeout');
     this.#next(handoff, 'timeout');
   }
 
@@ -204,6 +210,7 @@ export class Handoffs implements OfferEvents {
     this.released.add(connection.fd);
     backend.offers.commit(handoff);
     backend.results.ok += 1;
+    backend.streak.succeeded();
     pool.handoffDuration.observe((performance.now() - handoff.startedAt) / 1000);
     this.outcomes.done(connection);
   }

@@ -1,5 +1,6 @@
 /** What the front's main thread and its accepting threads say to each other; structured-cloneable. */
 import type { FrontConfig } from '../config/model';
+import type { Failures } from '../health/evidence';
 import type { LaneCounters } from '../observe/log-lane';
 import type { StatsSnapshot } from '../observe/stats';
 import type { Capacity } from './capacity';
@@ -78,6 +79,15 @@ export function sumStatus(parts: readonly WorkerStatus[]): WorkerStatus {
   };
 }
 
+export interface Recovered {
+  readonly pool: string;
+  readonly backend: string;
+}
+
+export interface Failing extends Recovered {
+  readonly failures: Failures;
+}
+
 export type FromWorker =
   /** Everything is there but connections: nothing is lost if the thread ends now. */
   | { readonly type: 'ready' }
@@ -86,6 +96,9 @@ export type FromWorker =
   | { readonly type: 'log'; readonly line: string }
   /** The channel to the agent at this address (formatEndpoint) broke. */
   | { readonly type: 'channel_lost'; readonly agent: string }
+  /** So many handoffs to a backend failed in a row, and one has succeeded since. */
+  | ({ readonly type: 'failing' } & Failing)
+  | ({ readonly type: 'recovered' } & Recovered)
   | {
       readonly type: 'stats';
       readonly request: number;

@@ -32,6 +32,7 @@ export class Offers {
   #overdueAt = -Infinity;
   /** Sent on this channel. */
   #commits = 0;
+  #losses = 0;
   /** The agent's last word on this channel. */
   #report: Pick<Report, 'connections' | 'commits'> = NOTHING_REPORTED;
 
@@ -84,6 +85,11 @@ export class Offers {
   /** Whether as many offers are unanswered, or not even read, as the agent takes at once. */
   get saturated(): boolean {
     return this.#link.up && (this.#pending.size >= this.#link.offerLimit || this.#link.congested);
+  }
+
+  /** How often the channel was lost. */
+  get losses(): number {
+    return this.#losses;
   }
 
   get pending(): number {
@@ -140,6 +146,7 @@ export class Offers {
   #channelLost(): void {
     const lost = [...this.#pending.values()];
     this.#pending.clear();
+    this.#losses += 1;
     this.#commits = 0;
     this.#report = NOTHING_REPORTED;
     this.events.channelLost(this);

@@ -6,7 +6,7 @@ import { monotonicNs } from '../steer/flow-table';
 import { PING_INTERVAL_MS, SILENCE_LIMIT_MS } from '../wire/channel';
 import type { AgentAddress } from '../wire/dial';
 import { Link } from '../wire/link';
-import type { Report } from '../wire/report';
+import { countedBetween, type Report, type ResponseCounts } from '../wire/report';
 import type { FlowKeeper } from './flow-keeper';
 import { HostWatch } from './host-watch';
 
@@ -27,6 +27,8 @@ export interface WatchedAgentEvents {
   lost(backend: string, flows: number): void;
   /** The channel has come up or gone down, or the agent drains or does no more. */
   changed(cause: string): void;
+  /** Responses that ended since the agent last said; not those from before its first word on this channel. */
+  responded(counts: ResponseCounts): void;
 }
 
 export class WatchedAgent {
@@ -128,10 +130,11 @@ export class WatchedAgent {
   }
 
   #reported(report: Report): void {
-    const before = this.draining;
+    const before = this.#report;
     this.#report = report;
-    if (this.draining === before) return;
-    this.events.changed(this.draining ? 'its agent drains: POST /v1/drain there' : 'its agent is ready: POST /v1/ready there');
+    if (before !== undefined) this.events.responded(countedBetween(before, report));
+    if (report.draining === (before?.draining ?? false)) return;
+    this.events.changed(`its agent ${report.draining ? 'drains: POST /v1/drain there' : 'is ready again'}`);
   }
 
   /** No list of live flows can be had, maybe for long: what was committed last is asked about without one. */

@@ -1,5 +1,8 @@
+import { createHash } from 'node:crypto';
 import type { BackendConfig, PoolConfig } from '../config/model';
 import { HealthChecker } from '../health/checker';
+import { Ejections, type Ejection, type Finding, type KnownEjections } from '../health/ejections';
+import type { Suspect } from '../health/outliers';
 import { resolveNextHop } from '../steer/next-hop';
 import type { Link } from '../wire/link';
 import { stateOf, type BackendState } from './backend-state';
@@ -14,10 +17,17 @@ export interface KnownBackend {
   readonly healthy: boolean;
   readonly draining: boolean;
   readonly warmingMs: number;
+  readonly ejections?: KnownEjections | undefined;
+}
+
+/** What a backend has to know of its agent (WatchedAgent). */
+export interface BackendAgent {
+  readonly link: Link;
+  readonly draining: boolean;
 }
 
 /** A backend of a pool with what watches it, for the front's main thread. */
-export class WatchedBackend {
+export class WatchedBackend implements Suspect {
   readonly hops: BackendFacts['hops'];
   /** Undefined where the pool has no health checks. */
   readonly checker: HealthChecker | undefined;
@@ -32,10 +42,12 @@ export class WatchedBackend {
   #warmTimer: NodeJS.Timeout | undefined;
   /** Whether a backend that comes up has been away, and was not only waited for by a front that starts. */
   #slowStarts: boolean;
+  /** Undefined where the pool ejects nobody. */
+  readonly #ejections: Ejections | undefined;
 
   /**
    * Throws an Error when a next hop cannot be used. `onChange` is called whenever the standing may have changed, with the
-   * state before.
+   * state before and what has happened.
    * @param known of the same backend before a reload or restart; `undefined` where it is new, `'first'` where all are.
    */
   constructor(
@@ -43,17 +55,17 @@ export class WatchedBackend {
     readonly config: BackendConfig,
     /** Its number in the flow table. */
     readonly number: number,
-    /** The keeper's channel to its agent. */
-    readonly link: Link,
+    readonly agent: BackendAgent,
     known: KnownBackend | 'first' | undefined,
-    private readonly onChange: (backend: WatchedBackend, before: BackendState) => void,
+    private readonly onChange: (backend: WatchedBackend, before: BackendState, cause: string) => void,
   ) {
     this.hops = config.via.map(({ host, family }) => ({ family, ...resolveNextHop(host) }));
-    const { health } = pool;
+    const { health, outliers } = pool;
     const { http } = config;
     const before = known === 'first' ? undefined : known;
     this.#draining = before?.draining ?? false;
     this.#slowStarts = known === undefined;
+    this.#ejections = outliers && new Ejections(outliers, before?.ejections);
     if (before !== undefined && before.warmingMs > 0) this.#warm(before.warmingMs);
     if (health === undefined || http === undefined) {
       this.checker = undefined;
@@ -73,6 +85,11 @@ export class WatchedBackend {
     this.#state = this.#newState();
   }
 
+  /** The keeper's channel to its agent. */
+  get link(): Link {
+    return this.agent.link;
+  }
+
   /** From now on a backend that comes up has been away. */
   started(): void {
     this.#slowStarts = true;
@@ -81,6 +98,10 @@ export class WatchedBackend {
   async stop(): Promise<void> {
     clearTimeout(this.#warmTimer);
     await this.checker?.stop();
+  }
+
+  get name(): string {
+    return this.config.name;
   }
 
   /** What the health checks say. */
@@ -94,6 +115,7 @@ export class WatchedBackend {
 
   /** Why it is in this state. */
   get cause(): string {
+    if (this.#state === 'ejected') return this.ejection?.finding.detail ?? this.#cause;
     if (this.#state !== 'down' && this.#state !== 'up') return this.#cause;
     const { link, checker } = this;
     return link.up ? (checker?.lastCause ?? 'control channel is up') : `control channel: ${link.lastCause}`;
@@ -104,18 +126,45 @@ export class WatchedBackend {
     return this.#healthy && this.link.up;
   }
 
+  /** Whether this front or its agent was told to let it have no new connections. */
   get draining(): boolean {
-    return this.#draining;
+    return this.#draining || this.agent.draining;
   }
 
-  /** Begins or ends draining. */
+  /** Whether it would get connections if it were not ejected. */
+  get eligible(): boolean {
+    return this.up && !this.draining && this.config.weight > 0;
+  }
+
+  get ejection(): Ejection | undefined {
+    return this.#ejections?.current;
+  }
+
+  /** Until its ejection is over; 0 where there is none. */
+  get ejectedMs(): number {
+    return this.#ejections?.leftMs ?? 0;
+  }
+
+  eject(finding: Finding): void {
+    this.#ejections?.begin(finding);
+    this.review(finding.detail);
+  }
+
+  readmit(cause: string): void {
+    this.#ejections?.end();
+    this.review(cause);
+  }
+
+  /** Begins draining, or ends that and any ejection. */
   drain(draining: boolean): void {
     this.#draining = draining;
+    if (!draining) this.#ejections?.forgive();
     this.review(`POST /v1/backends/${this.pool.name}/${this.config.name}/${draining ? 'drain' : 'ready'}`);
   }
 
   get standing(): Standing {
-    return { takes: this.#healthy && !this.#draining, warmingMs: this.#warmingMs };
+    const takes = this.#healthy && !this.draining && this.ejection === undefined;
+    return { takes, warmingMs: this.#warmingMs };
   }
 
   get known(): KnownBackend {
@@ -126,6 +175,7 @@ export class WatchedBackend {
       healthy: this.#healthy,
       draining: this.#draining,
       warmingMs: this.#warmingMs,
+      ejections: this.#ejections?.known,
     };
   }
 
@@ -137,7 +187,7 @@ export class WatchedBackend {
       this.#warm(slowStartMs);
     this.#state = this.#newState();
     if (this.#state !== before) this.#cause = cause;
-    this.onChange(this, before);
+    this.onChange(this, before, cause);
   }
 
   #warm(ms: number): void {
@@ -154,13 +204,20 @@ export class WatchedBackend {
   }
 
   #newState(): BackendState {
-    return stateOf({ draining: this.#draining, up: this.up, warming: this.#warmUntil > 0 });
+    return stateOf({
+      draining: this.draining,
+      up: this.up,
+      ejected: this.ejection !== undefined,
+      warming: this.#warmUntil > 0,
+    });
   }
 
   get #checked(): string {
-    const { http } = this.config;
-    return `${http?.host ?? ''} ${http?.port ?? ''} ${this.pool.health?.path ?? ''}`;
+    const { path, expect, headers, port, tls } = this.pool.health ?? {};
+    const what = JSON.stringify([this.config.http, path, expect, headers, port, tls]);
+    // Headers may be secret, and a digest is shorter too.
+    return createHash('sha256').update(what).digest('base64');
   }
 }
 
-const AWAY: ReadonlySet<BackendState> = new Set(['down', 'draining']);
+const AWAY: ReadonlySet<BackendState> = new Set(['down', 'draining', 'ejected']);

@@ -19,6 +19,8 @@ function say(message: FromWorker): void {
 async function run(): Promise<void> {
   const thread = new AcceptingThread(data, new EbpfFlowTable(data.flowsFd, data.reviewFd), logger, {
     channelLost: (agent) => say({ type: 'channel_lost', agent }),
+    failing: (what) => say({ type: 'failing', ...what }),
+    recovered: (what) => say({ type: 'recovered', ...what }),
   });
   await thread.open();
   parentPort?.on('message', (message: ToWorker) => {

@@ -1,9 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Endpoint, HealthConfig } from '../config/model';
-import { probe, type ProbeResult } from './probe';
-
-/** Share of the interval by which checks move, so that those of many fronts and backends do not fall into step. */
-const JITTER = 0.1;
+import { Probe, type ProbeResult } from './probe';
 
 /**
  * Checks one backend actively, one check at a time, and says when it goes up or down.
@@ -13,6 +10,7 @@ const JITTER = 0.1;
  * whichever it is, and for every change after it. A checker is started once; a stopped one stays stopped.
  */
 export class HealthChecker {
+  private readonly probe: Probe;
   private readonly stopping = new AbortController();
   private loop: Promise<void> | undefined;
   private decided = false;
@@ -22,10 +20,12 @@ export class HealthChecker {
   private against = 0;
 
   constructor(
-    private readonly target: Endpoint,
+    target: Endpoint,
     private readonly health: HealthConfig,
     private readonly onChange: (up: boolean, cause: string) => void,
-  ) {}
+  ) {
+    this.probe = new Probe(target, health);
+  }
 
   /** False until the first check has succeeded. */
   get up(): boolean {
@@ -50,8 +50,8 @@ export class HealthChecker {
   private async run(): Promise<void> {
     const { signal } = this.stopping;
     for (;;) {
-      const next = performance.now() + withJitter(this.health.interval);
-      const result = await probe(this.target, this.health.path, this.health.timeout, signal);
+      const next = performance.now() + withJitter(this.health);
+      const result = await this.probe.run(signal);
       if (signal.aborted) return;
       this.record(result);
       await pauseUntil(next, signal);
@@ -70,8 +70,8 @@ export class HealthChecker {
   }
 }
 
-function withJitter(interval: number): number {
-  return interval * (1 + JITTER * (2 * Math.random() - 1));
+function withJitter({ interval, jitter }: HealthConfig): number {
+  return interval * (1 + jitter * (2 * Math.random() - 1));
 }
 
 /** Waits without keeping the process alive; an abort ends the wait at once. */

@@ -57,6 +57,14 @@ const START_TIMEOUT_MS = 60_000;
 const RESTART_TIMEOUT_MS = 60_000;
 const POLL_MS = 20;
 
+/** Of curl: the status follows the body. */
+const POST = ['-X', 'POST', '-w', '\n%{http_code}'];
+
+export interface PostAnswer {
+  readonly status: number;
+  readonly body: Readonly<Record<string, string>>;
+}
+
 export class Cluster {
   front!: LabProgram;
   readonly agents: LabProcess[] = [];
@@ -241,12 +249,13 @@ export class Cluster {
   }
 
   /** POST on the front's admin API. */
-  async frontPost(
-    path: string,
-  ): Promise<{ readonly status: number; readonly body: Readonly<Record<string, string>> }> {
-    const answer = await this.askFront(path, '-X', 'POST', '-w', '\n%{http_code}');
-    const [body = '', status] = answer.split('\n');
-    return { status: Number(status), body: JSON.parse(body) as Record<string, string> };
+  async frontPost(path: string): Promise<PostAnswer> {
+    return answerOf(await this.askFront(path, ...POST));
+  }
+
+  /** POST on the admin API of backend `k`'s agent (from 1). */
+  async agentPost(k: number, path: string): Promise<PostAnswer> {
+    return answerOf(await this.askAgent(k, path, ...POST));
   }
 
   /** Writes the file of the admin APIs' token, which all questions here show; who has read the old one still wants that. */
@@ -303,8 +312,8 @@ export class Cluster {
     return this.ask(this.frontHost, this.frontSettings, FRONT_ADMIN_PORT, path, args);
   }
 
-  private askAgent(k: number, path: string): Promise<string> {
-    return this.ask(this.lab.host(`b${k}`), this.options.agent?.(k, this), AGENT_ADMIN_PORT, path, []);
+  private askAgent(k: number, path: string, ...args: string[]): Promise<string> {
+    return this.ask(this.lab.host(`b${k}`), this.options.agent?.(k, this), AGENT_ADMIN_PORT, path, args);
   }
 
   /** Asks an admin API from its own host, on the socket or the port of its configuration. */
@@ -326,6 +335,11 @@ export class Cluster {
     if (code !== 0) throw new Error(`curl ${url} on ${host.name}: ${stderr}`);
     return stdout;
   }
+}
+
+function answerOf(output: string): PostAnswer {
+  const [body = '', status] = output.split('\n');
+  return { status: Number(status), body: JSON.parse(body) as Record<string, string> };
 }
 
 /** Adds up a metric's series in the Prometheus text format. */

@@ -101,8 +101,20 @@ export const CATALOGUE: Readonly<Record<Component, readonly MetricSpec[]>> = {
     {
       name: 'backend_state',
       type: 'gauge',
-      help: 'State of a backend: 1 for the one that it is in (up, slow-start, draining, down), 0 for the others.',
+      help: 'State of a backend: 1 for the one that it is in (up, slow-start, ejected, draining, down), 0 for the others.',
       labels: ['pool', 'backend', 'state'],
+    },
+    {
+      name: 'ejections_total',
+      type: 'counter',
+      help: 'Ejections of a backend, by cause: errors, latency or failures.',
+      labels: ['pool', 'backend', 'cause'],
+    },
+    {
+      name: 'pool_panic',
+      type: 'gauge',
+      help: 'Whether a backend of the pool stays although it should be ejected, because too few would be left.',
+      labels: ['pool'],
     },
     {
       name: 'backend_connections',

@@ -184,7 +184,8 @@ export class Channel {
       return;
     }
     setTimeout(() => {
-      if (this.#heardAt === heardAt) this.close(`no word for ${Math.round(silence)} ms`);
+      if (silence > SILENCE_LIMIT_MS && this.#heardAt === heardAt)
+        this.close(`no word for ${Math.round(silence)} ms`);
       else if (stuck > FRAME_LIMIT_MS && this.#decoder.startedAt === startedAt)
         this.close(`a frame has not come to its end after ${Math.round(stuck)} ms`);
     }, CATCH_UP_MS).unref();

@@ -5,6 +5,8 @@ import type { ProblemCase } from './texts';
 const NAME = 'a name of 1 to 64 letters, digits, ".", "_" or "-"';
 const DURATION = 'a duration such as 500ms, 1.5s, 2m or 1h, up to 24 days';
 
+const STATUSES = 'a status from 200 to 599 or a range such as 200-399';
+
 const FRONT_CASES: ProblemCase[] = [
   ['node: front-1\n', '¶tiemouts: {}\nnode: front-1\n', 'unknown key "tiemouts": did you mean "timeouts"?'],
   ['node: front-1\n', '¶"a\\nb": 1\nnode: front-1\n', 'unknown key "a\\nb"'],
@@ -93,6 +95,43 @@ const FRONT_CASES: ProblemCase[] = [
     `pools.web.health.interval: 10 is not ${DURATION}`,
     `pools.web.health.timeout: "1d" is not ${DURATION}`,
     'pools.web.health.rise: 0 is not a whole number from 1 to 100',
+  ],
+  [
+    '    backends',
+    '    health: { path: /, expect: ¶100, jitter: ¶0.6, port: ¶0, headers: { x: ¶"ä" } }\n    backends',
+    `pools.web.health.expect: 100 is not ${STATUSES}`,
+    'pools.web.health.jitter: 0.6 is not a number from 0 to 0.5',
+    'pools.web.health.port: 0 is not a whole number from 1 to 65535',
+    'pools.web.health.headers.x: "ä" is not a header value of visible ASCII',
+  ],
+  [
+    '    backends',
+    '    health: { path: /, expect: [200, ¶301-300, ¶all, ¶204.5, ¶[]] }\n    backends',
+    `pools.web.health.expect[1]: "301-300" is not ${STATUSES}`,
+    `pools.web.health.expect[2]: "all" is not ${STATUSES}`,
+    `pools.web.health.expect[3]: 204.5 is not ${STATUSES}`,
+    `pools.web.health.expect[4]: a list is not ${STATUSES}`,
+  ],
+  [
+    '    backends',
+    '    health: { path: /, tls: { server_name: ¶198.18.0.21, insecure: ¶false, ¶verify: no } }\n    backends',
+    'pools.web.health.tls.server_name: "198.18.0.21" is not a host',
+    'pools.web.health.tls.insecure: false is not true',
+    'unknown key "verify"',
+  ],
+  [
+    '    backends',
+    '    health: { path: /, tls: { server_name: ¶"*.example.com" } }\n    backends',
+    'pools.web.health.tls.server_name: "*.example.com" is not a host',
+  ],
+  [
+    '    backends',
+    '    outliers: { errors: ¶0, max_share: ¶1.1, failures: ¶0, latency: ¶2, ¶ejct: 1s }\n    backends',
+    'pools.web.outliers.errors: 0 is not a number from 0.001 to 1',
+    'pools.web.outliers.max_share: 1.1 is not a number from 0.01 to 1',
+    'pools.web.outliers.failures: 0 is not a whole number from 1 to 1000',
+    `pools.web.outliers.latency: 2 is not ${DURATION}`,
+    'unknown key "ejct": did you mean "eject"?',
   ],
   ['interface: eth0', 'interface: ¶eth0/1', 'steering.interface: "eth0/1" is not an interface name'],
   [

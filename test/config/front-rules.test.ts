@@ -1,6 +1,14 @@
+import { basename, join } from 'node:path';
 import { parseFrontConfig } from '../../src/config/load';
+import { Certificates } from '../wire/certificates';
 import { FRONT, compare, configOf } from './texts';
 import type { ProblemCase } from './texts';
+
+const certificates = new Certificates();
+certificates.make('ca', { isAuthority: true });
+const AUTHORITY = certificates.file('ca.pem');
+
+afterAll(() => certificates.remove());
 
 /** A line of flow YAML for one more backend, with marks wherever the case needs them. */
 const backend = (name: string, agent: string, rest = 'via: 198.18.0.9') =>
@@ -86,6 +94,35 @@ const CASES: ProblemCase[] = [
     '    backends:\n      - name',
     '    fallback: proxy\n    backends:\n      - ¶name',
     'pools.web.backends[0]: key "http" is missing: fallback: proxy needs it',
+  ],
+
+  // health and outliers
+  [
+    '    backends:\n      - name: b1',
+    `    health: { path: /, headers: { Connection: ¶close, X-a: "1", x-a: ¶"2" } }\n    backends:\n      - http: 198.18.0.21:80\n        name: b1`,
+    'pools.web.health.headers.Connection: is for the check itself to send',
+    'pools.web.health.headers.x-a: "x-a" is already taken',
+  ],
+  [
+    '    backends:\n      - name: b1',
+    `    health: { path: /, tls: ¶{ insecure: true, ca: ${JSON.stringify(AUTHORITY)} } }\n    backends:\n      - http: 198.18.0.21:80\n        name: b1`,
+    'pools.web.health.tls: has both "insecure" and "ca": keep one',
+  ],
+  [
+    '    backends:\n      - name: b1',
+    `    health: { path: /, tls: { ca: ¶absent.pem } }\n    backends:\n      - http: 198.18.0.21:80\n        name: b1`,
+    `pools.web.health.tls.ca: ${JSON.stringify(join(__dirname, 'absent.pem'))}: cannot read: ENOENT: no such file or directory`,
+  ],
+  [
+    '    backends:\n      - name: b1',
+    `    health: { path: /, tls: { ca: ¶${basename(__filename)} } }\n    backends:\n      - http: 198.18.0.21:80\n        name: b1`,
+    `pools.web.health.tls.ca: there is no certificate in PEM in ${JSON.stringify(__filename)}`,
+  ],
+  [
+    POOL,
+    `    outliers: { window: ¶900ms, eject: 10s, max_eject: ¶9s }\n${POOL}`,
+    'pools.web.outliers.window: 900ms is shorter than 1s, after which agents report again',
+    'pools.web.outliers.max_eject: 9s is shorter than eject, which is 10s',
   ],
 
   // next hops

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseAgentConfig, parseAgentConfigObject, parseFrontConfig } from '../../src/config/load';
+import { Certificates } from '../wire/certificates';
 import { AGENT, FRONT, configOf } from './texts';
 
 const front = (text: string) => configOf(parseFrontConfig(text, '/etc/baton/front.yaml'));
@@ -92,7 +93,17 @@ test('health, http and weight of a pool', () => {
     'via: [198.18.0.21, "2001:DB8::21"]\n        http: "[2001:db8::21]:8080"\n        weight: 0',
   );
   const [pool] = front(text).pools;
-  expect(pool?.health).toEqual({ path: '/healthz', interval: 2000, timeout: 500, rise: 2, fall: 3 });
+  expect(pool?.health).toEqual({
+    path: '/healthz',
+    expect: [{ first: 200, last: 399 }],
+    headers: {},
+    interval: 2000,
+    jitter: 0.1,
+    timeout: 500,
+    rise: 2,
+    fall: 3,
+  });
+  expect(pool?.outliers).toBeUndefined();
   expect(pool?.backends[0]).toMatchObject({
     via: [
       { host: '198.18.0.21', family: 4 },
@@ -100,6 +111,74 @@ test('health, http and weight of a pool', () => {
     ],
     http: { host: '2001:db8::21', port: 8080, family: 6 },
     weight: 0,
+  });
+});
+
+describe('of health checks', () => {
+  const certificates = new Certificates();
+  certificates.make('ca', { isAuthority: true });
+  afterAll(() => certificates.remove());
+
+  const health = (keys: string) => {
+    const text = FRONT.replace('    backends', `    health: { path: /, ${keys} }\n    backends`);
+    const file = certificates.file('front.yaml');
+    const withHttp = text.replace('via: 198.18.0.21', 'via: 198.18.0.21\n        http: 198.18.0.21:8080');
+    return configOf(parseFrontConfig(withHttp, file)).pools[0]?.health;
+  };
+
+  test.each([
+    ['204', [[204, 204]]],
+    ['"204"', [[204, 204]]],
+    ['200-299', [[200, 299]]],
+    [
+      '[200, 301-302, 404]',
+      [
+        [200, 200],
+        [301, 302],
+        [404, 404],
+      ],
+    ],
+  ])('expect: %s', (written, ranges) => {
+    expect(health(`expect: ${written}`)?.expect).toEqual(ranges.map(([first, last]) => ({ first, last })));
+  });
+
+  test('headers, port and jitter', () => {
+    expect(health('headers: { Host: App.Example, X-a: "1" }, port: 8081, jitter: 0.5')).toMatchObject({
+      headers: { host: 'App.Example', 'x-a': '1' },
+      port: 8081,
+      jitter: 0.5,
+    });
+  });
+
+  test('tls is off, or on with the authorities that the file holds', () => {
+    expect(health('port: 1')).not.toHaveProperty('tls');
+    expect(health('tls: {}')?.tls).toEqual({ insecure: false });
+    expect(health('tls: { insecure: true, server_name: app.example }')?.tls).toEqual({
+      insecure: true,
+      server_name: 'app.example',
+    });
+    expect(health('tls: { ca: ca.pem }')?.tls).toEqual({ insecure: false, ca: certificates.text('ca.pem') });
+  });
+});
+
+test('outliers of a pool', () => {
+  const outliers = (keys: string) =>
+    front(FRONT.replace('    backends', `    outliers: { ${keys} }\n    backends`)).pools[0]?.outliers;
+  expect(outliers('')).toEqual({
+    window: 10_000,
+    min_responses: 20,
+    errors: 0.5,
+    failures: 5,
+    eject: 10_000,
+    max_eject: 300_000,
+    max_share: 0.5,
+  });
+  expect(outliers('window: 1s, latency: 250ms, eject: 1m, max_eject: 1m, errors: 0.05')).toMatchObject({
+    window: 1000,
+    latency: 250,
+    eject: 60_000,
+    max_eject: 60_000,
+    errors: 0.05,
   });
 });
 

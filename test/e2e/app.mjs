@@ -8,6 +8,7 @@
  *     POST /sum                { bytes, sha256, client, node } of the body; PUT too
  *     GET  /slow?ms=N          answers N milliseconds late
  *     POST /echo               the body, as it comes
+ *     POST /fail?code=N        from now on /who answers with status N; without a code, with 200 again
  */
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
@@ -21,6 +22,9 @@ const node = process.env.BATON_NODE;
 /** Bounds what a mistaken test can ask for. */
 const MOST_SLOW_MS = 60_000;
 
+/** Status of /who. */
+let status = 200;
+
 const HANDLERS = {
   '/healthz': (_request, response) => response.end('ok\n'),
   '/who': who,
@@ -29,6 +33,7 @@ const HANDLERS = {
   '/sum': sum,
   '/slow': slow,
   '/echo': (request, response) => pipeline(request, response),
+  '/fail': fail,
 };
 
 export default function handle(request, response) {
@@ -40,6 +45,7 @@ export default function handle(request, response) {
 
 function who(request, response) {
   const { remoteAddress: client, remotePort: port } = request.socket;
+  response.statusCode = status;
   sendJson(response, { node, client, port, path: request.url, headers: request.headers });
 }
 
@@ -85,6 +91,11 @@ async function sum(request, response) {
 async function slow(_request, response, query) {
   await sleep(Math.min(Number(query.get('ms')), MOST_SLOW_MS));
   response.end('late\n');
+}
+
+function fail(_request, response, query) {
+  status = Number(query.get('code') ?? 200);
+  sendJson(response, { node, status });
 }
 
 function notFound(_request, response) {

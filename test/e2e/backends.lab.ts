@@ -140,6 +140,19 @@ test('a backend that drains keeps its connections and gets no more, through a re
   expect(await sharesOf(30)).toEqual([10, 10, 10]);
 }, 120_000);
 
+test('a backend drains whose agent was told to, at every front', async () => {
+  await usePool({}, ALL);
+  expect(await cluster.agentPost(3, '/v1/drain')).toEqual({
+    status: 200,
+    body: { draining: true, connections: 0 },
+  });
+  await cluster.until('b3 draining', async () => (await statusOf('b3')).state === 'draining');
+  expect(await sharesOf(30)).toEqual([15, 15, 0]);
+  await cluster.agentPost(3, '/v1/ready');
+  await cluster.until('b3 up', async () => (await statusOf('b3')).state === 'up');
+  expect(await sharesOf(30)).toEqual([10, 10, 10]);
+}, 60_000);
+
 test.each(['web/b9', 'other/b1'])('%s cannot drain', async (which) => {
   const [pool = '', name = ''] = which.split('/');
   expect(await cluster.frontPost(`/v1/backends/${which}/drain`)).toEqual({

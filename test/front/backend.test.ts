@@ -1,5 +1,6 @@
 import type { PoolConfig } from '../../src/config/model';
 import { Backend, ProxyTarget, type BackendOptions } from '../../src/front/backend';
+import { FailureStreak } from '../../src/front/failure-streak';
 import { stateOf } from '../../src/front/backend-state';
 import type { Offers } from '../../src/front/offers';
 import { goesByLoad, Pool } from '../../src/front/pool';
@@ -42,6 +43,55 @@ describe('a slow start', () => {
     const backend = backendOf({ weight: 0, slow_start: 10_000 });
     backend.stand({ takes: true, warmingMs: 10_000 });
     expect(backend.weight).toBe(0);
+  });
+});
+
+describe('what is held against a backend', () => {
+  const told: string[] = [];
+  const streak = () =>
+    new FailureStreak(3, {
+      failing: (count, last) => told.push(`${count} ${last}`),
+      recovered: () => told.push('recovered'),
+    });
+
+  beforeEach(() => (told.length = 0));
+
+  test.each<[string, string, readonly string[]]>([
+    ['nothing', '', []],
+    ['fewer failures than the limit', 'xx', []],
+    ['as many', 'xxx', ['3 timeout']],
+    ['more, after as many again', 'xxxxxxx', ['3 timeout', '6 timeout']],
+    ['none in a row', 'xx.xx.xx.', []],
+    ['a recovery, once', 'xxxx..', ['3 timeout', 'recovered']],
+    ['a failure on trial', 'xxx|x', ['3 timeout', '3 timeout']],
+    ['fewer on a trial for other reasons', 'xx|x', ['3 timeout']],
+    ['a success on trial', 'xxx|.xx', ['3 timeout']],
+    ['a trial after a success', 'xxx.|xx', ['3 timeout', 'recovered']],
+  ])('%s: %s', (_what, script, expected) => {
+    const counted = streak();
+    for (const step of script) {
+      if (step === 'x') counted.failed('timeout');
+      else if (step === '.') counted.succeeded();
+      else counted.again();
+    }
+    expect(told).toEqual(expected);
+  });
+
+  test('of a channel that is lost with many offers, one failure; a trial begins when it takes again', () => {
+    const offers = { open: true, load: 0, losses: 0 };
+    const backend = new Backend(OPTIONS, offers as unknown as Offers, TAKES, streak());
+    for (let loss = 1; loss <= 3; loss++) {
+      expect(told).toEqual([]);
+      offers.losses = loss;
+      for (let offer = 0; offer < 10; offer++) backend.channelLost();
+    }
+    expect(told).toEqual(['3 channel_lost']);
+    backend.stand({ takes: false, warmingMs: 0 });
+    backend.stand(TAKES);
+    backend.streak.failed('rejected');
+    backend.stand({ takes: true, warmingMs: 5 });
+    backend.streak.failed('rejected');
+    expect(told).toEqual(['3 channel_lost', '3 rejected']);
   });
 });
 
@@ -90,11 +140,12 @@ describe('a pool', () => {
 });
 
 test.each([
-  [{ draining: false, up: true, warming: false }, 'up'],
-  [{ draining: false, up: true, warming: true }, 'slow-start'],
-  [{ draining: false, up: false, warming: true }, 'down'],
-  [{ draining: true, up: true, warming: true }, 'draining'],
-  [{ draining: true, up: false, warming: false }, 'draining'],
+  [{ draining: false, up: true, ejected: false, warming: false }, 'up'],
+  [{ draining: false, up: true, ejected: false, warming: true }, 'slow-start'],
+  [{ draining: false, up: true, ejected: true, warming: true }, 'ejected'],
+  [{ draining: false, up: false, ejected: true, warming: true }, 'down'],
+  [{ draining: true, up: true, ejected: true, warming: true }, 'draining'],
+  [{ draining: true, up: false, ejected: false, warming: false }, 'draining'],
 ] as const)('%j is %s', (circumstances, state) => {
   expect(stateOf(circumstances)).toBe(state);
 });

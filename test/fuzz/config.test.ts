@@ -22,6 +22,13 @@ workers: auto
     '- pool: web',
     "- match: { host: [a.example, '*.b.example'], path_prefix: /v1, method: [GET], headers: { x-a: b } }\n    pool: web",
   )
+  .replace('via: 198.18.0.21', 'via: 198.18.0.21\n        http: 198.18.0.21:8080')
+  .replace(
+    '    backends:',
+    `    health: { path: /h, expect: [200, 301-302], headers: { Host: a }, port: 1, jitter: 0.2, tls: { ca: ca.pem, server_name: a.b } }
+    outliers: { window: 5s, min_responses: 5, errors: 0.1, latency: 2s, failures: 3, eject: 1s, max_eject: 1m, max_share: 0.3 }
+    backends:`,
+  )
   .replace('insecure: true', 'tls: { ca: ca.pem, cert: front-1.pem, key: front-1-key.pem }');
 const FULL_AGENT = AGENT.replace(
   'insecure: true',
@@ -73,6 +80,9 @@ const WORDS = [
     'balance',
     'hash',
     'health',
+    'expect',
+    'outliers',
+    'max_share',
     'interval',
     'fallback',
     'backends',

@@ -3,7 +3,16 @@ import { HealthChecker } from '../../src/health/checker';
 import type { Endpoint, HealthConfig } from '../../src/config/model';
 import { allClosed, httpServer, refusingEndpoint, type TestServer } from './servers';
 
-const BASE: HealthConfig = { path: '/healthz', interval: 2, timeout: 5000, rise: 2, fall: 3 };
+const BASE: HealthConfig = {
+  path: '/healthz',
+  expect: [{ first: 200, last: 399 }],
+  headers: {},
+  interval: 2,
+  jitter: 0.1,
+  timeout: 5000,
+  rise: 2,
+  fall: 3,
+};
 
 interface Change {
   readonly up: boolean;
@@ -124,6 +133,29 @@ describe('HealthChecker', () => {
     await done;
     // Three intervals of at least 90 %, less the time that the first request took to arrive.
     expect((times[3] ?? 0) - (times[0] ?? 0)).toBeGreaterThan(3 * 36 - 36);
+  });
+
+  test.each([0, 0.5])('checks move by a share of %d of the interval, and no more', async (jitter) => {
+    const drawn = [0, 0.999, 0.5, 0, 0.999, 0.5];
+    const times: number[] = [];
+    const progress = new EventEmitter();
+    server = await httpServer((_request, response) => {
+      times.push(performance.now());
+      response.end();
+      if (times.length === 4) progress.emit('done');
+    });
+    const random = jest.spyOn(Math, 'random').mockImplementation(() => drawn.shift() ?? 0.5);
+    try {
+      const done = once(progress, 'done');
+      check(server.endpoint, { interval: 60, jitter }, () => undefined).start();
+      await done;
+    } finally {
+      random.mockRestore();
+    }
+    // What the draws above make of three intervals: less, more and all of it; a request takes some time to arrive.
+    const least = [1 - jitter, 1 + jitter, 1].map((factor) => 60 * factor - 25);
+    times.slice(1).forEach((time, i) => expect(time - (times[i] ?? 0)).toBeGreaterThan(least[i] ?? 0));
+    expect((times[3] ?? 0) - (times[0] ?? 0)).toBeGreaterThan(180 - 25);
   });
 
   test('a second start changes nothing', async () => {

@@ -1,11 +1,31 @@
 import type { IncomingMessage, RequestListener } from 'node:http';
 import type { Socket } from 'node:net';
-import { probe } from '../../src/health/probe';
-import { allClosed, deafEndpoint, httpServer, refusingEndpoint, tcpServer, type TestServer } from './servers';
+import type { Endpoint, HealthTls } from '../../src/config/model';
+import { Probe, type ProbeResult, type Question } from '../../src/health/probe';
+import { Certificates } from '../wire/certificates';
+import {
+  allClosed,
+  deafEndpoint,
+  httpServer,
+  httpsServer,
+  refusingEndpoint,
+  tcpServer,
+  type TestServer,
+} from './servers';
 
 /** Far more than a loopback check takes, so that only a check that hangs meets it. */
 const PATIENT_MS = 5000;
 const never = new AbortController().signal;
+const QUESTION: Question = {
+  path: '/healthz',
+  timeout: PATIENT_MS,
+  expect: [{ first: 200, last: 399 }],
+  headers: {},
+};
+
+function probe(target: Endpoint, question: Partial<Question> = {}, signal = never): Promise<ProbeResult> {
+  return new Probe(target, { ...QUESTION, ...question }).run(signal);
+}
 
 let server: TestServer | undefined;
 afterEach(async () => {
@@ -15,12 +35,12 @@ afterEach(async () => {
 
 async function probeHttp(listener: RequestListener, timeout = PATIENT_MS) {
   server = await httpServer(listener);
-  return probe(server.endpoint, '/healthz', timeout, never);
+  return probe(server.endpoint, { timeout });
 }
 
 async function probeTcp(onConnection: (socket: Socket) => void, timeout = PATIENT_MS) {
   server = await tcpServer(onConnection);
-  return probe(server.endpoint, '/healthz', timeout, never);
+  return probe(server.endpoint, { timeout });
 }
 
 describe('probe', () => {
@@ -46,7 +66,7 @@ describe('probe', () => {
         response.end('ok');
       }, host);
       const { endpoint } = server;
-      expect(await probe(endpoint, '/h?deep=1', PATIENT_MS, never)).toEqual({
+      expect(await probe(endpoint, { path: '/h?deep=1' })).toEqual({
         ok: true,
         cause: 'GET /h?deep=1: 200',
       });
@@ -60,15 +80,51 @@ describe('probe', () => {
     },
   );
 
+  test.each([
+    [200, true],
+    [204, true],
+    [205, false],
+    [301, false],
+    [503, true],
+  ])('with 200-204 and 503 expected, %d is a success: %p', async (status, ok) => {
+    server = await httpServer((_request, response) => response.writeHead(status).end());
+    const expect_ = [
+      { first: 200, last: 204 },
+      { first: 503, last: 503 },
+    ];
+    expect(await probe(server.endpoint, { expect: expect_ })).toEqual({
+      ok,
+      cause: `GET /healthz: ${status}`,
+    });
+  });
+
+  test('header fields are sent, a host in place of the address', async () => {
+    const requests: IncomingMessage[] = [];
+    server = await httpServer((request, response) => {
+      requests.push(request);
+      response.end();
+    });
+    const headers = { host: 'app.example', authorization: 'Bearer x', 'user-agent': 'me' };
+    expect((await probe(server.endpoint, { headers })).ok).toBe(true);
+    expect(requests[0]?.headers).toEqual({ ...headers, connection: 'close' });
+  });
+
+  test('another port than that of the address', async () => {
+    server = await httpServer((request, response) => response.end(request.headers.host));
+    const elsewhere = await refusingEndpoint();
+    expect(await probe(elsewhere, { port: server.endpoint.port })).toMatchObject({ ok: true });
+    expect(server.accepted()).toBe(1);
+  });
+
   test('each check has a connection of its own', async () => {
     server = await httpServer((_request, response) => response.end('ok'));
-    for (let i = 0; i < 3; i++) await probe(server.endpoint, '/healthz', PATIENT_MS, never);
+    for (let i = 0; i < 3; i++) await probe(server.endpoint);
     expect(server.accepted()).toBe(3);
   });
 
   test('a refused connection names the address', async () => {
     const target = await refusingEndpoint();
-    const result = await probe(target, '/healthz', PATIENT_MS, never);
+    const result = await probe(target);
     expect(result).toEqual({ ok: false, cause: `connect ECONNREFUSED 127.0.0.1:${target.port}` });
   });
 
@@ -76,7 +132,7 @@ describe('probe', () => {
     const attempts = () => process.getActiveResourcesInfo().filter((what) => what === 'ConnectWrap').length;
     const deaf = await deafEndpoint();
     try {
-      const checking = probe(deaf.endpoint, '/healthz', 50, never);
+      const checking = probe(deaf.endpoint, { timeout: 50 });
       await new Promise(setImmediate);
       expect(attempts()).toBe(1);
       expect(await checking).toEqual({ ok: false, cause: 'timeout after 50 ms' });
@@ -149,7 +205,7 @@ describe('probe', () => {
   test('an abort ends a check under way and closes its connection', async () => {
     const stopping = new AbortController();
     server = await httpServer(() => stopping.abort());
-    expect(await probe(server.endpoint, '/healthz', PATIENT_MS, stopping.signal)).toEqual({
+    expect(await probe(server.endpoint, {}, stopping.signal)).toEqual({
       ok: false,
       cause: 'check stopped',
     });
@@ -160,7 +216,7 @@ describe('probe', () => {
     const timers = () => process.getActiveResourcesInfo().filter((what) => what === 'Timeout').length;
     server = await httpServer((_request, response) => response.end('ok'));
     const before = timers();
-    for (let i = 0; i < 3; i++) await probe(server.endpoint, '/healthz', 3_600_000, never);
+    for (let i = 0; i < 3; i++) await probe(server.endpoint, { timeout: 3_600_000 });
     // The HTTP server has timers too, for as long as a connection lives.
     await allClosed(server);
     expect(timers()).toBeLessThanOrEqual(before);
@@ -168,8 +224,87 @@ describe('probe', () => {
 
   test('an abort beforehand makes no connection', async () => {
     server = await httpServer((_request, response) => response.end());
-    const result = await probe(server.endpoint, '/healthz', PATIENT_MS, AbortSignal.abort());
+    const result = await probe(server.endpoint, {}, AbortSignal.abort());
     expect(result).toEqual({ ok: false, cause: 'check stopped' });
     expect(server.accepted()).toBe(0);
+  });
+});
+
+describe('a probe by https', () => {
+  const certificates = new Certificates();
+  certificates.make('ca', { isAuthority: true });
+  certificates.make('other-ca', { isAuthority: true });
+  certificates.make('app', { names: ['app.example'], by: 'ca' });
+  certificates.make('host', { addresses: ['127.0.0.1'], by: 'ca' });
+  const ca = certificates.text('ca.pem');
+  const asked: (string | undefined)[] = [];
+
+  beforeEach(() => (asked.length = 0));
+  afterAll(() => certificates.remove());
+
+  async function probeTls(certificate: string, tls: Omit<HealthTls, 'insecure'> & { insecure?: true }) {
+    const { cert, key } = certificates.credentials(certificate);
+    server = await httpsServer({ cert, key }, (request, response) => {
+      asked.push((request.socket as Socket & { servername?: string }).servername || undefined);
+      response.end('ok');
+    });
+    return probe(server.endpoint, { tls: { insecure: false, ...tls } });
+  }
+
+  test.each<[string, string, Parameters<typeof probeTls>[1], string | undefined]>([
+    ['its address in the certificate', 'host', { ca }, undefined],
+    ['its name in the certificate', 'app', { ca, server_name: 'app.example' }, 'app.example'],
+    ['any certificate', 'app', { insecure: true }, undefined],
+    ['any certificate, by name', 'host', { insecure: true, server_name: 'x.example' }, 'x.example'],
+  ])('is content with %s', async (_what, certificate, tls, name) => {
+    expect(await probeTls(certificate, tls)).toEqual({ ok: true, cause: 'GET /healthz: 200' });
+    expect(asked).toEqual([name]);
+    if (server !== undefined) await allClosed(server);
+  });
+
+  test.each<[string, string, Parameters<typeof probeTls>[1], RegExp]>([
+    ['an authority that nobody knows', 'host', {}, /^TLS: unable to (verify|get)/],
+    ['another authority', 'host', { ca: certificates.text('other-ca.pem') }, /^TLS: unable to/],
+    ['another name', 'app', { ca, server_name: 'web.example' }, /^TLS: Hostname\/IP does not match/],
+    ['a name in place of the address', 'app', { ca }, /^TLS: Hostname\/IP does not match/],
+  ])('refuses %s, and asks nothing', async (_what, certificate, tls, cause) => {
+    const result = await probeTls(certificate, tls);
+    expect(result.ok).toBe(false);
+    expect(result.cause).toMatch(cause);
+    expect(asked).toEqual([]);
+    if (server !== undefined) await allClosed(server);
+  });
+
+  test('a server that speaks no TLS fails the handshake', async () => {
+    server = await httpServer((_request, response) => response.end());
+    const { ok, cause } = await probe(server.endpoint, { tls: { ca, insecure: false } });
+    expect(ok).toBe(false);
+    expect(cause).toMatch(/^TLS: \S/);
+  });
+
+  test('a server that does not shake hands meets the timeout, and its connection is closed', async () => {
+    server = await tcpServer((socket) => socket.resume());
+    const question = { timeout: 50, tls: { ca, insecure: false } };
+    expect(await probe(server.endpoint, question)).toEqual({ ok: false, cause: 'timeout after 50 ms' });
+    await allClosed(server);
+  });
+
+  test('a host that drops SYNs meets the timeout, and the attempt ends with it', async () => {
+    const attempts = () => process.getActiveResourcesInfo().filter((what) => what === 'ConnectWrap').length;
+    const deaf = await deafEndpoint();
+    try {
+      const question = { timeout: 50, tls: { ca, insecure: false } };
+      expect(await probe(deaf.endpoint, question)).toEqual({ ok: false, cause: 'timeout after 50 ms' });
+      for (let turn = 0; turn < 100 && attempts() > 0; turn++) await new Promise(setImmediate);
+      expect(attempts()).toBe(0);
+    } finally {
+      await deaf.close();
+    }
+  });
+
+  test('a refused connection is no failure of TLS', async () => {
+    const target = await refusingEndpoint();
+    const result = await probe(target, { tls: { ca, insecure: false } });
+    expect(result).toEqual({ ok: false, cause: `connect ECONNREFUSED 127.0.0.1:${target.port}` });
   });
 });

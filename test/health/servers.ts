@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
+import { createServer as createTlsServer, type ServerOptions } from 'node:https';
 import {
   connect,
   createServer as createTcpServer,
@@ -21,6 +22,10 @@ export interface TestServer {
 
 export function httpServer(listener: RequestListener, host = '127.0.0.1'): Promise<TestServer> {
   return listen(createServer(listener), host);
+}
+
+export function httpsServer(options: ServerOptions, listener: RequestListener): Promise<TestServer> {
+  return listen(createTlsServer(options, listener), '127.0.0.1');
 }
 
 export function tcpServer(onConnection: (socket: Socket) => void): Promise<TestServer> {

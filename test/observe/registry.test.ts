@@ -38,6 +38,8 @@ describe('the catalogue', () => {
       'counter baton_steered_bytes_total{backend}',
       'gauge baton_backend_up{pool,backend}',
       'gauge baton_backend_state{pool,backend,state}',
+      'counter baton_ejections_total{pool,backend,cause}',
+      'gauge baton_pool_panic{pool}',
       'gauge baton_backend_connections{backend}',
       'counter baton_config_reloads_total{result}',
       'counter baton_log_lines_dropped_total{}',

@@ -20,6 +20,7 @@ authorityKeyIdentifier = keyid
 export interface Wanted {
   /** Without them there is no such extension. */
   readonly names?: readonly string[];
+  readonly addresses?: readonly string[];
   readonly uses?: readonly string[];
   readonly commonName?: string;
   /** Name of the authority that signs it; its own without. */
@@ -46,7 +47,7 @@ export class Certificates {
   /** Makes NAME.pem and NAME-key.pem. */
   make(
     name: string,
-    { names, uses, commonName = name, by, days = 2, isAuthority = false }: Wanted,
+    { names, addresses, uses, commonName = name, by, days = 2, isAuthority = false }: Wanted,
   ): X509Certificate {
     const key = [
       '-newkey',
@@ -57,8 +58,12 @@ export class Certificates {
       '-keyout',
       `${name}-key.pem`,
     ];
+    const alternatives = [
+      ...(names ?? []).map((each) => `DNS:${each}`),
+      ...(addresses ?? []).map((each) => `IP:${each}`),
+    ];
     const extensions = [
-      ...(names ? ['-addext', `subjectAltName=${names.map((each) => `DNS:${each}`).join(',')}`] : []),
+      ...(alternatives.length > 0 ? ['-addext', `subjectAltName=${alternatives.join(',')}`] : []),
       ...(uses ? ['-addext', `extendedKeyUsage=${uses.join(',')}`] : []),
     ];
     const section = isAuthority ? 'authority' : 'plain';
