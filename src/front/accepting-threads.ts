@@ -6,7 +6,8 @@ import { mergeStats, type StatsSnapshot } from '../observe/stats';
 import type { OpenListener } from './listeners';
 import { sumStatus, type FromWorker, type ToWorker, type WorkerData, type WorkerStatus } from './messages';
 
-const WORKER_FILE = join(__dirname, 'worker.js');
+/** Beside its room, since the code may be in a bundle in another one (deploy/build.sh). */
+const WORKER_FILE = join(__dirname, '../front/worker.js');
 /** A thread that does not answer a scrape within this time is left out of it. */
 const STATS_TIMEOUT_MS = 2000;
 
