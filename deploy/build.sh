@@ -13,7 +13,7 @@ chmod +x dist/cli.js
 # `node --enable-source-maps` leads from a stack trace to the sources. Each is a directory below dist/, like its parts, so
 # that paths that are relative to these hold. koffi is native and cannot be in it.
 node_modules/.bin/esbuild src/cli/front.ts src/cli/agent.ts src/cli/check.ts src/front/worker.ts \
-  --bundle --platform=node --target=node20 --external:koffi --outbase=src --outdir=dist --allow-overwrite \
+  --bundle --platform=node --target=node20 --external:koffi --alias:undici=./deploy/undici.cjs --outbase=src --outdir=dist --allow-overwrite \
   --minify-whitespace --line-limit=160 --legal-comments=none --sourcemap --sources-content=false --log-level=warning
 
 # Debian keeps asm/ headers in a directory per architecture, which the bpf target does not search by itself.
