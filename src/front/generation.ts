@@ -7,6 +7,7 @@ import { formatEndpoint } from '../config/addresses';
 import type { BackendConfig, FrontConfig } from '../config/model';
 import { raiseFileLimit } from '../kernel/libc';
 import type { StatsSnapshot } from '../observe/stats';
+import { resolveNextHops } from '../steer/next-hop';
 import type { Steering } from '../steer/steering';
 import { AgentAddresses } from '../wire/dial';
 import { AcceptingThreads } from './accepting-threads';
@@ -108,8 +109,15 @@ export class Generation {
     for (const { checker } of this.backends) checker?.start();
     const links = [...this.#agents.values()].map(({ link }) => link.settled);
     const results = this.backends.map(({ decided }) => decided);
-    await Promise.race([Promise.all([...links, ...results]), after(PATIENCE_MS)]);
+    const patience = after(PATIENCE_MS);
+    // Threads load their code meanwhile; each change of health is passed on to them from here on.
+    this.#threads = this.#startThreads(failed);
+    await Promise.race([Promise.all([...links, ...results]), patience]);
+    await this.#threads.accept();
+    this.#explainRouting();
+  }
 
+  #startThreads(failed: (message: string) => void): AcceptingThreads {
     const facts: BackendFacts[][] = this.config.pools.map((pool) =>
       this.backends
         .filter((backend) => backend.pool === pool)
@@ -119,13 +127,10 @@ export class Generation {
     const capacity = this.#capacity();
     const { fd: flowsFd, reviewFd } = steering.flows;
     const data = { config: this.config, capacity, flowsFd, reviewFd, freezeFilter, facts };
-    this.#threads = await AcceptingThreads.start(data, listeners, {
+    return AcceptingThreads.start(data, listeners, {
       failed,
       channelLost: (agent) => this.#agents.get(agent)?.reconcile(),
     });
-    // What changed while the threads were starting.
-    for (const backend of this.backends) this.#tellHealth(backend);
-    this.#explainRouting();
   }
 
   /** Clients that lose their kept-alive connections shall not be a riddle. */
@@ -154,13 +159,15 @@ export class Generation {
 
   #watchBackends(): void {
     const { steering, numbersInUse, knownHealth } = this.inherited;
-    const wanted = new Set(this.config.pools.flatMap((pool) => pool.backends.map(steeredName)));
+    const configs = this.config.pools.flatMap((pool) => pool.backends);
+    const wanted = new Set(configs.map(steeredName));
+    const nextHop = resolveNextHops(configs.flatMap(({ via }) => via.map(({ host }) => host)));
     for (const pool of this.config.pools) {
       for (const config of pool.backends) {
         const number = steering.backends.assign(steeredName(config), wanted, numbersInUse);
         const agent = this.#agentOf(config);
         agent.serves(config, number);
-        const backend = new WatchedBackend(pool, config, number, agent.link, this.#healthChanged);
+        const backend = new WatchedBackend(pool, config, number, agent.link, nextHop, this.#healthChanged);
         backend.healthy ||= knownHealth.get(backend.healthKey) ?? false;
         this.backends.push(backend);
       }

@@ -1,6 +1,6 @@
 import type { BackendConfig, PoolConfig } from '../config/model';
 import { HealthChecker } from '../health/checker';
-import { resolveNextHop } from '../steer/next-hop';
+import type { NextHop } from '../steer/flow-table';
 import type { Link } from '../wire/link';
 import type { BackendFacts } from './messages';
 
@@ -14,10 +14,7 @@ export class WatchedBackend {
   /** Resolves with the first result. */
   readonly decided: Promise<void>;
 
-  /**
-   * Throws an Error when a next hop cannot be used. `onChange` is called for every change of health and for the first
-   * result.
-   */
+  /** `onChange` is called for every change of health and for the first result. */
   constructor(
     readonly pool: PoolConfig,
     readonly config: BackendConfig,
@@ -25,9 +22,11 @@ export class WatchedBackend {
     readonly number: number,
     /** The keeper's channel to its agent. */
     readonly link: Link,
+    /** The next hop at one of its `via` addresses. */
+    nextHop: (via: string) => NextHop,
     onChange: (backend: WatchedBackend, cause: string) => void,
   ) {
-    this.hops = config.via.map(({ host, family }) => ({ family, ...resolveNextHop(host) }));
+    this.hops = config.via.map(({ host, family }) => ({ family, ...nextHop(host) }));
     const { health } = pool;
     const { http } = config;
     if (health === undefined || http === undefined) {

@@ -10,12 +10,25 @@ interface Route {
   readonly type?: string;
 }
 
+/** Some 200 octets a route, for the two addresses of each of 4096 backends. */
+const MAX_OUTPUT_BYTES = 4 * 1024 * 1024;
+
 /**
- * Finds the interface that leads to an on-link next hop, by asking the kernel's routing table. Throws an Error that
- * says why an address cannot be a next hop. For start and reload: it runs `ip`.
+ * Finds the interfaces that lead to on-link next hops, by asking the kernel's routing table. Throws an Error that says why
+ * an address cannot be a next hop. For start and reload: it runs `ip`, once for all, since a process takes milliseconds.
  */
-export function resolveNextHop(via: string): NextHop {
-  const route = routeTo(via);
+export function resolveNextHops(vias: Iterable<string>): (via: string) => NextHop {
+  const addresses = [...new Set(vias)];
+  const routes = routesTo(addresses);
+  const hops = new Map(addresses.map((via, index) => [via, nextHop(via, routes[index] ?? {})]));
+  return (via) => {
+    const hop = hops.get(via);
+    if (hop === undefined) throw new RangeError(`${via} was not among the next hops`);
+    return hop;
+  };
+}
+
+function nextHop(via: string, route: Route): NextHop {
   if (route.gateway !== undefined || route.via !== undefined) {
     throw new Error(
       `via ${via}: not on-link, the route to it leads through another gateway: name that one as via`,
@@ -29,12 +42,22 @@ export function resolveNextHop(via: string): NextHop {
   return { address: parseAddress(via), ifindex };
 }
 
-function routeTo(via: string): Route {
+/** The routes to addresses, in their order. */
+function routesTo(addresses: readonly string[]): Route[] {
+  const input = addresses.map((via) => `route get ${via}\n`).join('');
   try {
-    const output = execFileSync('ip', ['-json', 'route', 'get', via], { encoding: 'utf8', stdio: 'pipe' });
-    return (JSON.parse(output) as Route[])[0] ?? {};
+    const output = execFileSync('ip', ['-json', '-batch', '-'], {
+      encoding: 'utf8',
+      stdio: 'pipe',
+      input,
+      maxBuffer: MAX_OUTPUT_BYTES,
+    });
+    return output.split('\n', addresses.length).map((line) => (JSON.parse(line) as Route[])[0] ?? {});
   } catch (cause) {
-    const said = (cause as { stderr?: string }).stderr?.trim();
-    throw new Error(`via ${via}: no route: ${said ?? String(cause)}`, { cause });
+    const said = (cause as { stderr?: string }).stderr?.trim() ?? String(cause);
+    // `ip` stops at the first that fails, and says which in a last line.
+    const [, why = said, line] = /^(.*)\s*Command failed -:(\d+)$/s.exec(said) ?? [];
+    const via = addresses[Number(line) - 1] ?? addresses.join(', ');
+    throw new Error(`via ${via}: no route: ${why.trim()}`, { cause });
   }
 }
