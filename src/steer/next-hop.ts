@@ -1,5 +1,5 @@
-import { execFileSync } from 'node:child_process';
 import { parseAddress } from '../kernel/flow';
+import { IpError, ipBatch } from '../kernel/ip-batch';
 import { ifNameToIndex } from '../kernel/libc';
 import type { NextHop } from './flow-table';
 
@@ -10,12 +10,9 @@ interface Route {
   readonly type?: string;
 }
 
-/** Some 200 octets a route, for the two addresses of each of 4096 backends. */
-const MAX_OUTPUT_BYTES = 4 * 1024 * 1024;
-
 /**
  * Finds the interfaces that lead to on-link next hops, by asking the kernel's routing table. Throws an Error that says why
- * an address cannot be a next hop. For start and reload: it runs `ip`, once for all, since a process takes milliseconds.
+ * an address cannot be a next hop. For start and reload: it runs `ip`, once for all.
  */
 export function resolveNextHops(vias: Iterable<string>): (via: string) => NextHop {
   const addresses = [...new Set(vias)];
@@ -44,20 +41,12 @@ function nextHop(via: string, route: Route): NextHop {
 
 /** The routes to addresses, in their order. */
 function routesTo(addresses: readonly string[]): Route[] {
-  const input = addresses.map((via) => `route get ${via}\n`).join('');
   try {
-    const output = execFileSync('ip', ['-json', '-batch', '-'], {
-      encoding: 'utf8',
-      stdio: 'pipe',
-      input,
-      maxBuffer: MAX_OUTPUT_BYTES,
-    });
-    return output.split('\n', addresses.length).map((line) => (JSON.parse(line) as Route[])[0] ?? {});
+    const lines = ipBatch(addresses.map((via) => `route get ${via}`)).split('\n', addresses.length);
+    return lines.map((line) => (JSON.parse(line) as Route[])[0] ?? {});
   } catch (cause) {
-    const said = (cause as { stderr?: string }).stderr?.trim() ?? String(cause);
-    // `ip` stops at the first that fails, and says which in a last line.
-    const [, why = said, line] = /^(.*)\s*Command failed -:(\d+)$/s.exec(said) ?? [];
-    const via = addresses[Number(line) - 1] ?? addresses.join(', ');
-    throw new Error(`via ${via}: no route: ${why.trim()}`, { cause });
+    if (!(cause instanceof IpError)) throw cause;
+    const via = addresses[cause.command] ?? addresses.join(', ');
+    throw new Error(`via ${via}: no route: ${cause.said}`, { cause });
   }
 }
