@@ -11,11 +11,17 @@ const common = {
 };
 
 module.exports = {
-  // Labs share two cores: one suite at a time keeps their timings meaningful.
-  maxWorkers: 1,
+  // Units share the cores with nobody; the labs come after them or before them, one suite at a time.
+  maxWorkers: 2,
   reporters: ['default', '<rootDir>/test/summary-reporter.cjs'],
   projects: [
     { ...common, displayName: 'unit', testMatch: ['<rootDir>/test/**/*.test.ts'] },
-    { ...common, displayName: 'lab', testMatch: ['<rootDir>/test/**/*.lab.ts'] },
+    {
+      ...common,
+      displayName: 'lab',
+      testMatch: ['<rootDir>/test/**/*.lab.ts'],
+      // A lab has several hosts on these cores: one at a time keeps its timings meaningful.
+      runner: '<rootDir>/test/serial-runner.cjs',
+    },
   ],
 };

@@ -4,11 +4,11 @@
  * On lo they are local for restored sockets and for packets that arrive; arp_ignore and arp_announce keep the host from
  * answering or asking ARP for them (neighbour discovery never answers for addresses of another interface).
  */
-import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { adviceOnPassing } from '../kernel/capabilities';
 import { formatAddress, parseAddress } from '../kernel/flow';
+import { IpError, ipBatch } from '../kernel/ip-batch';
 
 export interface Vip {
   readonly host: string;
@@ -60,11 +60,9 @@ export function manageVips(vips: readonly Vip[]): string[] {
     writeSysctl(RP_FILTER_ALL, 2);
     done.push('net.ipv4.conf.all.rp_filter = 2');
   }
-  for (const { host, family } of missingVips(vips)) {
-    addToLoopback(host, family);
-    done.push(`${host} added to lo`);
-  }
-  return done;
+  const missing = missingVips(vips);
+  if (missing.length > 0) addToLoopback(missing);
+  return [...done, ...missing.map(({ host }) => `${host} added to lo`)];
 }
 
 /**
@@ -78,17 +76,19 @@ function isStrict(): boolean {
   return interfaces.some((name) => readSysctl(`net/ipv4/conf/${name}/rp_filter`) === 1);
 }
 
-function addToLoopback(host: string, family: 4 | 6): void {
-  // Without duplicate address detection: the front has the address on purpose.
-  const options = family === 4 ? [`${host}/32`] : [`${host}/128`, 'nodad'];
+function addToLoopback(vips: readonly Vip[]): void {
   try {
-    execFileSync('ip', ['address', 'replace', ...options.slice(0, 1), 'dev', 'lo', ...options.slice(1)], {
-      stdio: 'pipe',
-    });
+    // Without duplicate address detection: the front has the address on purpose.
+    ipBatch(
+      vips.map(({ host, family }) =>
+        family === 4 ? `address replace ${host}/32 dev lo` : `address replace ${host}/128 dev lo nodad`,
+      ),
+    );
   } catch (cause) {
-    const said = String((cause as { stderr?: Buffer }).stderr ?? cause).trim();
+    if (!(cause instanceof IpError)) throw cause;
+    const host = vips[cause.command]?.host ?? vips.map((vip) => vip.host).join(', ');
     const advice = adviceOnPassing('CAP_NET_ADMIN') ?? 'needs iproute2 and CAP_NET_ADMIN';
-    throw new Error(`manage_vips: add ${host} to lo: ${said} (${advice})`, { cause });
+    throw new Error(`manage_vips: add ${host} to lo: ${cause.said} (${advice})`, { cause });
   }
 }
 

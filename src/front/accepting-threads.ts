@@ -15,7 +15,8 @@ import {
   type WorkerStatus,
 } from './messages';
 
-const WORKER_FILE = join(__dirname, 'worker.js');
+/** Beside its room, since the code may be in a bundle in another one (deploy/build.sh). */
+const WORKER_FILE = join(__dirname, '../front/worker.js');
 /** A thread that does not answer a scrape within this time is left out of it. */
 const STATS_TIMEOUT_MS = 2000;
 
@@ -51,29 +52,33 @@ export class AcceptingThreads {
   #request = 0;
   #retiring = false;
 
-  /**
-   * Starts a thread for each list of listeners and waits until all accept; throws an Error with the first one's reason if
-   * one cannot. The descriptors are the threads' if this succeeds, the caller's if not.
-   */
-  static async start(
+  /** Starts a thread for each list of listeners, which opens its channels; `accept` follows. */
+  static start(
     data: Omit<WorkerData, 'index' | 'listeners' | 'log'>,
     listeners: readonly (readonly OpenListener[])[],
     events: AcceptingThreadsEvents,
-  ): Promise<AcceptingThreads> {
+  ): AcceptingThreads {
     const threads = new AcceptingThreads();
-    try {
-      for (const [index, own] of listeners.entries()) {
-        threads.#startOne({ ...data, index, listeners: own, log: laneCounters() }, events);
-      }
-      await Promise.all(threads.#threads.map(({ ready }) => ready));
-      // The commit point: what one thread has accepted would be lost if another one could not start.
-      threads.#broadcast({ type: 'accept' });
-      await Promise.all(threads.#threads.map(({ listening }) => listening));
-    } catch (error) {
-      await threads.#terminate();
-      throw error;
+    for (const [index, own] of listeners.entries()) {
+      threads.#startOne({ ...data, index, listeners: own, log: laneCounters() }, events);
     }
     return threads;
+  }
+
+  /**
+   * Waits until all threads accept; throws an Error with the first one's reason if one cannot. The descriptors are the
+   * threads' if this succeeds, the caller's if not.
+   */
+  async accept(): Promise<void> {
+    try {
+      await Promise.all(this.#threads.map(({ ready }) => ready));
+      // The commit point: what one thread has accepted would be lost if another one could not start.
+      this.#broadcast({ type: 'accept' });
+      await Promise.all(this.#threads.map(({ listening }) => listening));
+    } catch (error) {
+      await this.#terminate();
+      throw error;
+    }
   }
 
   setStanding(pool: string, backend: string, standing: Standing): void {

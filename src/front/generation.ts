@@ -7,6 +7,7 @@ import { formatEndpoint } from '../config/addresses';
 import type { BackendConfig, FrontConfig } from '../config/model';
 import { raiseFileLimit } from '../kernel/libc';
 import type { StatsSnapshot } from '../observe/stats';
+import { resolveNextHops } from '../steer/next-hop';
 import type { Steering } from '../steer/steering';
 import { AgentAddresses } from '../wire/dial';
 import { AcceptingThreads } from './accepting-threads';
@@ -58,6 +59,7 @@ export class Generation {
   /** By pool, of those that eject. */
   readonly #watches = new Map<string, OutlierWatch>();
   #threads: AcceptingThreads | undefined;
+  #started = false;
   #retired = false;
 
   private constructor(
@@ -172,8 +174,21 @@ export class Generation {
     for (const { checker } of this.backends) checker?.start();
     const links = [...this.#agents.values()].map(({ link }) => link.settled);
     const results = this.backends.map(({ decided }) => decided);
-    await Promise.race([Promise.all([...links, ...results]), after(PATIENCE_MS)]);
+    const patience = after(PATIENCE_MS);
+    // Threads load their code meanwhile; each change of health is passed on to them from here on.
+    this.#threads = this.#startThreads(failed);
+    await Promise.race([Promise.all([...links, ...results]), patience]);
+    await this.#threads.accept();
+    this.#started = true;
+    for (const backend of this.backends) {
+      backend.started();
+      if (backend.state === 'down') this.#log(backend);
+    }
+    for (const watch of this.#watches.values()) watch.start();
+    this.#explainRouting();
+  }
 
+  #startThreads(failed: (message: string) => void): AcceptingThreads {
     const facts: BackendFacts[][] = this.config.pools.map((pool) =>
       this.backends
         .filter((backend) => backend.pool === pool)
@@ -191,21 +206,13 @@ export class Generation {
       facts,
       ...(counts && { counts: counts.memory }),
     };
-    this.#threads = await AcceptingThreads.start(data, listeners, {
+    return AcceptingThreads.start(data, listeners, {
       failed,
       channelLost: (agent) => this.#agents.get(agent)?.reconcile(),
       failing: (thread, { pool, backend, failures }) =>
         this.#watches.get(pool)?.failing(backend, thread, failures),
       recovered: (thread, { pool, backend }) => this.#watches.get(pool)?.recovered(backend, thread),
     });
-    // What changed while the threads were starting.
-    for (const backend of this.backends) {
-      backend.started();
-      this.#tell(backend);
-      if (backend.state === 'down') this.#log(backend);
-    }
-    for (const watch of this.#watches.values()) watch.start();
-    this.#explainRouting();
   }
 
   /** Clients that lose their kept-alive connections shall not be a riddle, nor requests that no route has seen. */
@@ -244,7 +251,9 @@ export class Generation {
 
   #watchBackends(): void {
     const { steering, numbersInUse, known } = this.inherited;
-    const wanted = new Set(this.config.pools.flatMap((pool) => pool.backends.map(steeredName)));
+    const configs = this.config.pools.flatMap((pool) => pool.backends);
+    const wanted = new Set(configs.map(steeredName));
+    const nextHop = resolveNextHops(configs.flatMap(({ via }) => via.map(({ host }) => host)));
     for (const pool of this.config.pools) {
       for (const config of pool.backends) {
         const number = steering.backends.assign(steeredName(config), wanted, numbersInUse);
@@ -252,7 +261,7 @@ export class Generation {
         agent.serves(config, number);
         const before = known?.find((each) => each.pool === pool.name && each.name === config.name);
         const what = known === undefined ? 'first' : before;
-        this.backends.push(new WatchedBackend(pool, config, number, agent, what, this.#changed));
+        this.backends.push(new WatchedBackend(pool, config, number, agent, nextHop, what, this.#changed));
       }
       if (pool.outliers === undefined) continue;
       const own = this.backends.filter((backend) => backend.pool === pool);
@@ -264,8 +273,7 @@ export class Generation {
   readonly #changed = (backend: WatchedBackend, before: BackendState, cause: string): void => {
     this.#tell(backend);
     // While a generation starts, all of its backends come up: that is no news.
-    if (this.#threads !== undefined && !this.#retired && backend.state !== before)
-      this.#log(backend, before, cause);
+    if (this.#started && !this.#retired && backend.state !== before) this.#log(backend, before, cause);
     this.#watches.get(backend.pool.name)?.review();
   };
 

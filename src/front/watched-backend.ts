@@ -3,7 +3,7 @@ import type { BackendConfig, PoolConfig } from '../config/model';
 import { HealthChecker } from '../health/checker';
 import { Ejections, type Ejection, type Finding, type KnownEjections } from '../health/ejections';
 import type { Suspect } from '../health/outliers';
-import { resolveNextHop } from '../steer/next-hop';
+import type { NextHop } from '../steer/flow-table';
 import type { Link } from '../wire/link';
 import { stateOf, type BackendState } from './backend-state';
 import type { BackendFacts, Standing } from './messages';
@@ -46,8 +46,7 @@ export class WatchedBackend implements Suspect {
   readonly #ejections: Ejections | undefined;
 
   /**
-   * Throws an Error when a next hop cannot be used. `onChange` is called whenever the standing may have changed, with the
-   * state before and what has happened.
+   * `onChange` is called whenever the standing may have changed, with the state before and what has happened.
    * @param known of the same backend before a reload or restart; `undefined` where it is new, `'first'` where all are.
    */
   constructor(
@@ -56,10 +55,12 @@ export class WatchedBackend implements Suspect {
     /** Its number in the flow table. */
     readonly number: number,
     readonly agent: BackendAgent,
+    /** The next hop at one of its `via` addresses. */
+    nextHop: (via: string) => NextHop,
     known: KnownBackend | 'first' | undefined,
     private readonly onChange: (backend: WatchedBackend, before: BackendState, cause: string) => void,
   ) {
-    this.hops = config.via.map(({ host, family }) => ({ family, ...resolveNextHop(host) }));
+    this.hops = config.via.map(({ host, family }) => ({ family, ...nextHop(host) }));
     const { health, outliers } = pool;
     const { http } = config;
     const before = known === 'first' ? undefined : known;

@@ -37,7 +37,8 @@ export interface SteeringOptions {
   readonly mustExist?: boolean;
 }
 
-const OBJECT_FILE = join(__dirname, 'steer.bpf.o');
+/** Beside its room, since the code may be in a bundle in another one (deploy/build.sh). */
+const OBJECT_FILE = join(__dirname, '../steer/steer.bpf.o');
 const PROGRAM = 'baton_steer';
 /** The maps with what an entry's key and value measure, bytes: a pinned one of another size is of another version. */
 const MAPS = {

@@ -1,3 +1,4 @@
+import { Ajv } from 'ajv';
 import { AGENT_SCHEMA, FRONT_SCHEMA } from '../../src/config/schema';
 
 interface Schema {
@@ -29,3 +30,15 @@ test('no mapping takes unknown keys', () => {
   const open = SCHEMAS.filter(([, schema]) => schema.properties && schema.additionalProperties !== false);
   expect(open.map(([place]) => place)).toEqual([]);
 });
+
+test.each([
+  ['front', FRONT_SCHEMA],
+  ['agent', AGENT_SCHEMA],
+])(
+  'the schema of a %s is one by the meta-schema, which no process looks at when it starts',
+  (_kind, schema) => {
+    const ajv = new Ajv();
+    expect([ajv.validateSchema(schema), ajv.errors]).toEqual([true, null]);
+    expect(ajv.validateSchema({ ...schema, maxProperties: 'many' })).toBe(false);
+  },
+);

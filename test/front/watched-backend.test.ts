@@ -27,6 +27,11 @@ const HEALTH: HealthConfig = {
 };
 const FINDING = { cause: 'errors', detail: '20 of 20 responses in 10 s were 5xx' } as const;
 
+/** These backends have no `via`. */
+const noHops = (): never => {
+  throw new Error('no next hop is asked for');
+};
+
 type Known = KnownBackend | 'first' | undefined;
 
 /** A backend whose agent is there, and what it was heard to do: `before > after: cause`. */
@@ -42,8 +47,14 @@ function watched(pool: Partial<PoolConfig>, own: Partial<BackendConfig> = {}, kn
     ...pool,
   };
   const heard: string[] = [];
-  const backend = new WatchedBackend(poolConfig, config, 1, agent, known, ({ state }, before, cause) =>
-    heard.push(`${before} > ${state}: ${cause}`),
+  const backend = new WatchedBackend(
+    poolConfig,
+    config,
+    1,
+    agent,
+    noHops,
+    known,
+    ({ state }, before, cause) => heard.push(`${before} > ${state}: ${cause}`),
   );
   return { backend, link, agent, heard };
 }
