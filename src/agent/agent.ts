@@ -27,6 +27,7 @@ import { ControlServer } from './control-server';
 import { LiveConnections } from './live-connections';
 import { OneRequest, type OnlyMessage } from './one-request';
 import { Responses } from './responses';
+import { StickyCookie } from './sticky-cookie';
 import { Undelivered } from './undelivered';
 import { addressesOf, manageVips, missingVips } from './vips';
 
@@ -35,7 +36,7 @@ export const GRACE_MS = 10_000;
 /** Far more than a turn of the event loop. */
 const ENDED_MS = 20;
 /** Keys that need a restart. */
-const UNCHANGEABLE = ['node', 'vips', 'manage_vips', 'serve'] as const;
+const UNCHANGEABLE = ['node', 'vips', 'manage_vips', 'serve', 'sticky_cookie'] as const;
 
 /** An agent: takes connections over from fronts and gives them to an http.Server as ordinary ones. */
 export class Agent {
@@ -57,6 +58,7 @@ export class Agent {
   #serving = false;
   /** When its certificate ends, seconds since 1970. */
   #certificateExpiry: number | undefined;
+  readonly #stickyCookie: StickyCookie | undefined;
 
   private constructor(
     readonly config: AgentConfig,
@@ -97,6 +99,11 @@ export class Agent {
       this.#undelivered,
     );
     this.#connections = new OpenConnections(server, (socket) => this.#adopted.has(socket));
+    if (config.sticky_cookie !== undefined) {
+      this.#stickyCookie = new StickyCookie(config.sticky_cookie, config.node);
+      server.prependListener('request', this.#begin);
+      if (server.listenerCount('checkContinue') > 0) server.prependListener('checkContinue', this.#begin);
+    }
     server.on('connection', this.#attached);
     server.on('request', this.#countRequest);
     // A listener takes over the answer to `Expect: 100-continue`, so there may be one only beside the application's own.
@@ -191,6 +198,8 @@ export class Agent {
     this.server.off('connection', this.#attached);
     this.server.off('request', this.#countRequest);
     this.server.off('checkContinue', this.#countRequest);
+    this.server.off('request', this.#begin);
+    this.server.off('checkContinue', this.#begin);
     this.#undelivered.stop();
     this.#sockDiag?.close();
     this.control.close();
@@ -221,6 +230,11 @@ export class Agent {
   /** Behind the server's own listener. */
   readonly #attached = (socket: Socket): void => {
     this.#oneRequests.get(socket)?.attached();
+  };
+
+  /** Before the application sees the request. */
+  readonly #begin = (request: IncomingMessage, response: ServerResponse): void => {
+    if (this.#adopted.has(request.socket)) this.#stickyCookie?.add(request, response);
   };
 
   readonly #countRequest = (request: IncomingMessage, response: ServerResponse): void => {

@@ -37,7 +37,7 @@ function addressOf({ client }: Asker): string {
 }
 
 /** The value of the first cookie of that name; '' where there is none. */
-function cookieOf(header: string, name: string): string {
+export function cookieOf(header: string, name: string): string {
   for (const [each, value] of cookiesOf(header)) {
     if (each === name) return value;
   }

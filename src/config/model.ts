@@ -147,6 +147,8 @@ export interface PoolConfig {
   readonly name: string;
   readonly balance: BalancePolicy;
   readonly hash?: string;
+  /** Name of the cookie that holds the name of a session's backend. */
+  readonly sticky?: string;
   readonly health?: HealthConfig;
   /** Absent, none is ejected. */
   readonly outliers?: OutlierConfig;
@@ -239,5 +241,7 @@ export interface AgentConfig {
   readonly manage_vips: boolean;
   /** Absent when the agent is a library inside the service (`attach`). */
   readonly serve?: ServeConfig;
+  /** Name of the cookie that is set to `node`. */
+  readonly sticky_cookie?: string;
   readonly admin?: AdminConfig;
 }

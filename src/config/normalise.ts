@@ -69,6 +69,7 @@ export function normaliseAgent(input: AgentInput, directory: string, pem?: Crede
     control: { ...normaliseControl(input.control, directory, pem), listen: endpoint(input.control.listen) },
     vips: input.vips.map(vip),
     manage_vips: input.manage_vips,
+    ...(input.sticky_cookie !== undefined && { sticky_cookie: input.sticky_cookie }),
     ...(input.serve && { serve: normaliseServe(input.serve, directory) }),
     ...(input.admin && { admin: normaliseAdmin(input.admin, directory) }),
   };
@@ -82,7 +83,7 @@ function normaliseRoute({ match, ...action }: RouteInput): RouteConfig {
 
 function normalisePool(
   name: string,
-  { health, outliers, fallback = 'proxy', backends, ...rest }: PoolInput,
+  { health, outliers, sticky, fallback = 'proxy', backends, ...rest }: PoolInput,
   authorities: string | undefined,
 ): PoolConfig {
   return {
@@ -90,6 +91,7 @@ function normalisePool(
     name,
     fallback,
     ...(health && { health: normaliseHealth(health, authorities) }),
+    ...(sticky !== undefined && { sticky: sticky.slice('cookie:'.length) }),
     ...(outliers && { outliers: normaliseOutliers(outliers) }),
     backends: backends.map(normaliseBackend),
   };

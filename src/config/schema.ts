@@ -259,6 +259,13 @@ const POOL = mapping('Backends that serve the same thing.', {
       { pattern: "^(client|path|(header|cookie):[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64})$" },
     ),
   ),
+  sticky: Type.Optional(
+    text(
+      'Cookie that names the backend of a session, cookie:NAME: it goes there as long as it can, else by `balance`. The application sets it, or the agent (`sticky_cookie`).',
+      'cookie:NAME',
+      { pattern: "^cookie:[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$" },
+    ),
+  ),
   health: Type.Optional(HEALTH),
   outliers: Type.Optional(OUTLIERS),
   // No `default` here: only a fallback that is asked for by name makes `http` mandatory.
@@ -366,6 +373,13 @@ export const AGENT_SCHEMA = mapping('Configuration of an agent.', {
         endpoint('Where the app is served to ordinary connections too: health checks, the proxy fallback.'),
       ),
     }),
+  ),
+  sticky_cookie: Type.Optional(
+    text(
+      "Cookie that the agent sets to its `node` where a client has none or another backend's: what `sticky` of a pool reads.",
+      'a cookie name',
+      { pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$" },
+    ),
   ),
   admin: Type.Optional(mapping('The admin API.', adminKeys('127.0.0.1:9181'))),
 });

@@ -10,13 +10,13 @@ import { leadToOnePool } from '../route/one-pool';
 
 /**
  * Whether connections of a listener carry one request each: where a later one could be meant for another pool, changed
- * or answered on its way or, in a pool that hashes what requests of one client may differ in, meant for another backend.
+ * or answered on its way or, in a pool that goes by what requests of one client may differ in, meant for another backend.
  */
 export function carriesOneRequest(
   listener: ListenerConfig,
   { routes, pools }: Pick<FrontConfig, 'routes' | 'pools'>,
 ): boolean {
-  const mixes = pools.some(({ hash = 'client' }) => hash !== 'client');
+  const mixes = pools.some(({ hash = 'client', sticky }) => hash !== 'client' || sticky !== undefined);
   return listener.routing === 'per-request' && (mixes || !leadToOnePool(routes));
 }
 

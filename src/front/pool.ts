@@ -1,6 +1,7 @@
-import type { Balancer } from '../balance/balancer';
+import type { Balancer, Candidate } from '../balance/balancer';
 import { createBalancer } from '../balance/create-balancer';
-import { hashKey, type HashKey } from '../balance/hash-key';
+import { cookieOf, hashKey, type HashKey } from '../balance/hash-key';
+import { Sticky, stickyKey } from '../balance/sticky';
 import type { PoolConfig } from '../config/model';
 import { DurationHistogram } from '../observe/duration-histogram';
 import { ProxyTarget, type Backend } from './backend';
@@ -10,6 +11,20 @@ export function goesByLoad({ balance, backends }: PoolConfig, backend: string): 
   const found = backends.find(({ name }) => name === backend);
   if (found === undefined) return false;
   return balance === 'least-connections' || balance === 'random-two' || found.max_connections !== undefined;
+}
+
+function balancerOf<B extends Candidate>(
+  { balance, sticky }: PoolConfig,
+  candidates: readonly B[],
+): Balancer<B> {
+  const policy = createBalancer(balance, candidates);
+  return sticky === undefined ? policy : new Sticky(candidates, policy);
+}
+
+function keyOf({ balance, hash = 'client', sticky }: PoolConfig): HashKey {
+  const policy: HashKey = balance === 'maglev' ? hashKey(hash) : () => '';
+  if (sticky === undefined) return policy;
+  return (head, asker) => stickyKey(cookieOf(head.header('cookie') ?? '', sticky), policy(head, asker));
 }
 
 /** A pool, as an accepting thread sees it: its backends, and a balancer each for handoffs and for the fallback. */
@@ -29,14 +44,14 @@ export class Pool {
   ) {
     this.name = config.name;
     this.fallback = config.fallback;
-    this.keyOf = config.balance === 'maglev' ? hashKey(config.hash ?? 'client') : () => '';
-    this.balancer = createBalancer(config.balance, backends);
+    this.keyOf = keyOf(config);
+    this.balancer = balancerOf(config, backends);
     this.#targets = backends.flatMap((backend) =>
       backend.http === undefined || this.fallback === 'refuse'
         ? []
         : [new ProxyTarget(backend, backend.http)],
     );
-    this.#relays = createBalancer(config.balance, this.#targets);
+    this.#relays = balancerOf(config, this.#targets);
   }
 
   /** Whether a backend's agent is there and takes no offers only because too many are unanswered. */

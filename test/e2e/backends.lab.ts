@@ -20,7 +20,12 @@ interface BackendStatus {
 let cluster: Cluster;
 
 beforeAll(async () => {
-  cluster = await Cluster.start({ app: APP, backends: 3, clientAddresses: 20 });
+  cluster = await Cluster.start({
+    app: APP,
+    backends: 3,
+    clientAddresses: 20,
+    agent: () => ({ sticky_cookie: 'at' }),
+  });
 }, 60_000);
 
 afterAll(() => cluster.destroy());
@@ -152,6 +157,25 @@ test('a backend drains whose agent was told to, at every front', async () => {
   expect(await sharesOf(30)).toEqual([15, 15, 0]);
   await cluster.agentPost(3, '/v1/ready');
   await cluster.until('b3 up', async () => (await statusOf('b3')).state === 'up');
+  expect(await sharesOf(30)).toEqual([10, 10, 10]);
+}, 60_000);
+
+test('a session stays with its backend by the cookie of the agent', async () => {
+  await usePool({ sticky: 'cookie:at' }, ALL);
+  const jar = `${cluster.lab.dir}/cookies`;
+  const place = async (): Promise<string> =>
+    (JSON.parse(await curl(cluster.client, ['-b', jar, '-c', jar, `http://${VIP4}/who`])) as { node: string })
+      .node;
+  const first = await place();
+  const places = new Set<string>();
+  for (let k = 0; k < 5; k++) places.add(await place());
+  expect(places).toEqual(new Set([first]));
+  await cluster.frontPost(`/v1/backends/web/${first}/drain`);
+  const second = await place();
+  expect(second).not.toBe(first);
+  await cluster.frontPost(`/v1/backends/web/${first}/ready`);
+  // It is a session of the second one now.
+  expect([await place(), await place()]).toEqual([second, second]);
   expect(await sharesOf(30)).toEqual([10, 10, 10]);
 }, 60_000);
 
