@@ -15,7 +15,8 @@ const COMMANDS: Readonly<Record<string, { readonly run: Command; readonly help: 
   demo: { run: demo, help: '[--json|--keep]  show in network namespaces that the job works' },
 };
 
-function usage(): string {
+/** What `baton help` prints. */
+export function usage(): string {
   const lines = Object.entries(COMMANDS).map(([name, { help }]) => `  baton ${name.padEnd(6)} ${help}`);
   return ['usage:', ...lines, ''].join('\n');
 }
@@ -42,6 +43,9 @@ async function main(): Promise<number> {
   }
 }
 
-void main().then((code) => {
-  process.exitCode = code;
-});
+// The reference page asks for the usage alone.
+if (require.main === module) {
+  void main().then((code) => {
+    process.exitCode = code;
+  });
+}
