@@ -41,7 +41,8 @@ const COMMANDS: Readonly<Record<string, { readonly load: () => Command; readonly
 };
 /* eslint-enable @typescript-eslint/no-require-imports */
 
-function usage(): string {
+/** What `baton help` prints. */
+export function usage(): string {
   const lines = Object.entries(COMMANDS).map(([name, { help }]) => `  baton ${name.padEnd(7)} ${help}`);
   return ['usage:', ...lines, ''].join('\n');
 }
@@ -68,6 +69,9 @@ async function main(): Promise<number> {
   }
 }
 
-void main().then((code) => {
-  process.exitCode = code;
-});
+// The reference page asks for the usage alone.
+if (require.main === module) {
+  void main().then((code) => {
+    process.exitCode = code;
+  });
+}

@@ -24,7 +24,7 @@ export class StickyCookie {
     for (const [name, value] of cookiesOf(request.headers.cookie ?? '')) {
       if (name === this.name && value === this.node) return;
     }
-    const { writeHead } = response;
+    const writeHead = response.writeHead.bind(response);
     // Every head passes here, also one that the application leaves to Node (ServerResponse._implicitHeader).
     response.writeHead = (status: number, ...rest: unknown[]): ServerResponse => {
       response.writeHead = writeHead;

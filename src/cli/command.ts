@@ -3,6 +3,13 @@ export const EXIT_DONE = 0;
 export const EXIT_FAILED = 1;
 export const EXIT_USAGE = 2;
 
+/** What they mean, for the reference. */
+export const EXIT_CODES = [
+  { code: EXIT_DONE, meaning: 'Done; of a front or an agent: it was told to stop, and has.' },
+  { code: EXIT_FAILED, meaning: 'Failed, or a configuration has problems; what and why has been said.' },
+  { code: EXIT_USAGE, meaning: 'Bad usage.' },
+] as const;
+
 export interface Output {
   readonly stdout: NodeJS.WritableStream;
   readonly stderr: NodeJS.WritableStream;

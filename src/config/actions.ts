@@ -39,7 +39,7 @@ const SPLIT = mapping('Pools that share the requests.', {
   pools: mapOf('Pools and their shares.', name('Name of the pool.'), SHARE, { minProperties: 1 }),
   by: Type.Optional(
     text(
-      'What keeps requests together: client, header:NAME, cookie:NAME or path; the client where a request has no such header or cookie, chance without it.',
+      'What keeps requests together; chance decides without it, and the client (its address) where a request has no such header or cookie.',
       'client, header:NAME, cookie:NAME or path',
       { pattern: "^(client|path|(header|cookie):[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64})$" },
     ),
@@ -48,7 +48,7 @@ const SPLIT = mapping('Pools that share the requests.', {
 
 const RESPOND = mapping('An answer that the front gives itself.', {
   status: status('Status of the answer.', 200, 200),
-  headers: Type.Optional(fieldMap('Fields of the answer; text/plain is the type of a body without one.')),
+  headers: Type.Optional(fieldMap('Fields of the answer; a body without a Content-Type here is text/plain.')),
   body: Type.Optional(text('Body of the answer.', 'a text of 64 KiB at most', { maxLength: MAX_BODY_BYTES })),
 });
 
@@ -80,8 +80,8 @@ export const ACTIONS = {
 
 /** For `pool` and `split`. */
 export const EDITS = {
-  set_headers: Type.Optional(fieldMap('Fields that are set, each in place of all that has its name.')),
-  remove_headers: Type.Optional(listOf('Fields that are removed.', HEADER_NAME, MAX_FIELDS)),
+  set_headers: Type.Optional(fieldMap('Fields to set, each in place of all fields of its name.')),
+  remove_headers: Type.Optional(listOf('Fields to remove.', HEADER_NAME, MAX_FIELDS)),
   strip_prefix: Type.Optional(
     text(
       'What is cut off at the beginning of the path, in whole segments; every match must have it.',
@@ -91,7 +91,7 @@ export const EDITS = {
   ),
   request_id: Type.Optional(
     text(
-      'Field for an id of the request: what the client sent, if it is one, or a new one.',
+      'Field that gets an id of the request: what the client sent there, if it can be one, or a new one.',
       'a header name',
       {
         pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$",

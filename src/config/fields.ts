@@ -62,7 +62,7 @@ export function valueMatch(
 ) {
   return Type.Unsafe<string | { regex?: string; present?: boolean }>({
     ...mapping(
-      `${description} Exactly this, or a mapping with one key.`,
+      `${description} Exactly this text, or a mapping with one of these keys.`,
       {
         regex: Type.Optional({ ...regex, description: 'Regular expression (RE2) for the whole value.' }),
         present: Type.Optional(

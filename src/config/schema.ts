@@ -47,11 +47,10 @@ const TLS_FILES = {
 const LISTENER = mapping('One VIP address and port.', {
   name: name('Name of the listener, a label in metrics.'),
   bind: endpoint('The VIP and its port; an IPv6 address stands in brackets.'),
-  protocol: choice('What the head of a connection is: an HTTP/1 request, a TLS ClientHello, or nothing.', [
-    'http',
-    'tls',
-    'tcp',
-  ]),
+  protocol: choice(
+    'What the head of a connection is: an HTTP/1 request, a TLS ClientHello, or nothing. This version has `http` alone.',
+    ['http', 'tls', 'tcp'],
+  ),
   routing: choice(
     'What later requests of a connection are: routed like the first, or served by the backend that the first one chose.',
     ['per-request', 'per-connection'],
@@ -70,7 +69,7 @@ const LISTENER = mapping('One VIP address and port.', {
         ),
         client_burst: Type.Optional(
           integer(
-            'New connections at once that a client may have saved up for; as many as client_rate without it.',
+            'New connections at once that a client may have saved up for; as many as `client_rate` without it.',
             1,
             1_000_000,
           ),
@@ -93,7 +92,7 @@ const PARAMETER_NAME = text('Name of a parameter, not percent-encoded.', 'a para
   minLength: 1,
 });
 
-const HEADER_VALUE = valueMatch('Field value.', 'a header value', REGEX, {
+const HEADER_VALUE = valueMatch('Value of a header field.', 'a header value', REGEX, {
   pattern: '^[^\\s\\p{Cc}]([^\\p{Cc}]*[^\\s\\p{Cc}])?$',
 });
 // A semicolon, or a blank at either end, is never part of one.
@@ -103,13 +102,11 @@ const COOKIE_VALUE = valueMatch('Value of a cookie.', 'a cookie value', REGEX, {
 const PARAMETER_VALUE = valueMatch('Value of a parameter, not percent-encoded.', 'a parameter value', REGEX);
 
 const HEAD_MATCH = {
-  host: Type.Optional(oneOrMore('Exact host or `*.SUFFIX`, without a port; one or a list, any of it.', HOST)),
-  path: Type.Optional(oneOrMore('Exact path, without query; one or a list, any of it.', PATH)),
-  path_prefix: Type.Optional(oneOrMore('Prefix of the path; one or a list, any of it.', PATH)),
-  path_regex: Type.Optional(
-    oneOrMore('Regular expression (RE2) for the whole path; one or a list, any of it.', REGEX),
-  ),
-  method: Type.Optional(oneOrMore('Request method; one or a list, any of it.', METHOD)),
+  host: Type.Optional(oneOrMore('Exact host or `*.SUFFIX`, without a port; any of a list.', HOST)),
+  path: Type.Optional(oneOrMore('Exact path, without its query; any of a list.', PATH)),
+  path_prefix: Type.Optional(oneOrMore('Prefix of the path, in whole segments; any of a list.', PATH)),
+  path_regex: Type.Optional(oneOrMore('Regular expression (RE2) for the whole path; any of a list.', REGEX)),
+  method: Type.Optional(oneOrMore('Request method; any of a list.', METHOD)),
   headers: Type.Optional(
     mapOf('Header fields and what they must be, all of them.', HEADER_NAME, HEADER_VALUE, {
       minProperties: 1,
@@ -130,7 +127,7 @@ const HEAD_MATCH = {
   ),
   client: Type.Optional(
     oneOrMore(
-      'Network such as 10.0.0.0/8, or address, of the client; one or a list, any of it.',
+      'Network or address that the connection comes from; any of a list.',
       text('Network or address.', 'an IP address or a network such as 10.0.0.0/8', { format: 'network' }),
     ),
   ),
@@ -139,14 +136,14 @@ const HEAD_MATCH = {
 const MATCH = mapping('What a head must have, all of it; without it the route takes everything.', {
   ...HEAD_MATCH,
   not: Type.Optional(
-    mapping('What must not hold as a whole, with the keys of a match but this one.', HEAD_MATCH, {
+    mapping('What must not hold as a whole.', HEAD_MATCH, {
       minProperties: 1,
     }),
   ),
 });
 
 const ROUTE = mapping(
-  'A match and what becomes of the requests that it takes: one of pool, split, respond, redirect, deny.',
+  'A match, and what becomes of the requests that it takes: one of `pool`, `split`, `respond`, `redirect`, `deny`.',
   { match: Type.Optional(MATCH), ...ACTIONS, ...EDITS },
 );
 
@@ -248,13 +245,13 @@ const BACKEND = mapping('One agent and the way to it.', {
 
 const POOL = mapping('Backends that serve the same thing.', {
   balance: choice(
-    'How the next backend is picked.',
+    'How the next backend is picked: in turn, the one with the fewest connections, the better of two that chance picks, or by the hash of a key; always by weight.',
     ['round-robin', 'least-connections', 'random-two', 'maglev'],
     { default: 'round-robin' },
   ),
   hash: Type.Optional(
     text(
-      'What maglev hashes: client, header:NAME, cookie:NAME or path; the client without it, and where a request has no such header or cookie.',
+      'What `maglev` takes for the key, so that the same goes to the same backend; the client (its address) without it, and where a request has no such header or cookie.',
       'client, header:NAME, cookie:NAME or path',
       { pattern: "^(client|path|(header|cookie):[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64})$" },
     ),
@@ -271,7 +268,7 @@ const POOL = mapping('Backends that serve the same thing.', {
   // No `default` here: only a fallback that is asked for by name makes `http` mandatory.
   fallback: Type.Optional(
     choice(
-      'What happens when no handoff is possible: relay through the front, or close. Without it: proxy, as far as the backends have `http`.',
+      'What happens when no handoff is possible: `proxy` relays through the front, `refuse` closes. Without it: proxy, as far as the backends have `http`.',
       ['proxy', 'refuse'],
     ),
   ),
@@ -281,7 +278,7 @@ const POOL = mapping('Backends that serve the same thing.', {
 export const FRONT_SCHEMA = mapping('Configuration of a front.', {
   node: NODE,
   listeners: listOf('The VIPs.', LISTENER),
-  routes: listOf('The first route that matches wins.', ROUTE, MAX_ROUTES),
+  routes: listOf('What becomes of requests; the first route that matches wins.', ROUTE, MAX_ROUTES),
   pools: mapOf('The pools by name.', name('Name of the pool.'), POOL, { minProperties: 1 }),
   steering: mapping("How clients' packets reach the backend after a handoff.", {
     interface: text('Network interface on which the packets of clients arrive.', 'an interface name', {
@@ -362,17 +359,22 @@ export const AGENT_SCHEMA = mapping('Configuration of an agent.', {
       'Put the VIPs on the loopback interface, with the sysctls that this takes, and log what was done.',
   }),
   serve: Type.Optional(
-    mapping('Who serves the connections: either `upstream` or `app`.', {
-      upstream: Type.Optional(
-        text('Any HTTP server on this host.', 'an http:// URL of host and port alone', { format: 'origin' }),
-      ),
-      app: Type.Optional(
-        file('Module with a default export: a (req, res) handler, an http.Server or a Fastify instance.'),
-      ),
-      listen: Type.Optional(
-        endpoint('Where the app is served to ordinary connections too: health checks, the proxy fallback.'),
-      ),
-    }),
+    mapping(
+      'Who serves the connections: either `upstream` or `app`. Only a service that is its own agent (`attach`) has none.',
+      {
+        upstream: Type.Optional(
+          text('Any HTTP server on this host.', 'an http:// URL of host and port alone', {
+            format: 'origin',
+          }),
+        ),
+        app: Type.Optional(
+          file('Module with a default export: a (req, res) handler, an http.Server or a Fastify instance.'),
+        ),
+        listen: Type.Optional(
+          endpoint('Where the app is served to ordinary connections too: health checks, the proxy fallback.'),
+        ),
+      },
+    ),
   ),
   sticky_cookie: Type.Optional(
     text(

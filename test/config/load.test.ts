@@ -1,5 +1,4 @@
 import fc from 'fast-check';
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import {
@@ -15,14 +14,6 @@ import { formatProblems } from '../../src/config/problems';
 import { AGENT, FRONT, configOf } from './texts';
 
 const EXAMPLES = join(__dirname, '../../config');
-
-test.each(readdirSync(EXAMPLES).filter((file) => file.endsWith('.yaml')))(
-  'the example %s is valid',
-  (file) => {
-    const config = configOf(loadConfig(join(EXAMPLES, file)));
-    expect(config.kind).toBe(file.startsWith('agent') ? 'agent' : 'front');
-  },
-);
 
 test('the kind is told by the keys', () => {
   expect(configOf(parseConfig(FRONT, 'f')).kind).toBe('front');
