@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { parseAddress, parseEndpoint, parseVip } from './addresses';
 import { normaliseAdmin } from './admin';
 import { normaliseControl } from './control';
+import { normaliseDiscovery } from './discovery';
 import { parseDuration } from './durations';
 import type {
   AgentConfig,
@@ -20,7 +21,7 @@ import type { AgentInput, FrontInput } from './schema';
 
 type RouteInput = FrontInput['routes'][number];
 type PoolInput = FrontInput['pools'][string];
-type BackendInput = PoolInput['backends'][number];
+type BackendInput = Extract<PoolInput['backends'], readonly unknown[]>[number];
 type HealthInput = NonNullable<PoolInput['health']>;
 
 /** A front's configuration that passed every check -> what the programs work with. */
@@ -87,7 +88,9 @@ function normalisePool(
     name,
     fallback,
     ...(health && { health: normaliseHealth(health) }),
-    backends: backends.map(normaliseBackend),
+    ...(Array.isArray(backends)
+      ? { backends: backends.map(normaliseBackend) }
+      : { backends: [], discovery: normaliseDiscovery(backends) }),
   };
 }
 

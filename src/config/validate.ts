@@ -3,6 +3,7 @@ import { Ajv } from 'ajv';
 import { isIPv6 } from 'node:net';
 import { parseAddress, parseEndpoint, parseVip } from './addresses';
 import { isAdminListen } from './admin';
+import { isDiscoveredVia, isDnsName } from './discovery';
 import { parseDuration } from './durations';
 import { explain } from './explain';
 import type { ProblemReport } from './problems';
@@ -22,6 +23,8 @@ ajv.addFormat('address', (text) => parseAddress(text) !== undefined);
 ajv.addFormat('vip', (text) => parseVip(text) !== undefined);
 ajv.addFormat('endpoint', (text) => (parseEndpoint(text)?.port ?? 0) > 0);
 ajv.addFormat('admin-listen', isAdminListen);
+ajv.addFormat('dns-name', isDnsName);
+ajv.addFormat('discovered-via', isDiscoveredVia);
 ajv.addFormat('host-pattern', (text) => HOST_PATTERN.test(text) || isIPv6(text));
 ajv.addFormat('origin', isHttpOrigin);
 
