@@ -3,7 +3,9 @@ import { parseAddress } from '../kernel/flow';
 import { ifNameToIndex } from '../kernel/libc';
 import type { NextHop } from './flow-table';
 
-interface Route {
+/** What `ip -json route get` prints. */
+export interface Route {
+  readonly dst?: string;
   readonly dev?: string;
   readonly gateway?: string;
   readonly via?: unknown;
@@ -15,7 +17,11 @@ interface Route {
  * says why an address cannot be a next hop. For start and reload: it runs `ip`.
  */
 export function resolveNextHop(via: string): NextHop {
-  const route = routeTo(via);
+  return hopBy(via, routeTo(via));
+}
+
+/** The next hop that a route leads to; throws likewise. */
+export function hopBy(via: string, route: Route): NextHop {
   if (route.gateway !== undefined || route.via !== undefined) {
     throw new Error(
       `via ${via}: not on-link, the route to it leads through another gateway: name that one as via`,
