@@ -7,6 +7,7 @@ import { formatEndpoint } from '../config/addresses';
 import type { BackendConfig, FrontConfig } from '../config/model';
 import { raiseFileLimit } from '../kernel/libc';
 import type { StatsSnapshot } from '../observe/stats';
+import type { NextHops } from '../steer/next-hops';
 import type { Steering } from '../steer/steering';
 import { AgentAddresses } from '../wire/dial';
 import { AcceptingThreads } from './accepting-threads';
@@ -28,6 +29,8 @@ const PATIENCE_MS = 1000;
 /** What a generation takes over from the front and from the generation before it. */
 export interface Inheritance {
   readonly steering: Steering;
+  /** Asked for each address once between two reloads. */
+  readonly hops: NextHops;
   /** Descriptor of the filter that freezes connections. */
   readonly freezeFilter: number;
   /** Backend numbers that flows, older generations or the front before this one use. */
@@ -191,7 +194,7 @@ export class Generation {
   }
 
   #watchBackends(): void {
-    const { steering, numbersInUse, known } = this.inherited;
+    const { steering, hops, numbersInUse, known } = this.inherited;
     const wanted = new Set(this.config.pools.flatMap((pool) => pool.backends.map(steeredName)));
     for (const pool of this.config.pools) {
       for (const config of pool.backends) {
@@ -200,7 +203,7 @@ export class Generation {
         agent.serves(config, number);
         const before = known?.find((each) => each.pool === pool.name && each.name === config.name);
         const what = known === undefined ? 'first' : before;
-        this.backends.push(new WatchedBackend(pool, config, number, agent.link, what, this.#changed));
+        this.backends.push(new WatchedBackend(pool, config, number, agent.link, hops, what, this.#changed));
       }
     }
   }

@@ -1,6 +1,6 @@
 import type { BackendConfig, PoolConfig } from '../config/model';
 import { HealthChecker } from '../health/checker';
-import { resolveNextHop } from '../steer/next-hop';
+import type { NextHops } from '../steer/next-hops';
 import type { Link } from '../wire/link';
 import { stateOf, type BackendState } from './backend-state';
 import type { BackendFacts, Standing } from './messages';
@@ -45,10 +45,11 @@ export class WatchedBackend {
     readonly number: number,
     /** The keeper's channel to its agent. */
     readonly link: Link,
+    hops: NextHops,
     known: KnownBackend | 'first' | undefined,
     private readonly onChange: (backend: WatchedBackend, before: BackendState) => void,
   ) {
-    this.hops = config.via.map(({ host, family }) => ({ family, ...resolveNextHop(host) }));
+    this.hops = config.via.map(({ host, family }) => ({ family, ...hops.of(host) }));
     const { health } = pool;
     const { http } = config;
     const before = known === 'first' ? undefined : known;
