@@ -10,6 +10,8 @@ import type { Zone } from '../lab/dns-server';
 export class MemoryResolver implements Resolver {
   readonly asked: string[] = [];
   cancelled = false;
+  mostAtOnce = 0;
+  #underway = 0;
   readonly #waiting = new Set<() => void>();
 
   constructor(private readonly zone: Zone) {}
@@ -37,7 +39,9 @@ export class MemoryResolver implements Resolver {
   /** An alias makes an answer as short-lived as itself. */
   async #ask(name: string, type: string): Promise<{ ttl: number; data: readonly unknown[] }> {
     this.asked.push(`${name}/${type}`);
+    this.mostAtOnce = Math.max(this.mostAtOnce, ++this.#underway);
     await Promise.resolve();
+    this.#underway -= 1;
     const found = this.zone[`${name}/${type}`];
     const alias = this.zone[`${name}/CNAME`];
     if (found === undefined && typeof alias === 'object') {
