@@ -38,6 +38,7 @@ describe('the catalogue', () => {
       'gauge baton_backend_up{pool,backend}',
       'gauge baton_backend_state{pool,backend,state}',
       'gauge baton_backend_connections{backend}',
+      'counter baton_discovery_total{pool,result}',
       'counter baton_config_reloads_total{result}',
       'counter baton_log_lines_dropped_total{}',
     ]);
