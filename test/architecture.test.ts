@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
 import { ADOPTION_RESULTS } from '../src/agent/adopter';
+import { DISCOVERY_RESULTS } from '../src/discovery/watch';
 import { HANDOFF_RESULTS } from '../src/front/backend';
 import { RESOURCES } from '../src/front/exhaustion';
 import { BACKEND_STATES } from '../src/front/backend-state';
@@ -17,7 +18,7 @@ const DOCUMENT = readFileSync(join(ROOT, 'ARCHITECTURE.md'), 'utf8');
 const STOREYS = [
   ['cli', 'cli.ts'],
   ['front', 'agent'],
-  ['config', 'repair', 'steer', 'wire', 'relay', 'health', 'observe'],
+  ['config', 'discovery', 'repair', 'steer', 'wire', 'relay', 'health', 'observe'],
   ['peek', 'route', 'balance'],
   ['kernel', 'lab'],
 ];
@@ -92,6 +93,7 @@ describe('ARCHITECTURE.md', () => {
     ['states of a backend', BACKEND_STATES],
     ['causes of ejections_total', EJECTION_CAUSES],
     ['results of agent_adoptions_total', ADOPTION_RESULTS],
+    ['results of discovery_total', DISCOVERY_RESULTS],
   ])('lists all %s', (_what, codes: readonly string[]) => {
     expect(codes.filter((code) => !DOCUMENT.includes(`\`${code}\``))).toEqual([]);
   });

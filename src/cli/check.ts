@@ -35,10 +35,12 @@ function summary(config: FrontConfig | AgentConfig): string {
 function frontSummary({ listeners, pools }: FrontConfig): string {
   // A backend may be in several pools; its name is its identity.
   const backends = new Set(pools.flatMap((pool) => pool.backends.map(({ name }) => name)));
+  const discovered = pools.filter(({ discovery }) => discovery !== undefined).length;
   const counts = [
     count(listeners.length, 'listener'),
     count(pools.length, 'pool'),
     count(backends.size, 'backend'),
+    ...(discovered > 0 ? [`${count(discovered, 'pool')} by DNS`] : []),
   ];
   return ['front', ...counts].join(', ');
 }

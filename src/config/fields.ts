@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox';
-import type { Static, TProperties, TSchema, TUnsafe } from '@sinclair/typebox';
+import type { Static, TObject, TProperties, TSchema, TUnsafe } from '@sinclair/typebox';
 import { DURATION_SPELLING } from './durations';
 
 /**
@@ -42,7 +42,7 @@ export function listOf<T extends TSchema>(description: string, items: T, maxItem
 }
 
 /** One text, or a list of them; a union of types and not `anyOf`, so that each wrong entry gets its own message. */
-export function oneOrMore(description: string, item: TUnsafe<string>) {
+export function oneOrMore(description: string, item: TUnsafe<string>, options: object = {}) {
   return Type.Unsafe<string | string[]>({
     ...item,
     type: ['string', 'array'],
@@ -50,6 +50,22 @@ export function oneOrMore(description: string, item: TUnsafe<string>) {
     minItems: 1,
     maxItems: MAX_LIST,
     description,
+    ...options,
+  });
+}
+
+/** A list, or a mapping in its place; a union of types likewise. */
+export function listOrMapping<T extends TSchema, M extends TObject>(
+  description: string,
+  expected: string,
+  items: T,
+  instead: M,
+) {
+  return Type.Unsafe<Static<T>[] | Static<M>>({
+    ...instead,
+    ...listOf(description, items),
+    type: ['array', 'object'],
+    expected,
   });
 }
 
@@ -152,6 +168,13 @@ export function vip(description: string) {
 
 export function endpoint(description: string, options: object = {}) {
   return text(description, 'ADDRESS:PORT', { format: 'endpoint', ...options });
+}
+
+/** What a resolver is asked for. */
+export function dnsName(description: string) {
+  return text(description, 'a DNS name such as api.internal or _baton._tcp.api.internal', {
+    format: 'dns-name',
+  });
 }
 
 /** Where this process listens for its operator: port 0 lets the kernel choose. */

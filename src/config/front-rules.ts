@@ -2,6 +2,7 @@ import { checkAction } from './action-rules';
 import { formatEndpoint, parseAddress, parseEndpoint } from './addresses';
 import { checkAdmin } from './admin';
 import { checkControl } from './control';
+import { checkDiscovery } from './discovery';
 import { parseDuration } from './durations';
 import { MatchChecks } from './match';
 import type { Path, ProblemReport } from './problems';
@@ -9,7 +10,7 @@ import type { FrontInput } from './schema';
 
 type Pools = FrontInput['pools'];
 type PoolInput = Pools[string];
-type BackendInput = PoolInput['backends'][number];
+type BackendInput = Extract<PoolInput['backends'], readonly unknown[]>[number];
 type HealthInput = NonNullable<PoolInput['health']>;
 type OutlierInput = NonNullable<PoolInput['outliers']>;
 
@@ -33,7 +34,7 @@ export function checkFront(input: FrontInput, directory: string, report: Problem
   checkAdmin(input.admin, directory, report);
   checkListeners(input.listeners, report);
   checkRoutes(input, report);
-  for (const [name, pool] of Object.entries(input.pools)) checkPool(name, pool, report);
+  for (const [name, pool] of Object.entries(input.pools)) checkPool(name, pool, input.listeners, report);
   checkNextHops(input, report);
   checkIdentities(input.pools, report);
 }
@@ -65,7 +66,12 @@ function checkRoutes({ routes, pools }: FrontInput, report: ProblemReport): void
   });
 }
 
-function checkPool(name: string, pool: PoolInput, report: ProblemReport): void {
+function checkPool(
+  name: string,
+  pool: PoolInput,
+  listeners: FrontInput['listeners'],
+  report: ProblemReport,
+): void {
   if (pool.hash !== undefined && pool.balance !== 'maglev') {
     report.add(['pools', name, 'hash'], `only balance maglev hashes, not ${pool.balance}`);
   }
@@ -73,7 +79,8 @@ function checkPool(name: string, pool: PoolInput, report: ProblemReport): void {
   if (pool.outliers !== undefined) checkOutliers(pool.outliers, ['pools', name, 'outliers'], report);
   const needsHttp = pool.health ? 'health' : pool.fallback === 'proxy' ? 'fallback: proxy' : undefined;
   const names = new Set<string>();
-  pool.backends.forEach((backend, index) => {
+  checkDiscovery(['pools', name, 'backends'], pool, listeners, needsHttp, report);
+  listed(pool).forEach((backend, index) => {
     const path = ['pools', name, 'backends', index];
     unique(names, backend.name, [...path, 'name'], report);
     if (pool.balance === 'maglev' && backend.slow_start !== undefined) {
@@ -143,9 +150,14 @@ function checkIdentities(pools: Pools, report: ProblemReport): void {
 }
 
 function forEachBackend(pools: Pools, visit: (backend: BackendInput, path: Path) => void): void {
-  for (const [pool, { backends }] of Object.entries(pools)) {
-    backends.forEach((backend, index) => visit(backend, ['pools', pool, 'backends', index]));
+  for (const [name, pool] of Object.entries(pools)) {
+    listed(pool).forEach((backend, index) => visit(backend, ['pools', name, 'backends', index]));
   }
+}
+
+/** The backends that a pool lists; none where they are discovered. */
+function listed({ backends }: PoolInput): readonly BackendInput[] {
+  return Array.isArray(backends) ? backends : [];
 }
 
 function unique(seen: Set<string>, value: string, path: Path, report: ProblemReport): void {

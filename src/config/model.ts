@@ -141,6 +141,29 @@ export interface BackendConfig {
   readonly slow_start?: number;
 }
 
+/** Backends by DNS. */
+export interface DiscoveryConfig {
+  /** Lower case, without a final dot. */
+  readonly dns: string;
+  /** What it is asked for: A and AAAA, or SRV. */
+  readonly records: 'addresses' | 'services';
+  /** The agents' control port; absent where records are services. */
+  readonly port?: number;
+  readonly http_port?: number;
+  /** As of a backend; absent where each backend's own addresses are the next hops. */
+  readonly via?: BackendConfig['via'];
+  /** Absent where records are services, and 1 without it. */
+  readonly weight?: number;
+  readonly max_connections?: number;
+  /** Milliseconds. */
+  readonly slow_start?: number;
+  /** Absent where the system's are asked. */
+  readonly resolver?: Endpoint;
+  /** Milliseconds. */
+  readonly min_interval: number;
+  readonly max_interval: number;
+}
+
 export type BalancePolicy = 'round-robin' | 'least-connections' | 'random-two' | 'maglev';
 
 export interface PoolConfig {
@@ -153,7 +176,9 @@ export interface PoolConfig {
   /** Absent, none is ejected. */
   readonly outliers?: OutlierConfig;
   readonly fallback: 'proxy' | 'refuse';
+  /** With `discovery` those that were discovered: none in a configuration as loaded. */
   readonly backends: readonly BackendConfig[];
+  readonly discovery?: DiscoveryConfig;
 }
 
 /** PEM texts: the authorities that sign peers, this node's certificate with what leads to its authority, its key. */

@@ -4,6 +4,7 @@ import { normaliseAction } from './action';
 import { parseAddress, parseEndpoint, parseVip } from './addresses';
 import { normaliseAdmin } from './admin';
 import { normaliseControl } from './control';
+import { normaliseDiscovery } from './discovery';
 import { parseDuration } from './durations';
 import { normaliseMatch } from './match';
 import type {
@@ -23,7 +24,7 @@ import type { AgentInput, FrontInput } from './schema';
 
 type RouteInput = FrontInput['routes'][number];
 type PoolInput = FrontInput['pools'][string];
-type BackendInput = PoolInput['backends'][number];
+type BackendInput = Extract<PoolInput['backends'], readonly unknown[]>[number];
 type HealthInput = NonNullable<PoolInput['health']>;
 type OutlierInput = NonNullable<PoolInput['outliers']>;
 
@@ -93,7 +94,9 @@ function normalisePool(
     ...(health && { health: normaliseHealth(health, authorities) }),
     ...(sticky !== undefined && { sticky: sticky.slice('cookie:'.length) }),
     ...(outliers && { outliers: normaliseOutliers(outliers) }),
-    backends: backends.map(normaliseBackend),
+    ...(Array.isArray(backends)
+      ? { backends: backends.map(normaliseBackend) }
+      : { backends: [], discovery: normaliseDiscovery(backends) }),
   };
 }
 

@@ -1,15 +1,18 @@
 import { Type } from '@sinclair/typebox';
 import type { Static } from '@sinclair/typebox';
 import { ACTIONS, EDITS, HEADER_NAME } from './actions';
+import { DIRECT } from './discovery';
 import {
   address,
   adminKeys,
   choice,
+  dnsName,
   duration,
   endpoint,
   file,
   integer,
   listOf,
+  listOrMapping,
   mapOf,
   mapping,
   name,
@@ -222,15 +225,8 @@ const OUTLIERS = mapping(
   },
 );
 
-const BACKEND = mapping('One agent and the way to it.', {
-  name: name('Name of the backend, a label in metrics; an agent has the same name in every pool.'),
-  agent: endpoint("The agent's control address."),
-  via: oneOrMore(
-    'On-link next hop that leads to the backend; a list of one per family where the VIPs are of both.',
-    address('Next hop.'),
-  ),
-  http: Type.Optional(endpoint('Where health checks and the proxy fallback connect.')),
-  weight: integer('Share of connections, relative to the other backends; 0 takes none.', 0, 1000, 1),
+/** What listed backends and discovered ones have in common. */
+const LIMITS_OF_BACKEND = {
   max_connections: Type.Optional(
     integer(
       'Connections of its agent, from all fronts, with which it gets no more of this one; a moment old, so a few more may slip in.',
@@ -241,6 +237,44 @@ const BACKEND = mapping('One agent and the way to it.', {
   slow_start: Type.Optional(
     duration('Time in which its share grows from a twentieth to all of it, after it was away or is new.'),
   ),
+};
+
+const BACKEND = mapping('One agent and the way to it.', {
+  name: name('Name of the backend, a label in metrics; an agent has the same name in every pool.'),
+  agent: endpoint("The agent's control address."),
+  via: oneOrMore(
+    'On-link next hop that leads to the backend; a list of one per family where the VIPs are of both.',
+    address('Next hop.'),
+  ),
+  http: Type.Optional(endpoint('Where health checks and the proxy fallback connect.')),
+  weight: integer('Share of connections, relative to the other backends; 0 takes none.', 0, 1000, 1),
+  ...LIMITS_OF_BACKEND,
+});
+
+const DISCOVERY = mapping('Backends that DNS knows: as many as it answers with, up to 1024.', {
+  dns: dnsName(
+    'What DNS is asked for, as it stands. Each address of its A and AAAA records, of families that have listeners, is a backend, named by it with "-" for ":"; a name that begins with "_" has SRV records, each target a backend of its name. With control.tls an agent needs a certificate of that name.',
+  ),
+  port: Type.Optional(
+    integer("The agents' control port; only for A and AAAA records, SRV records have their own.", 1, 65_535),
+  ),
+  http_port: Type.Optional(
+    integer('Port of the backends where health checks and the proxy fallback connect.', 1, 65_535),
+  ),
+  via: oneOrMore(
+    "On-link next hop that leads to the backends, as for a listed one; `direct` is each backend's own address.",
+    text('Next hop.', `${DIRECT} or an IP address`, { format: 'discovered-via' }),
+    { default: DIRECT },
+  ),
+  weight: Type.Optional(
+    integer('Weight of each backend, 1 without it; only for A and AAAA records.', 0, 1000),
+  ),
+  ...LIMITS_OF_BACKEND,
+  resolver: Type.Optional(
+    endpoint("Server that is asked; without it those of the system's /etc/resolv.conf."),
+  ),
+  min_interval: duration('Time between two questions at least, however short the TTL of the answer.', '1s'),
+  max_interval: duration('Time between two questions at most, however long the TTL of the answer.', '60s'),
 });
 
 const POOL = mapping('Backends that serve the same thing.', {
@@ -272,7 +306,12 @@ const POOL = mapping('Backends that serve the same thing.', {
       ['proxy', 'refuse'],
     ),
   ),
-  backends: listOf('The backends of the pool.', BACKEND),
+  backends: listOrMapping(
+    'The backends of the pool, or how they are discovered.',
+    'a list of backends or a mapping with the key "dns"',
+    BACKEND,
+    DISCOVERY,
+  ),
 });
 
 export const FRONT_SCHEMA = mapping('Configuration of a front.', {

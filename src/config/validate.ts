@@ -5,6 +5,7 @@ import { isIP, isIPv6 } from 'node:net';
 import { Network } from '../route/network';
 import { parseAddress, parseEndpoint, parseVip } from './addresses';
 import { isAdminListen } from './admin';
+import { isDiscoveredVia, isDnsName } from './discovery';
 import { parseDuration } from './durations';
 import { explain } from './explain';
 import type { ProblemReport } from './problems';
@@ -33,6 +34,8 @@ ajv.addFormat('network', (text) => Network.parse(text) !== undefined);
 ajv.addFormat('vip', (text) => parseVip(text) !== undefined);
 ajv.addFormat('endpoint', (text) => (parseEndpoint(text)?.port ?? 0) > 0);
 ajv.addFormat('admin-listen', isAdminListen);
+ajv.addFormat('dns-name', isDnsName);
+ajv.addFormat('discovered-via', isDiscoveredVia);
 ajv.addFormat('host-pattern', (text) => HOST_PATTERN.test(text) || isIPv6(text));
 // SNI has no addresses (RFC 6066 section 3), and a certificate's own wildcard is not for its verifier to name.
 ajv.addFormat('server-name', (text) => HOST_PATTERN.test(text) && !text.includes('*') && isIP(text) === 0);

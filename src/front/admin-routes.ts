@@ -103,6 +103,7 @@ function describe(front: Front, backend: WatchedBackend): Record<string, unknown
   return {
     pool: pool.name,
     name: config.name,
+    source: pool.discovery === undefined ? 'static' : 'dns',
     state: backend.state,
     cause: backend.cause,
     control_channel: link.up ? 'up' : 'down',

@@ -14,6 +14,7 @@ import { droppedLines } from '../observe/log';
 import { createRegistry } from '../observe/registry';
 import { mergeStats, type Sample, type StatsSnapshot } from '../observe/stats';
 import { prepareFreeze } from '../repair/freeze';
+import { NextHops } from '../steer/next-hops';
 import { Steering } from '../steer/steering';
 import { expiryOf } from '../wire/identity';
 import { AdminApi } from './admin-api';
@@ -21,6 +22,7 @@ import { addFrontRoutes } from './admin-routes';
 import { BACKEND_STATES } from './backend-state';
 import { ConnectionCounts } from './connection-counts';
 import { Counters } from './counters';
+import { changesBetween, Discovery } from './discovery';
 import { Drains } from './drains';
 import { Generation } from './generation';
 import type { InheritedSockets } from './inherited-sockets';
@@ -42,6 +44,11 @@ const GRACE_MS = 10_000;
 const SUCCEEDED_GRACE_MS = 3_600_000;
 /** Counting a large table costs time; scrapes closer together than this share one count. */
 const FLOW_COUNT_MAX_AGE_MS = 1000;
+/**
+ * Generations on their way out, each with its threads, that changes of discovered backends may leave behind: a name that
+ * changes every second must not fill the memory with those that relay a long download.
+ */
+const MOST_RETIRING = 8;
 
 export interface FrontEvents {
   /** Reads the configuration for a reload; throws an Error that says what is wrong with it. */
@@ -77,6 +84,12 @@ export class Front {
   readonly #flowsReset = new Counters();
   readonly #ejections = new Counters();
   readonly #drains: Drains;
+  readonly #discovery: Discovery;
+  /** As of the last load: none of the discovered backends is in it. */
+  #loaded: FrontConfig | undefined;
+  #hops = new NextHops();
+  #reviewing = false;
+  #reviewFailed = '';
   /** Once there are limits, all generations count. */
   #counts: ConnectionCounts | undefined;
   #flowCounts = { at: -Infinity, byNumber: new Map<number, number>() };
@@ -89,6 +102,7 @@ export class Front {
   ) {
     this.#listeners = new Listeners(origin.sockets);
     this.#succession = new Succession(logger);
+    this.#discovery = new Discovery(logger, () => this.#review(), origin.predecessor?.bequest.discovered);
     this.#drains = new Drains(
       () => this.#generation?.backends ?? [],
       (backend) => this.flowsOf(backend),
@@ -174,12 +188,14 @@ export class Front {
       steering: this.generation.config.steering,
       numbers: [...new Set(backends.map(({ number }) => number))],
       backends: backends.map(({ known }) => known).reverse(),
+      discovered: this.#discovery.known,
     };
   }
 
   async #end(): Promise<void> {
     this.#stopping = true;
     this.#drains.stop();
+    this.#discovery.stop();
     this.#succession.abort();
     await this.#reloading.catch(() => undefined);
     const counted = this.#succession.done ? (await this.observe()).stats : NOTHING_COUNTED;
@@ -286,7 +302,10 @@ export class Front {
     const shared = predecessor !== undefined && inherited !== undefined;
     // First, because a port that is taken shows at once; until the generation serves, /readyz says so.
     if (!shared) await admin.open();
-    this.#generation = await this.#begin(config);
+    await this.#discovery.prepare(config);
+    this.#discovery.commit();
+    this.#loaded = config;
+    this.#generation = await this.#begin(this.#discovery.fill(config, this.#hops));
     this.#drains.watch();
     if (sockets.taken.length > 0) {
       const from = predecessor === undefined ? 'service manager' : `front with pid ${predecessor.pid}`;
@@ -308,6 +327,7 @@ export class Front {
       ...(this.#counts && { counts: this.#counts }),
       ...(this.#generation && { keeper: this.#generation.keeper }),
       steering: this.steering,
+      hops: this.#hops,
       freezeFilter: prepareFreeze(),
       numbersInUse: new Set([...this.flowCounts().keys(), ...numbers]),
       listeners: this.#listeners.prepare(config),
@@ -330,15 +350,69 @@ export class Front {
     // A rotated token is no changed configuration, but one that cannot be read is a failed reload.
     const token = readToken(config.admin);
     if (config.control.insecure && !old.config.control.insecure) this.logger.warn(INSECURE_WARNING);
+    await this.#discovery.prepare(config);
+    // Routes may have changed as well.
+    this.#hops = new NextHops();
+    try {
+      await this.#exchange(this.#discovery.fill(config, this.#hops));
+    } catch (error) {
+      this.#discovery.abandon();
+      throw error;
+    }
+    this.#discovery.commit();
+    this.#loaded = config;
+    this.#access?.useToken(token);
+  }
+
+  async #exchange(config: FrontConfig): Promise<void> {
+    const old = this.generation;
     try {
       this.#generation = await this.#begin(config);
     } catch (error) {
       this.#listeners.abandon();
       throw error;
     }
-    this.#access?.useToken(token);
     this.#drains.watch();
     this.#retire(old, this.#listeners.keepOnly(config));
+  }
+
+  /** Takes over what discovery knows by now, after the reloads that are under way. */
+  #review(): void {
+    if (this.#reviewing) return;
+    this.#reviewing = true;
+    this.#reloading = this.#reloading
+      .catch(() => undefined)
+      .then(() => {
+        this.#reviewing = false;
+        return this.#rediscover();
+      })
+      .then(
+        () => (this.#reviewFailed = ''),
+        (error: unknown) => {
+          const cause = String(error);
+          // It is tried again with each answer.
+          if (cause !== this.#reviewFailed)
+            this.logger.error({ cause }, 'discovered backends cannot be used, the old ones stay');
+          this.#reviewFailed = cause;
+        },
+      )
+      .then(() => undefined);
+  }
+
+  async #rediscover(): Promise<void> {
+    if (this.#stopping || this.#generation === undefined || this.#loaded === undefined) return;
+    const config = this.#discovery.fill(this.#loaded, this.#hops);
+    const changes = changesBetween(this.#generation.config, config);
+    if (changes.length === 0) return;
+    await this.#exchange(config);
+    for (const change of changes) this.logger.info(change, 'discovered backends have changed');
+    const [oldest] = this.#retiring.keys();
+    if (oldest === undefined || this.#retiring.size <= MOST_RETIRING) return;
+    this.logger.warn(
+      { retiring: this.#retiring.size },
+      `discovered backends change faster than connections end: the oldest have ${GRACE_MS / 1000} s`,
+    );
+    oldest.hurry(GRACE_MS);
   }
 
   #retire(generation: Generation, last: readonly string[]): void {
@@ -396,7 +470,7 @@ export class Front {
       samples.push({ name: 'flows_reset_total', labels: { backend }, value: this.#flowsReset.get(backend) });
     }
     for (const { ejections } of this.generation.watches) samples.push(...ejections);
-    const own = { samples, histograms: [] };
+    const own = { samples: [...samples, ...this.#discovery.samples()], histograms: [] };
     return mergeStats([own, this.origin.predecessor?.counted ?? NOTHING_COUNTED]);
   }
 }

@@ -7,7 +7,7 @@ import { formatEndpoint } from '../config/addresses';
 import type { BackendConfig, FrontConfig } from '../config/model';
 import { raiseFileLimit } from '../kernel/libc';
 import type { StatsSnapshot } from '../observe/stats';
-import { resolveNextHops } from '../steer/next-hop';
+import type { NextHops } from '../steer/next-hops';
 import type { Steering } from '../steer/steering';
 import { AgentAddresses } from '../wire/dial';
 import { AcceptingThreads } from './accepting-threads';
@@ -32,6 +32,8 @@ const PATIENCE_MS = 1000;
 /** What a generation takes over from the front and from the generation before it. */
 export interface Inheritance {
   readonly steering: Steering;
+  /** Asked for each address once between two reloads. */
+  readonly hops: NextHops;
   /** Descriptor of the filter that freezes connections. */
   readonly freezeFilter: number;
   /** Backend numbers that flows, older generations or the front before this one use. */
@@ -250,10 +252,10 @@ export class Generation {
   }
 
   #watchBackends(): void {
-    const { steering, numbersInUse, known } = this.inherited;
+    const { steering, hops, numbersInUse, known } = this.inherited;
     const configs = this.config.pools.flatMap((pool) => pool.backends);
     const wanted = new Set(configs.map(steeredName));
-    const nextHop = resolveNextHops(configs.flatMap(({ via }) => via.map(({ host }) => host)));
+    hops.ask(configs.flatMap(({ via }) => via.map(({ host }) => host)));
     for (const pool of this.config.pools) {
       for (const config of pool.backends) {
         const number = steering.backends.assign(steeredName(config), wanted, numbersInUse);
@@ -261,7 +263,7 @@ export class Generation {
         agent.serves(config, number);
         const before = known?.find((each) => each.pool === pool.name && each.name === config.name);
         const what = known === undefined ? 'first' : before;
-        this.backends.push(new WatchedBackend(pool, config, number, agent, nextHop, what, this.#changed));
+        this.backends.push(new WatchedBackend(pool, config, number, agent, hops, what, this.#changed));
       }
       if (pool.outliers === undefined) continue;
       const own = this.backends.filter((backend) => backend.pool === pool);

@@ -114,7 +114,7 @@ export class Handoffs implements OfferEvents {
     now: number,
     changes?: HeadChanges,
   ): void {
-    const backend = pool.balancer.pick(key, NONE);
+    const backend = pool.pick(flowFamily(connection.flow), key, NONE);
     if (backend === undefined) {
       if (pool.full)
         this.outcomes.failed(connection, pool, 'backends_full', 'max_connections of all backends');
@@ -221,8 +221,7 @@ export class Handoffs implements OfferEvents {
     handoff.backend.results[result] += 1;
     handoff.tried = [...handoff.tried, handoff.backend];
     // What moved has come to rest by now, and the same backend is as good as before.
-    const again =
-      result === 'moved' ? handoff.backend : handoff.pool.balancer.pick(handoff.key, handoff.tried);
+    const again = result === 'moved' ? handoff.backend : this.#another(handoff);
     if (again === undefined || handoff.tried.length >= MOST_ATTEMPTS) {
       this.#fail(handoff, 'all_refused', `${handoff.tried.length} attempts, the last one: ${result}`);
       return;
@@ -233,6 +232,10 @@ export class Handoffs implements OfferEvents {
     } catch (error) {
       this.#giveUp(handoff, error);
     }
+  }
+
+  #another({ connection, pool, key, tried }: Handoff): Backend | undefined {
+    return pool.pick(flowFamily(connection.flow), key, tried);
   }
 
   /** A step at this end failed: no other backend would change that. */

@@ -31,7 +31,8 @@ function keyOf({ balance, hash = 'client', sticky }: PoolConfig): HashKey {
 export class Pool {
   readonly name: string;
   readonly fallback: PoolConfig['fallback'];
-  readonly balancer: Balancer<Backend>;
+  /** For handoffs, by the family of the flow: a discovered backend may have a next hop of one alone. */
+  readonly #balancers: { readonly 4: Balancer<Backend>; readonly 6: Balancer<Backend> };
   /** What its balancers pick by. */
   readonly keyOf: HashKey;
   readonly handoffDuration = new DurationHistogram();
@@ -45,13 +46,18 @@ export class Pool {
     this.name = config.name;
     this.fallback = config.fallback;
     this.keyOf = keyOf(config);
-    this.balancer = balancerOf(config, backends);
+    this.#balancers = balancersOf(config, backends);
     this.#targets = backends.flatMap((backend) =>
       backend.http === undefined || this.fallback === 'refuse'
         ? []
         : [new ProxyTarget(backend, backend.http)],
     );
     this.#relays = balancerOf(config, this.#targets);
+  }
+
+  /** Picks a backend for a handoff of a flow of this family; undefined where none takes it. */
+  pick(family: 4 | 6, key: string, tried: readonly Backend[]): Backend | undefined {
+    return this.#balancers[family].pick(key, tried);
   }
 
   /** Whether a backend's agent is there and takes no offers only because too many are unanswered. */
@@ -81,4 +87,16 @@ export class Pool {
       this.fallback === 'proxy' && this.#targets.some(({ available, weight }) => available && weight > 0)
     );
   }
+}
+
+/** The two are one where that makes no difference: each would begin with the same backend. */
+function balancersOf(
+  config: PoolConfig,
+  backends: readonly Backend[],
+): { readonly 4: Balancer<Backend>; readonly 6: Balancer<Backend> } {
+  const reached = (family: 4 | 6): Backend[] => backends.filter(({ hops }) => hops[family] !== undefined);
+  const [four, six] = [reached(4), reached(6)];
+  const balancer = balancerOf(config, four);
+  const same = six.every((backend) => four.includes(backend)) && six.length === four.length;
+  return { 4: balancer, 6: same ? balancer : balancerOf(config, six) };
 }

@@ -14,6 +14,7 @@
  *
  * `failed`, an early end of the successor or the time limit leave the front as it was.
  */
+import type { KnownMembers } from './discovery';
 import type { StatsSnapshot } from '../observe/stats';
 import type { KnownBackend } from './watched-backend';
 
@@ -34,6 +35,8 @@ export interface Bequest {
   readonly numbers: readonly number[];
   /** Of the current configuration first. */
   readonly backends: readonly KnownBackend[];
+  /** What names of pools stand for; DNS may be down when it is asked next. Fronts before discovery leave none. */
+  readonly discovered?: readonly KnownMembers[];
 }
 
 export type ToSuccessor =

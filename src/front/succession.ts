@@ -5,7 +5,7 @@ import { VERSION, type Bequest } from './succession-messages';
 import { Successor } from './successor';
 
 /** What a front leaves to its successor. */
-export interface Legacy extends Pick<Bequest, 'steering' | 'numbers' | 'backends'> {
+export interface Legacy extends Pick<Bequest, 'steering' | 'numbers' | 'backends' | 'discovered'> {
   readonly sockets: readonly (ListeningSocket & { readonly address: string })[];
 }
 

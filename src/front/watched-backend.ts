@@ -3,7 +3,7 @@ import type { BackendConfig, PoolConfig } from '../config/model';
 import { HealthChecker } from '../health/checker';
 import { Ejections, type Ejection, type Finding, type KnownEjections } from '../health/ejections';
 import type { Suspect } from '../health/outliers';
-import type { NextHop } from '../steer/flow-table';
+import type { NextHops } from '../steer/next-hops';
 import type { Link } from '../wire/link';
 import { stateOf, type BackendState } from './backend-state';
 import type { BackendFacts, Standing } from './messages';
@@ -55,12 +55,11 @@ export class WatchedBackend implements Suspect {
     /** Its number in the flow table. */
     readonly number: number,
     readonly agent: BackendAgent,
-    /** The next hop at one of its `via` addresses. */
-    nextHop: (via: string) => NextHop,
+    hops: Pick<NextHops, 'of'>,
     known: KnownBackend | 'first' | undefined,
     private readonly onChange: (backend: WatchedBackend, before: BackendState, cause: string) => void,
   ) {
-    this.hops = config.via.map(({ host, family }) => ({ family, ...nextHop(host) }));
+    this.hops = config.via.map(({ host, family }) => ({ family, ...hops.of(host) }));
     const { health, outliers } = pool;
     const { http } = config;
     const before = known === 'first' ? undefined : known;

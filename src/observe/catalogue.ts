@@ -123,6 +123,12 @@ export const CATALOGUE: Readonly<Record<Component, readonly MetricSpec[]>> = {
       labels: ['backend'],
     },
     {
+      name: 'discovery_total',
+      type: 'counter',
+      help: 'Resolutions of the DNS name of a pool, by result: ok, failed, empty.',
+      labels: ['pool', 'result'],
+    },
+    {
       name: 'config_reloads_total',
       type: 'counter',
       help: 'Reloads of the configuration, by result.',

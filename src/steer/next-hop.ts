@@ -1,9 +1,11 @@
+import { execFileSync } from 'node:child_process';
 import { parseAddress } from '../kernel/flow';
-import { IpError, ipBatch } from '../kernel/ip-batch';
 import { ifNameToIndex } from '../kernel/libc';
 import type { NextHop } from './flow-table';
 
-interface Route {
+/** What `ip -json route get` prints. */
+export interface Route {
+  readonly dst?: string;
   readonly dev?: string;
   readonly gateway?: string;
   readonly via?: unknown;
@@ -11,21 +13,15 @@ interface Route {
 }
 
 /**
- * Finds the interfaces that lead to on-link next hops, by asking the kernel's routing table. Throws an Error that says why
- * an address cannot be a next hop. For start and reload: it runs `ip`, once for all.
+ * Finds the interface that leads to an on-link next hop, by asking the kernel's routing table. Throws an Error that
+ * says why an address cannot be a next hop. For start and reload: it runs `ip`.
  */
-export function resolveNextHops(vias: Iterable<string>): (via: string) => NextHop {
-  const addresses = [...new Set(vias)];
-  const routes = routesTo(addresses);
-  const hops = new Map(addresses.map((via, index) => [via, nextHop(via, routes[index] ?? {})]));
-  return (via) => {
-    const hop = hops.get(via);
-    if (hop === undefined) throw new RangeError(`${via} was not among the next hops`);
-    return hop;
-  };
+export function resolveNextHop(via: string): NextHop {
+  return hopBy(via, routeTo(via));
 }
 
-function nextHop(via: string, route: Route): NextHop {
+/** The next hop that a route leads to; throws likewise. */
+export function hopBy(via: string, route: Route): NextHop {
   if (route.gateway !== undefined || route.via !== undefined) {
     throw new Error(
       `via ${via}: not on-link, the route to it leads through another gateway: name that one as via`,
@@ -39,14 +35,12 @@ function nextHop(via: string, route: Route): NextHop {
   return { address: parseAddress(via), ifindex };
 }
 
-/** The routes to addresses, in their order. */
-function routesTo(addresses: readonly string[]): Route[] {
+function routeTo(via: string): Route {
   try {
-    const lines = ipBatch(addresses.map((via) => `route get ${via}`)).split('\n', addresses.length);
-    return lines.map((line) => (JSON.parse(line) as Route[])[0] ?? {});
+    const output = execFileSync('ip', ['-json', 'route', 'get', via], { encoding: 'utf8', stdio: 'pipe' });
+    return (JSON.parse(output) as Route[])[0] ?? {};
   } catch (cause) {
-    if (!(cause instanceof IpError)) throw cause;
-    const via = addresses[cause.command] ?? addresses.join(', ');
-    throw new Error(`via ${via}: no route: ${cause.said}`, { cause });
+    const said = (cause as { stderr?: string }).stderr?.trim();
+    throw new Error(`via ${via}: no route: ${said ?? String(cause)}`, { cause });
   }
 }

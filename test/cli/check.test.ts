@@ -21,6 +21,7 @@ async function run(...args: string[]) {
 test.each([
   ['front.yaml', 'front, 1 listener, 2 pools, 3 backends'],
   ['routing.yaml', 'front, 1 listener, 3 pools, 3 backends'],
+  ['front-dns.yaml', 'front, 1 listener, 2 pools, 0 backends, 2 pools by DNS'],
   ['agent.yaml', 'agent, control 198.18.0.21:7400, 1 VIP'],
   ['agent-app.yaml', 'agent, control 198.18.0.21:7400, 1 VIP'],
 ])('%s is valid', async (name, summary) => {

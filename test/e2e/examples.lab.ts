@@ -8,6 +8,7 @@ import { parse } from 'yaml';
 import { Cluster, type Settings } from '../../src/lab/cluster';
 import type { LabProcess } from '../../src/lab/lab-process';
 import { VIP4 } from '../../src/lab/topology';
+import { DnsServer } from '../lab/dns-server';
 import { CONFIG, EXAMPLES, isAgent, readExample } from '../config/examples';
 import { curl, report } from './support';
 
@@ -38,10 +39,12 @@ function agentSettings(k: number): Settings {
   return parse(text) as Settings;
 }
 
-function frontSettings(name: string, { lab }: Cluster): Settings {
+function frontSettings(name: string, { lab, frontHost }: Cluster): Settings {
   // A change of it would need a restart.
   const steering = { interface: 'eth0', pin: lab.pin, max_flows: 65_536 };
-  return { ...readExample(name), steering };
+  // Where the lab's name server is.
+  const text = JSON.stringify(readExample(name)).replaceAll('198.18.0.53', frontHost.address4);
+  return { ...(JSON.parse(text) as Settings), steering };
 }
 
 beforeAll(async () => {
@@ -181,6 +184,25 @@ const SHOWN: Readonly<Record<string, () => Promise<void>>> = {
     cluster.agents[1]?.kill('SIGCONT');
     await cluster.until('b2 up', async () => (await health()).includes('quick b2 up'));
     expect((await served('/unchecked')).node).toBe('b1');
+  },
+
+  'front-dns.yaml': async () => {
+    const { frontHost, lab } = cluster;
+    const server = await DnsServer.start(frontHost.address4, 53, (argv, options) =>
+      frontHost.spawn(argv, options),
+    );
+    const address = (k: number): string => lab.host(`b${k}`).address4;
+    await server.set({
+      'web.internal/A': { ttl: 1, data: [address(1), address(2)] },
+      '_baton._tcp.api.internal/SRV': { ttl: 1, data: [[0, 1, 7400, 'b3.internal']] },
+      'b3.internal/A': { ttl: 1, data: [address(3)] },
+    });
+    const known = async (): Promise<string[]> => (await backends()).map(({ name }) => name).sort();
+    await cluster.until('all that DNS knows', async () => (await known()).length === 3);
+    expect(await known()).toEqual([address(1), address(2), 'b3.internal']);
+    await untilNoneDown();
+    expect((await nodesOf(Array<string>(4).fill('/'))).sort()).toEqual(['b1', 'b1', 'b2', 'b2']);
+    expect((await served('/v1')).node).toBe('b3');
   },
 
   'limits.yaml': async () => {

@@ -5,6 +5,7 @@ import { Pool } from '../../src/front/pool';
 
 const CONFIG: PoolConfig = { name: 'web', balance: 'round-robin', fallback: 'proxy', backends: [] };
 
+const HOP = { address: Buffer.alloc(16), ifindex: 2 };
 const TAKES = { takes: true, warmingMs: 0 };
 
 const originOf = (k: number): string => `http://198.18.0.${k}:8080`;
@@ -13,7 +14,7 @@ const originOf = (k: number): string => `http://198.18.0.${k}:8080`;
 function poolOf(...answers: readonly boolean[]): Pool {
   const backends = answers.map((each, index) => {
     const http = { host: `198.18.0.${index + 1}`, port: 8080, family: 4 } as const;
-    const options = { name: `b${index + 1}`, weight: 1, number: index, hops: {}, http };
+    const options = { name: `b${index + 1}`, weight: 1, number: index, hops: { 4: HOP }, http };
     return new Backend(options, { answers: each } as unknown as Offers, TAKES);
   });
   return new Pool(CONFIG, backends);
@@ -54,7 +55,7 @@ test('a pool that hashes relays a request to the backend that would get its conn
   for (let user = 0; user < 40; user++) {
     const head = { path: '/', header: () => `user-${user}` };
     const key = pool.keyOf(head, { client: Buffer.alloc(16) });
-    const backend = pool.balancer.pick(key, []);
+    const backend = pool.pick(4, key, []);
     expect(pool.pickOrigin(key, [])).toBe(`http://${backend?.http?.host ?? ''}:8080`);
     names.add(backend?.name ?? '');
   }
@@ -68,4 +69,22 @@ test('maglev hashes the client where nothing else is said, and the other policie
     client.toString('latin1'),
   );
   expect(new Pool(CONFIG, []).keyOf(head, { client })).toBe('');
+});
+
+test('a handoff goes where there is a next hop of its family', () => {
+  const reached = { 4: [1, 2], 6: [2, 3] } as const;
+  const backends = [1, 2, 3, 4].map((k) => {
+    const hops = {
+      ...((reached[4] as readonly number[]).includes(k) && { 4: HOP }),
+      ...((reached[6] as readonly number[]).includes(k) && { 6: HOP }),
+    };
+    const offers = { open: true, answers: true } as unknown as Offers;
+    return new Backend({ name: `b${k}`, weight: 1, number: k, hops }, offers, TAKES);
+  });
+  const pool = new Pool(CONFIG, backends);
+  for (const family of [4, 6] as const) {
+    const names = Array.from({ length: 10 }, () => pool.pick(family, '', [])?.name);
+    expect(new Set(names)).toEqual(new Set(reached[family].map((k) => `b${k}`)));
+  }
+  expect(new Pool(CONFIG, backends.slice(3)).pick(4, '', [])).toBeUndefined();
 });

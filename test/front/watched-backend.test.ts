@@ -28,8 +28,10 @@ const HEALTH: HealthConfig = {
 const FINDING = { cause: 'errors', detail: '20 of 20 responses in 10 s were 5xx' } as const;
 
 /** These backends have no `via`. */
-const noHops = (): never => {
-  throw new Error('no next hop is asked for');
+const noHops = {
+  of: (): never => {
+    throw new Error('no next hop is asked for');
+  },
 };
 
 type Known = KnownBackend | 'first' | undefined;

@@ -41,6 +41,7 @@ describe('the catalogue', () => {
       'counter baton_ejections_total{pool,backend,cause}',
       'gauge baton_pool_panic{pool}',
       'gauge baton_backend_connections{backend}',
+      'counter baton_discovery_total{pool,result}',
       'counter baton_config_reloads_total{result}',
       'counter baton_log_lines_dropped_total{}',
     ]);

@@ -8,7 +8,7 @@ const family = Number(familyText);
 const libc = require(`${dist}/kernel/libc`);
 const flows = require(`${dist}/kernel/flow`);
 const { monotonicNs } = require(`${dist}/steer/flow-table`);
-const { resolveNextHops } = require(`${dist}/steer/next-hop`);
+const { resolveNextHop } = require(`${dist}/steer/next-hop`);
 const { Steering } = require(`${dist}/steer/steering`);
 const { describe, ethernet, segment, tooBig } = require('./packets.cjs');
 
@@ -40,8 +40,6 @@ const HOSTS = {
   },
 }[family];
 const BEHIND_ROUTER = { 4: '203.0.113.1', 6: '2001:db8::1' }[family];
-/** No route leads there. */
-const NOWHERE = { 4: '192.0.2.1', 6: '2001:db9::1' }[family];
 const flow = flows.makeFlow(HOSTS.client, 40000, HOSTS.vip, 80);
 const router = flows.parseAddress(HOSTS.router);
 /** Given to the interface by the test. */
@@ -75,11 +73,6 @@ function openWire() {
 }
 
 const BACKEND_MAC = '020000000021';
-
-/** The next hop at an address, asked for beside others. */
-function resolveNextHop(via) {
-  return resolveNextHops([HOSTS.backend, via])(via);
-}
 
 /** How an attempt ends: nothing, or the error's message. */
 function messageOf(attempt) {
@@ -198,7 +191,6 @@ const STEPS = {
       onLink: resolveNextHop(HOSTS.backend).ifindex === libc.ifNameToIndex('front'),
       behind: messageOf(() => resolveNextHop(BEHIND_ROUTER)),
       own: messageOf(() => resolveNextHop(HOSTS.own)),
-      nowhere: messageOf(() => resolveNextHop(NOWHERE)),
     };
   },
 };
