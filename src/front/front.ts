@@ -10,20 +10,19 @@ import { adviceOnPassing } from '../kernel/capabilities';
 import { raiseFileLimit } from '../kernel/libc';
 import { createAdmin } from '../observe/admin';
 import { AdminAccess, readToken } from '../observe/admin-access';
-import { droppedLines } from '../observe/log';
 import { createRegistry } from '../observe/registry';
 import { mergeStats, type Sample, type StatsSnapshot } from '../observe/stats';
 import { prepareFreeze } from '../repair/freeze';
 import { NextHops } from '../steer/next-hops';
 import { Steering } from '../steer/steering';
-import { expiryOf } from '../wire/identity';
 import { AdminApi } from './admin-api';
 import { addFrontRoutes } from './admin-routes';
-import { BACKEND_STATES } from './backend-state';
 import { ConnectionCounts } from './connection-counts';
 import { Counters } from './counters';
 import { changesBetween, Discovery } from './discovery';
 import { Drains } from './drains';
+import { FlowCounts } from './flow-counts';
+import { gaugesOf } from './gauges';
 import { Generation } from './generation';
 import type { InheritedSockets } from './inherited-sockets';
 import { addressOf, Listeners } from './listeners';
@@ -42,8 +41,6 @@ const GRACE_MS = 10_000;
  * at a SIGTERM, the time above begins.
  */
 const SUCCEEDED_GRACE_MS = 3_600_000;
-/** Counting a large table costs time; scrapes closer together than this share one count. */
-const FLOW_COUNT_MAX_AGE_MS = 1000;
 /**
  * Generations on their way out, each with its threads, that changes of discovered backends may leave behind: a name that
  * changes every second must not fill the memory with those that relay a long download.
@@ -92,7 +89,7 @@ export class Front {
   #reviewFailed = '';
   /** Once there are limits, all generations count. */
   #counts: ConnectionCounts | undefined;
-  #flowCounts = { at: -Infinity, byNumber: new Map<number, number>() };
+  readonly #flowCounts: FlowCounts;
 
   private constructor(
     readonly steering: Steering,
@@ -102,6 +99,7 @@ export class Front {
   ) {
     this.#listeners = new Listeners(origin.sockets);
     this.#succession = new Succession(logger);
+    this.#flowCounts = new FlowCounts(steering.flows);
     this.#discovery = new Discovery(logger, () => this.#review(), origin.predecessor?.bequest.discovered);
     this.#drains = new Drains(
       () => this.#generation?.backends ?? [],
@@ -262,13 +260,7 @@ export class Front {
 
   /** Entries of the flow table by backend number, at most a second old. */
   flowCounts(): ReadonlyMap<number, number> {
-    const now = performance.now();
-    if (now - this.#flowCounts.at > FLOW_COUNT_MAX_AGE_MS) {
-      const byNumber = new Map<number, number>();
-      this.steering.flows.forEach(({ backend }) => byNumber.set(backend, (byNumber.get(backend) ?? 0) + 1));
-      this.#flowCounts = { at: now, byNumber };
-    }
-    return this.#flowCounts.byNumber;
+    return this.#flowCounts.byNumber();
   }
 
   /** What all threads counted, those of earlier generations and fronts included, and the state of those that run. */
@@ -425,38 +417,7 @@ export class Front {
 
   async #collect(): Promise<StatsSnapshot> {
     const { stats } = await this.observe();
-    const { backends } = this.generation;
-    const counts = this.flowCounts();
-    const samples: Sample[] = [
-      { name: 'flow_capacity', labels: {}, value: this.steering.flows.capacity },
-      { name: 'log_lines_dropped_total', labels: {}, value: droppedLines() },
-    ];
-    for (const backend of backends) {
-      const labels = { pool: backend.pool.name, backend: backend.config.name };
-      samples.push({ name: 'backend_up', labels, value: backend.up ? 1 : 0 });
-      for (const state of BACKEND_STATES) {
-        const value = backend.state === state ? 1 : 0;
-        samples.push({ name: 'backend_state', labels: { ...labels, state }, value });
-      }
-    }
-    for (const { panic } of this.generation.watches) samples.push(panic);
-    for (const { backend, connections } of this.generation.agents) {
-      if (connections === undefined) continue;
-      samples.push({ name: 'backend_connections', labels: { backend }, value: connections });
-    }
-    const { node, control } = this.generation.config;
-    if (control.tls !== undefined) {
-      const value = expiryOf(control.tls.pem.cert);
-      samples.push({ name: 'certificate_expiry_timestamp_seconds', labels: { node }, value });
-    }
-    // A backend of several pools is one to steering.
-    for (const [number, name] of new Map(backends.map(({ number, config }) => [number, config.name]))) {
-      const totals = this.steering.backends.totals(number);
-      const labels = { backend: name };
-      samples.push({ name: 'flows', labels, value: counts.get(number) ?? 0 });
-      samples.push({ name: 'steered_packets_total', labels, value: totals.packets });
-      samples.push({ name: 'steered_bytes_total', labels, value: totals.bytes });
-    }
+    const samples = gaugesOf(this.generation, this.steering, this.#flowCounts.byNumber());
     return mergeStats([stats, { samples, histograms: [] }]);
   }
 
