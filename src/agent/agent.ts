@@ -239,12 +239,14 @@ export class Agent {
 
   readonly #countRequest = (request: IncomingMessage, response: ServerResponse): void => {
     if (!this.#adopted.has(request.socket)) return;
-    const began = performance.now();
+    let began = performance.now();
     let ended: number | undefined;
-    // The application has said all: how long its client takes to read that is not its fault.
+    // How long a client takes to send its request is not the application's fault, nor how long it takes to read a response, or
+    // when it leaves.
+    if (hasBody(request)) request.once('end', () => (began = performance.now()));
     response.once('prefinish', () => (ended = performance.now()));
     response.once('close', () => {
-      this.#responses.ended(response.statusCode, (ended ?? performance.now()) - began);
+      this.#responses.ended(response.statusCode, ended === undefined ? 0 : Math.max(0, ended - began));
       // An application may have promised to keep the connection alive, whatever it was asked for.
       this.#oneRequests.get(request.socket)?.close();
     });
@@ -279,6 +281,10 @@ export class Agent {
       histograms: [this.#restoreDuration.sample('agent_restore_duration_seconds', {})],
     };
   }
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 
 /** At start, so that it is there when descriptors run out. */

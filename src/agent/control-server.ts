@@ -206,10 +206,11 @@ export class ControlServer {
     clearTimeout(front.helloTimer);
     this.logger.info({ front: hello.node, role: hello.role }, 'channel opened');
     front.channel.sendText(frames.HELLO, encodeAgentHello({ ...this.self, offers: MOST_PREPARED }));
-    if (hello.role === 'keeper') this.#listFlows(front);
+    // Before a long list: whether it wants connections should be known as soon as it could get them.
     if (hello.reportMs !== undefined) {
       front.reports = new Reports(front.channel, hello.reportMs, () => this.#reportTo(front));
     }
+    if (hello.role === 'keeper') this.#listFlows(front);
   }
 
   #reportTo({ commits }: FrontChannel): Report {

@@ -9,6 +9,7 @@ type GivenHeaders = OutgoingHttpHeaders | OutgoingHttpHeader[] | undefined;
  */
 export class StickyCookie {
   private readonly field: string;
+  private readonly seen = new WeakSet<ServerResponse>();
 
   /** @param node name of this backend. */
   constructor(
@@ -24,11 +25,14 @@ export class StickyCookie {
     for (const [name, value] of cookiesOf(request.headers.cookie ?? '')) {
       if (name === this.name && value === this.node) return;
     }
+    // An application may pass a request with Expect on to its usual listeners.
+    if (this.seen.has(response)) return;
+    this.seen.add(response);
     const writeHead = response.writeHead.bind(response);
     // Every head passes here, also one that the application leaves to Node (ServerResponse._implicitHeader).
     response.writeHead = (status: number, ...rest: unknown[]): ServerResponse => {
       response.writeHead = writeHead;
-      const [reason, given] = typeof rest[0] === 'string' ? rest : [undefined, rest[0]];
+      const [reason, given] = typeof rest[0] === 'string' ? rest : [undefined, rest[1] ?? rest[0]];
       const headers = this.withField(response, given as GivenHeaders);
       return reason === undefined
         ? response.writeHead(status, headers)
@@ -40,7 +44,9 @@ export class StickyCookie {
   private withField(response: ServerResponse, given: GivenHeaders): GivenHeaders {
     const before = [response.getHeader('set-cookie') ?? []].flat().map(String);
     if (Array.isArray(given)) {
-      return [...given, ...[...before, this.field].flatMap((field) => ['Set-Cookie', field])];
+      const fields = [...before, this.field].map((field) => ['Set-Cookie', field]);
+      // Node takes a flat list of names and values, and one of pairs.
+      return [...given, ...(Array.isArray(given[0]) ? (fields as OutgoingHttpHeader[]) : fields.flat())];
     }
     const own = Object.entries(given ?? {}).filter(([name]) => name.toLowerCase() === 'set-cookie');
     const others = Object.entries(given ?? {}).filter(([name]) => name.toLowerCase() !== 'set-cookie');

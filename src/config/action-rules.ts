@@ -105,7 +105,9 @@ function checkEdits(route: RouteInput, path: Path, report: ProblemReport): void 
   const added = edits ? addedBytes(edits) : 0;
   if (added > MOST_ADDED_BYTES)
     report.add([...path, 'set_headers'], `adds ${added} bytes to a head, more than ${MOST_ADDED_BYTES}`);
-  if (strip_prefix !== undefined && !isGuaranteed(normalisePath(strip_prefix), route.match))
+  if (strip_prefix !== undefined && normalisePath(strip_prefix).endsWith('/'))
+    report.add([...path, 'strip_prefix'], 'ends with a slash: leave that out');
+  else if (strip_prefix !== undefined && !isGuaranteed(normalisePath(strip_prefix), route.match))
     report.add(
       [...path, 'strip_prefix'],
       `not every path that the route matches begins with it: say so with "path_prefix: ${strip_prefix}"`,

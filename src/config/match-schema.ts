@@ -5,7 +5,7 @@ import { mapOf, mapping, oneOrMore, text, valueMatch } from './fields';
 /** What routes tell requests by. */
 
 const HOST = text('Host.', 'a host such as api.example.com or *.example.com', { format: 'host-pattern' });
-const PATH = text('Path.', 'a path that starts with "/"', { pattern: '^/[^\\s?#]*$' });
+const PATH = text('Path.', 'a path that starts with "/"', { pattern: '^/[!"$->@-\\[\\]-~]*$' });
 // Methods are case-sensitive (RFC 9110 section 9.1), so one in lower case would never match.
 const METHOD = text('Method.', 'a method in capitals', { pattern: '^[A-Z][A-Z0-9_-]{0,31}$' });
 // Checked for sense in front-rules.ts, where the engine's reason can be given.

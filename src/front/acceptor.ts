@@ -17,7 +17,7 @@ import { Connection } from './connection';
 import type { ConnectionCounts } from './connection-counts';
 import { Deadlines } from './deadlines';
 import type { Resource } from './exhaustion';
-import { LimitsOfListener, statusOf } from './listener-limits';
+import { LimitsOfListener, statusOf, type LimitReason } from './listener-limits';
 import { deferSeconds, listen, type OpenListener } from './listeners';
 
 /** Connections accepted per listener and turn: the answers of agents to the last burst are not kept waiting longer. */
@@ -124,8 +124,8 @@ export class Acceptor {
   }
 
   /** Whoever took a connection over says here that it has ended. */
-  ended({ flow }: Connection): void {
-    this.options.counts?.left(flow);
+  ended(connection: Connection): void {
+    this.#uncount(connection);
     this.#gone();
   }
 
@@ -158,7 +158,10 @@ export class Acceptor {
   /** Gives everything up: connections that wait for their head are closed. */
   stop(): void {
     this.#deadlines.stop();
-    for (const connection of this.#waiting.values()) close(connection.fd);
+    for (const connection of this.#waiting.values()) {
+      this.#uncount(connection);
+      close(connection.fd);
+    }
     this.#waiting.clear();
     this.#unwatch?.();
     this.#epoll.close();
@@ -208,7 +211,18 @@ export class Acceptor {
     const connection = new Connection(fd, flow, listener.oneRequest);
     const reason = listener.limits?.exceededBy(flow, performance.now());
     if (reason === undefined) this.#inspect(connection, false);
-    else this.events.refused(connection, statusOf(reason), reason);
+    else this.#refuse(connection, reason);
+  }
+
+  /** Its client may take a while to close: until then it must not count, or one client could use up what all have. */
+  #refuse(connection: Connection, reason: LimitReason): void {
+    this.#uncount(connection);
+    this.events.refused(connection, statusOf(reason), reason);
+  }
+
+  #uncount(connection: Connection): void {
+    if (connection.counted) this.options.counts?.left(connection.flow);
+    connection.counted = false;
   }
 
   /** Whether another connection may come; where there was no room for the last one, it has been made. */

@@ -31,6 +31,7 @@ export function readQuestion(question: Question, headBytes: number): AskedReques
   for (const part of [method, host, path, ...headers]) {
     if (/[\r\n]/.test(part)) throw new RangeError(`${JSON.stringify(part)} has more than one line`);
   }
+  if (headers.includes('')) throw new RangeError('a header is empty');
   const lines = [`${method} ${path} HTTP/1.1`, `Host: ${host}`, ...headers.map(lineOf)];
   const bytes = Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'utf8');
   const head = new Http1Peek(headBytes);

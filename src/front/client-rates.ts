@@ -6,11 +6,14 @@
 
 /** Clients that are remembered; those that have come longest ago are forgotten first, and begin anew with a full bucket. */
 const MOST_CLIENTS = 65_536;
+/** Tokens between two times that it is looked whom to forget: a Map's oldest entry is not found without passing over gaps. */
+const FORGET_EVERY = 256;
 
 export class ClientRates {
   /** When each client's bucket is full, milliseconds, in the order of their last connections. */
   readonly #fullAt = new Map<string, number>();
   readonly #tokenMs: number;
+  #taken = 0;
 
   /**
    * @param perSecond tokens that a bucket gets.
@@ -29,7 +32,7 @@ export class ClientRates {
     if (fullAt - now > (this.burst - 1) * this.#tokenMs) return false;
     this.#fullAt.delete(client);
     this.#fullAt.set(client, fullAt + this.#tokenMs);
-    this.#forget(now);
+    if (++this.#taken % FORGET_EVERY === 0) this.#forget(now);
     return true;
   }
 

@@ -8,6 +8,9 @@ export class Connection implements Expirable {
   /** Bytes of its head when it was last read; 0 until any have arrived. */
   read = 0;
 
+  /** Whether it counts for limits (connection-counts.ts): not where it was refused by them. */
+  counted = true;
+
   constructor(
     readonly fd: number,
     /** FLOW_BYTES. */

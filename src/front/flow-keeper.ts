@@ -55,6 +55,7 @@ export class FlowKeeper {
   #search: NodeJS.Timeout | undefined;
   /** Likewise of a recount. */
   #recounting: NodeJS.Timeout | undefined;
+  #recount: Promise<void> | undefined;
 
   constructor(
     private readonly flows: FlowTable,
@@ -72,7 +73,9 @@ export class FlowKeeper {
       every(Math.min(IDLE_SEARCH_MS, Math.max(10, options.idleMs / 4)), () => this.searchIdle()),
     ];
     if (counts === undefined) return;
-    this.#timers.push(every(RECOUNT_MS, () => this.recount(counts)));
+    this.#timers.push(every(RECOUNT_MS, () => void this.recount(counts)));
+    // Of connections from before a restart, or before there were limits, nobody has kept count.
+    void this.recount(counts);
   }
 
   stop(): void {
@@ -184,18 +187,26 @@ export class FlowKeeper {
     next();
   }
 
-  /** Counts the connections in the table that are not over, unless it is at it. */
-  recount(counts: ConnectionCounts): void {
-    if (this.#recounting !== undefined) return;
-    const recount = counts.recount();
-    const parts = this.flows.silent(Infinity);
-    const next = (): void => {
-      const { value, done } = parts.next();
-      for (const { flow, id } of value ?? []) if (!this.#closed.has(keyOf(flow, id))) recount.add(flow);
-      if (done === true) recount.finish();
-      this.#recounting = done === true ? undefined : setTimeout(next, PART_PAUSE_MS).unref();
-    };
-    next();
+  /** Counts the connections in the table that are not over. Resolves at the end, also of a count that was under way. */
+  recount(counts: ConnectionCounts): Promise<void> {
+    this.#recount ??= new Promise((resolve) => {
+      const recount = counts.recount();
+      const parts = this.flows.silent(Infinity);
+      const next = (): void => {
+        const { value, done } = parts.next();
+        for (const { flow, id } of value ?? []) if (!this.#closed.has(keyOf(flow, id))) recount.add(flow);
+        if (done !== true) {
+          this.#recounting = setTimeout(next, PART_PAUSE_MS).unref();
+          return;
+        }
+        recount.finish();
+        this.#recount = undefined;
+        resolve();
+      };
+      // Not within the expression that is to be its value.
+      this.#recounting = setTimeout(next).unref();
+    });
+    return this.#recount;
   }
 
   /** Whether the connection is over the backend's kernel decides, by the client's next packet. */

@@ -298,6 +298,8 @@ export class Front {
     this.#discovery.commit();
     this.#loaded = config;
     this.#generation = await this.#begin(this.#discovery.fill(config, this.#hops));
+    // An answer that has come meanwhile.
+    this.#review();
     this.#drains.watch();
     if (sockets.taken.length > 0) {
       const from = predecessor === undefined ? 'service manager' : `front with pid ${predecessor.pid}`;
@@ -364,6 +366,11 @@ export class Front {
       this.#listeners.abandon();
       throw error;
     }
+    // What was asked for while the new one was starting.
+    for (const backend of this.generation.backends) {
+      const before = old.find(backend.pool.name, backend.config.name)?.known.draining;
+      if (before !== undefined && before !== backend.known.draining) backend.drain(before);
+    }
     this.#drains.watch();
     this.#retire(old, this.#listeners.keepOnly(config));
   }
@@ -398,13 +405,13 @@ export class Front {
     if (changes.length === 0) return;
     await this.#exchange(config);
     for (const change of changes) this.logger.info(change, 'discovered backends have changed');
-    const [oldest] = this.#retiring.keys();
-    if (oldest === undefined || this.#retiring.size <= MOST_RETIRING) return;
+    const tooMany = [...this.#retiring.keys()].slice(0, -MOST_RETIRING);
+    if (tooMany.length === 0) return;
     this.logger.warn(
       { retiring: this.#retiring.size },
       `discovered backends change faster than connections end: the oldest have ${GRACE_MS / 1000} s`,
     );
-    oldest.hurry(GRACE_MS);
+    for (const generation of tooMany) generation.hurry(GRACE_MS);
   }
 
   #retire(generation: Generation, last: readonly string[]): void {

@@ -10,7 +10,6 @@ import type { HandoffIds } from './handoff-ids';
  * How old an agent's report may be: what came and went since is missing in it, but what this thread has handed over is not.
  */
 const REPORT_MS = 100;
-const NOTHING_REPORTED = { connections: 0, commits: 0 };
 
 /** What becomes of an offer; the handoff engine listens. */
 export interface OfferEvents {
@@ -34,7 +33,7 @@ export class Offers {
   #commits = 0;
   #losses = 0;
   /** The agent's last word on this channel. */
-  #report: Pick<Report, 'connections' | 'commits'> = NOTHING_REPORTED;
+  #report: Report | undefined;
 
   constructor(
     readonly endpoint: AgentAddress,
@@ -101,6 +100,8 @@ export class Offers {
    * has committed since or offers at the moment.
    */
   get load(): number {
+    // Of an agent that never reports it is not known what has ended.
+    if (this.#report === undefined) return this.#pending.size;
     const { connections, commits } = this.#report;
     return connections + ((this.#commits - commits) >>> 0) + this.#pending.size;
   }
@@ -148,7 +149,7 @@ export class Offers {
     this.#pending.clear();
     this.#losses += 1;
     this.#commits = 0;
-    this.#report = NOTHING_REPORTED;
+    this.#report = undefined;
     this.events.channelLost(this);
     for (const handoff of lost) this.events.lost(handoff);
   }

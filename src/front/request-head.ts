@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { parseAddress } from '../kernel/flow';
 import { separatorOf, type Asker, type RoutableHead } from '../peek/head';
+import { valuesOf } from '../relay/fields';
 
 /** A request that Node has parsed, as routing reads heads: for connections that the front relays. */
 export class RequestHead implements RoutableHead, Asker {
@@ -27,7 +28,9 @@ export class RequestHead implements RoutableHead, Asker {
   }
 
   header(lowerCaseName: string): string | undefined {
-    return this.request.headersDistinct[lowerCaseName]?.join(separatorOf(lowerCaseName));
+    // Not `headersDistinct`, which throws at a field named `__proto__` in some releases of Node.
+    const values = valuesOf(this.request.rawHeaders, lowerCaseName);
+    return values.length === 0 ? undefined : values.join(separatorOf(lowerCaseName));
   }
 }
 

@@ -42,6 +42,8 @@ export class WatchedAgent {
   #doubtTimers: NodeJS.Timeout[] = [];
   #stopped = false;
   #report: Report | undefined;
+  /** As it last said: a channel that is gone does not mean that it wants connections again. */
+  #draining = false;
 
   constructor(
     readonly backend: string,
@@ -64,7 +66,7 @@ export class WatchedAgent {
 
   /** Whether the agent wants no more connections. */
   get draining(): boolean {
-    return this.#report?.draining ?? false;
+    return this.#draining;
   }
 
   /** Takes in a backend of a pool that this agent serves. */
@@ -133,7 +135,8 @@ export class WatchedAgent {
     const before = this.#report;
     this.#report = report;
     if (before !== undefined) this.events.responded(countedBetween(before, report));
-    if (report.draining === (before?.draining ?? false)) return;
+    if (report.draining === this.#draining) return;
+    this.#draining = report.draining;
     this.events.changed(`its agent ${report.draining ? 'drains: POST /v1/drain there' : 'is ready again'}`);
   }
 

@@ -66,7 +66,8 @@ export class WatchedBackend implements Suspect {
     this.#draining = before?.draining ?? false;
     this.#slowStarts = known === undefined;
     this.#ejections = outliers && new Ejections(outliers, before?.ejections);
-    if (before !== undefined && before.warmingMs > 0) this.#warm(before.warmingMs);
+    const warmingMs = Math.min(before?.warmingMs ?? 0, config.slow_start ?? 0);
+    if (warmingMs > 0) this.#warm(warmingMs);
     if (health === undefined || http === undefined) {
       this.checker = undefined;
       this.#healthy = true;

@@ -102,7 +102,9 @@ export class Outliers {
       const now = this.now();
       this.#endEjections(now);
       this.#takeBack();
-      for (const each of this.#cases) this.#judge(each, now);
+      // Counted once: with a thousand backends it is not for each of them.
+      let room = this.#room;
+      for (const each of this.#cases) if (this.#judge(each, now, room > 0)) room -= 1;
     } finally {
       this.#reviewing = false;
     }
@@ -133,19 +135,20 @@ export class Outliers {
     }
   }
 
-  #judge(each: Case, now: number): void {
+  /** Returns whether it was ejected. */
+  #judge(each: Case, now: number, room: boolean): boolean {
     const { suspect, evidence } = each;
     if (!isOnTrial(each)) evidence.clear();
     const owed = each.owed !== undefined && each.owed.until > now ? each.owed.finding : undefined;
     const found = evidence.finding(now);
-    const room = this.#room > 0;
     each.withheld = suspect.eligible && !room ? (found ?? owed) : undefined;
     // Whoever was taken back is on trial from then on: with room again, only new evidence counts.
     if (owed === undefined || room) each.owed = undefined;
-    if (found === undefined || !room) return;
+    if (found === undefined || !room) return false;
     evidence.clear();
     suspect.eject(found);
     this.events.ejected(suspect.name, found);
+    return true;
   }
 
   /** How many more backends may be ejected; less than none where some have to come back. */

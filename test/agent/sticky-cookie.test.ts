@@ -55,6 +55,24 @@ const APPS: [string, RequestListener, string[], string | undefined][] = [
     '1',
   ],
   [
+    'writes a head without a reason, and fields',
+    (_, response) => response.writeHead(200, undefined, { 'X-A': '1' }).end(),
+    [],
+    '1',
+  ],
+  [
+    'writes a head with pairs',
+    (_, response) =>
+      response
+        .writeHead(200, [
+          ['X-A', '1'],
+          ['Set-Cookie', 'a=1'],
+        ] as unknown as string[])
+        .end(),
+    ['a=1'],
+    '1',
+  ],
+  [
     'sets fields first',
     (_, response) => {
       response.setHeader('x-a', '1');

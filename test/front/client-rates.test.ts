@@ -43,9 +43,9 @@ test('is a token bucket for each client', () => {
 test('forgets whose bucket is full, and the oldest beyond a bound', () => {
   const rates = new ClientRates(1, 1);
   for (let k = 0; k < 70_000; k++) rates.take(`c${k}`, 0);
-  expect(rates.size).toBe(65_536);
+  expect(rates.size).toBeLessThanOrEqual(65_536 + 256);
   expect(rates.take('c0', 0)).toBe(true);
   expect(rates.take('c69999', 0)).toBe(false);
-  rates.take('new', 5000);
+  for (let k = 0; k < 256; k++) rates.take('new', 5000 * (k + 1));
   expect(rates.size).toBe(1);
 });

@@ -13,9 +13,6 @@ test.each([
   ['/x/../api/./users', '/users'],
   ['/api/x/../users', '/users'],
   ['/api/api', '/api'],
-  // What is left names no host.
-  ['/api//evil.example', '/evil.example'],
-  ['/api///', '/'],
   ['/api/../api/users', '/users'],
 ])('%s -> %s', (path, wanted) => {
   expect(stripPrefix(path, '/api')).toBe(wanted);
@@ -23,6 +20,11 @@ test.each([
 
 test.each([
   '/',
+  // What is left would name a host, or be a path that another route guards.
+  '/api//evil.example',
+  '/api///',
+  '/api/.//admin',
+  '/api/x/..//admin',
   '/apis',
   '/ap',
   '/x/api',
@@ -46,15 +48,14 @@ test('what is left is a path, normalised and shorter', () => {
       const rest = stripPrefix(sent, prefix);
       const normal = normalisePath(sent);
       if (rest === undefined) {
-        expect(normal === prefix || normal.startsWith(`${prefix}/`)).toBe(false);
+        expect(normal === prefix || normal.startsWith(`${prefix}/`)).toBe(normal.startsWith(`${prefix}//`));
         return;
       }
       stripped += 1;
       expect(rest).toMatch(/^\/(?!\/)/);
       expect(rest.length).toBeLessThan(sent.length);
       expect(normalisePath(rest)).toBe(rest);
-      // Nothing but slashes is lost between the two.
-      expect(`${prefix}${rest}`).toBe(normal.replace(new RegExp(`^${prefix}/*`), `${prefix}/`));
+      expect([normal, `${normal}/`]).toContain(`${prefix}${rest}`);
     }),
     { numRuns: 2000 },
   );
