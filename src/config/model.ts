@@ -69,6 +69,7 @@ export interface RespondConfig {
 }
 
 export interface RouteConfig {
+  readonly name?: string;
   readonly match?: RouteMatchConfig;
   /** Exactly one of the next five. */
   readonly pool?: string;
@@ -189,6 +190,16 @@ export interface VipConfig {
   readonly port?: number;
 }
 
+/** The lines about requests that an agent writes. */
+export interface AccessLogConfig {
+  /** Absolute path of the file; absent, lines go to standard output. */
+  readonly file?: string;
+  /** Share of the requests that get a line, 0 to 1. */
+  readonly sample: number;
+  /** Whether every answer of 500 and above gets a line, whatever `sample` says. */
+  readonly errors: boolean;
+}
+
 export interface AgentConfig {
   readonly kind: 'agent';
   readonly node: string;
@@ -198,5 +209,6 @@ export interface AgentConfig {
   readonly manage_vips: boolean;
   /** Absent when the agent is a library inside the service (`attach`). */
   readonly serve?: ServeConfig;
+  readonly access_log?: AccessLogConfig;
   readonly admin?: AdminConfig;
 }

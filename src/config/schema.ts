@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox';
 import type { Static } from '@sinclair/typebox';
+import { ACCESS_LOG } from './access-log';
 import { ACTIONS, EDITS, HEADER_NAME } from './actions';
 import {
   address,
@@ -145,7 +146,12 @@ const MATCH = mapping('What a head must have, all of it; without it the route ta
 
 const ROUTE = mapping(
   'A match and what becomes of the requests that it takes: one of pool, split, respond, redirect, deny.',
-  { match: Type.Optional(MATCH), ...ACTIONS, ...EDITS },
+  {
+    name: Type.Optional(name("Name of the route in agents' access logs.")),
+    match: Type.Optional(MATCH),
+    ...ACTIONS,
+    ...EDITS,
+  },
 );
 
 const HEALTH = mapping('Active health checks of every backend, by HTTP to its `http` address.', {
@@ -299,6 +305,7 @@ export const AGENT_SCHEMA = mapping('Configuration of an agent.', {
       ),
     }),
   ),
+  access_log: Type.Optional(ACCESS_LOG),
   admin: Type.Optional(mapping('The admin API.', adminKeys('127.0.0.1:9181'))),
 });
 

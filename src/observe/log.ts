@@ -1,16 +1,19 @@
 import { pino, type Logger } from 'pino';
 import type { Component } from './catalogue';
 import { takeFromLane, type LaneCounters } from './log-lane';
-import { LogOutput } from './log-output';
+import { LogOutput, type DropReport } from './log-output';
 
 /** Takes lines with their line ends. */
 export interface LogSink {
   write(line: string): void;
 }
 
-interface LoggerOptions {
+interface Speaker {
   readonly node: string;
   readonly component: Component;
+}
+
+interface LoggerOptions extends Speaker {
   readonly level?: string;
   /** Where lines go; standard output, unless a worker thread has another way. */
   readonly to?: LogSink;
@@ -35,6 +38,15 @@ export function silentLogger(): Logger {
   return pino({ level: 'silent' });
 }
 
+/**
+ * A way to standard output for lines that are no log: they wait where the log has the way to itself, have a bound of their
+ * own, and share writes.
+ */
+export function besideLog(speaker: Speaker, report: DropReport): LogOutput {
+  stdout ??= LogOutput.stdout(dropReport(speaker));
+  return new LogOutput(stdout.yieldTo, report, { collect: true });
+}
+
 /** A line that a worker thread sent. */
 export function logFromWorker(counters: LaneCounters, line: string): void {
   if (stdout !== undefined) takeFromLane(counters, line, stdout);
@@ -45,7 +57,7 @@ export function droppedLines(): number {
   return stdout?.dropped ?? 0;
 }
 
-function loggerTo(sink: LogSink, { node, component }: LoggerOptions, level: string): Logger {
+function loggerTo(sink: LogSink, { node, component }: Speaker, level: string): Logger {
   return pino(
     {
       level,
@@ -58,9 +70,9 @@ function loggerTo(sink: LogSink, { node, component }: LoggerOptions, level: stri
 }
 
 /** Lines that report lost ones look like all others. */
-function dropReport(options: LoggerOptions): (lines: number, cause: string) => string {
+function dropReport(speaker: Speaker): DropReport {
   let line = '';
-  const logger = loggerTo({ write: (text) => (line = text) }, options, 'warn');
+  const logger = loggerTo({ write: (text) => (line = text) }, speaker, 'warn');
   return (lines, cause) => {
     logger.warn({ lines, cause }, 'log lines were dropped');
     return line;
