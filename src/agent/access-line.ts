@@ -12,8 +12,8 @@ export interface AccessLine {
   /** As it was asked for, without the query. */
   readonly path: string;
   /** Behind the "?"; absent where there is none. */
-  readonly query?: string;
-  readonly host?: string;
+  readonly query?: string | undefined;
+  readonly host?: string | undefined;
   /** 0 where none was sent. */
   readonly status: number;
   /** Octets written to the connection for this answer: head, framing and body. What a client that went away has not read counts. */
@@ -21,18 +21,18 @@ export interface AccessLine {
   /** From the request's head to the last octet of its answer. */
   readonly duration_ms: number;
   /** Of the connection's first request, as its front has routed it; absent where that front does not tell. */
-  readonly route?: string;
-  readonly pool?: string;
+  readonly route?: string | undefined;
+  readonly pool?: string | undefined;
   readonly backend: string;
   readonly front: string;
   /** From the complete head to the commit, as the front measures it; first requests alone. */
-  readonly handoff_us?: number;
+  readonly handoff_us?: number | undefined;
   /** Whether the request is the first of its connection. */
   readonly first: boolean;
   /** Whether the connection ended before all of the answer was written. */
   readonly aborted: boolean;
-  readonly user_agent?: string;
-  readonly referer?: string;
+  readonly user_agent?: string | undefined;
+  readonly referer?: string | undefined;
 }
 
 /** Octets of each text that a client chooses; longer ones end in "...". Methods are Node's, so they are short. */
@@ -49,8 +49,26 @@ export function formatDropped(backend: string, lines: number, cause: string): st
   return `${toAscii(JSON.stringify({ kind: 'access_dropped', time, backend, lines, cause }))}\n`;
 }
 
+/** The time in ISO 8601; lines of the same millisecond share one. */
+export class Clock {
+  #at = NaN;
+  #text = '';
+
+  now(): string {
+    const at = Date.now();
+    if (at !== this.#at) {
+      this.#at = at;
+      this.#text = new Date(at).toISOString();
+    }
+    return this.#text;
+  }
+}
+
 /** At most `most` octets of a text that has one code unit for each. */
-export function bounded(text: string, most: number): string {
+export function bounded(text: string, most: number): string;
+export function bounded(text: string | undefined, most: number): string | undefined;
+export function bounded(text: string | undefined, most: number): string | undefined {
+  if (text === undefined) return undefined;
   return text.length > most ? `${text.slice(0, most)}...` : text;
 }
 

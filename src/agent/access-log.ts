@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { AccessLogConfig } from '../config/model';
 import { formatClient, formatVip } from '../kernel/flow';
-import { bounded, formatAccess, MOST_OCTETS, type AccessLine } from './access-line';
+import { bounded, Clock, formatAccess, MOST_OCTETS, type AccessLine } from './access-line';
 import { AccessOutput } from './access-output';
 import { FirstStatus } from './first-status';
 import type { LiveConnection } from './live-connections';
@@ -43,6 +43,7 @@ export class AccessLog {
   #droppedBefore = 0;
   /** Outputs that others have taken the place of, until they are closed. */
   readonly #leaving = new Map<AccessSink, Promise<void>>();
+  readonly #clock = new Clock();
   #closed = false;
 
   constructor(
@@ -104,10 +105,10 @@ export class AccessLog {
     let bytes: number | undefined;
     let finished = false;
     // All of it has been given to the connection, and nothing of the next answer.
-    response.once('prefinish', () => (bytes = bytesOf(visit, socket)));
+    response.on('prefinish', () => (bytes = bytesOf(visit, socket)));
     // A connection that is destroyed calls back for what it has not written, too.
-    response.once('finish', () => (finished = !socket.destroyed));
-    response.once('close', () => {
+    response.on('finish', () => (finished = !socket.destroyed));
+    response.on('close', () => {
       bytes ??= bytesOf(visit, socket);
       const status = response.headersSent ? response.statusCode : 0;
       this.#answered(visit, asked, { status, bytes, aborted: !finished });
@@ -149,28 +150,30 @@ export class AccessLog {
 
   #line(visit: Visit, { first, ...asked }: Asked, { status, bytes, aborted }: Answered): AccessLine {
     const { flow, front, details } = visit.connection;
-    visit.ends ??= { client: formatClient(flow), vip: formatVip(flow) };
+    const { client, vip } = (visit.ends ??= { client: formatClient(flow), vip: formatVip(flow) });
     const queryAt = asked.url.indexOf('?');
-    const path = queryAt < 0 ? asked.url : asked.url.slice(0, queryAt);
     const { host, 'user-agent': userAgent, referer } = asked.request.headers;
+    // Written out: with the optional ones spread into it, the object took three times as long as its line.
     return {
-      time: new Date().toISOString(),
-      ...visit.ends,
+      time: this.#clock.now(),
+      client,
+      vip,
       method: asked.method,
-      path: bounded(path, MOST_OCTETS.path),
-      ...(queryAt >= 0 && { query: bounded(asked.url.slice(queryAt + 1), MOST_OCTETS.query) }),
-      ...(host !== undefined && { host: bounded(host, MOST_OCTETS.host) }),
+      path: bounded(queryAt < 0 ? asked.url : asked.url.slice(0, queryAt), MOST_OCTETS.path),
+      query: queryAt < 0 ? undefined : bounded(asked.url.slice(queryAt + 1), MOST_OCTETS.query),
+      host: bounded(host, MOST_OCTETS.host),
       status,
       bytes,
       duration_ms: Math.round((performance.now() - asked.began) * 1000) / 1000,
-      ...(details && { route: details.route, pool: details.pool }),
+      route: details?.route,
+      pool: details?.pool,
       backend: this.node,
       front,
-      ...(details && first && { handoff_us: details.micros }),
+      handoff_us: first ? details?.micros : undefined,
       first,
       aborted,
-      ...(userAgent !== undefined && { user_agent: bounded(userAgent, MOST_OCTETS.user_agent) }),
-      ...(referer !== undefined && { referer: bounded(referer, MOST_OCTETS.referer) }),
+      user_agent: bounded(userAgent, MOST_OCTETS.user_agent),
+      referer: bounded(referer, MOST_OCTETS.referer),
     };
   }
 

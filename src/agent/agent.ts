@@ -168,8 +168,9 @@ export class Agent {
 
   /**
    * Takes over what may change in a running agent: the certificates and `allow` of `control.tls`, the admin API's token, and
-   * what `access_log` says, whose file is opened anew. Channels of fronts that may no longer connect are closed; the others, and all live connections, do not notice.
-   * Returns how many channels it closed. Throws an Error with the reason, and everything stays as it was.
+   * what `access_log` says, whose file is opened anew. Channels of fronts that may no longer connect are closed; the others,
+   * and all live connections, do not notice. Returns how many channels it closed. Throws an Error with the reason, and
+   * everything stays as it was.
    */
   reload(config: AgentConfig): number {
     const { control, admin, access_log } = this.config;

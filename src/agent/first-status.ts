@@ -10,16 +10,14 @@ export class FirstStatus {
   status = 0;
 
   constructor(private readonly socket: Socket) {
-    const { _write, _writev } = Socket.prototype;
     // What every way to write comes to.
     socket._write = (chunk: unknown, encoding, callback) => {
       this.#read(chunk);
-      _write.call(socket, chunk, encoding, callback);
+      Socket.prototype._write.call(socket, chunk, encoding, callback);
     };
-    if (_writev === undefined) return;
     socket._writev = (chunks, callback) => {
       this.#read((chunks[0] as { chunk?: unknown } | undefined)?.chunk);
-      _writev.call(socket, chunks, callback);
+      Socket.prototype._writev?.call(socket, chunks, callback);
     };
   }
 

@@ -11,8 +11,8 @@ const BROKEN_RETRY_MS = 250;
 const LAST_FLUSH_MS = 500;
 const LAST_RETRY_MS = 5;
 
-/** What a line waits for others at most, where lines are collected. */
-const COLLECT_MS = 10;
+/** Where lines are collected, so many bytes (or a piece) wait for no others. */
+const COLLECTED_BYTES = 64 * 1024;
 
 const STDOUT = 1;
 const LINE_END = 10;
@@ -25,8 +25,8 @@ export type DropReport = (lines: number, cause: string) => string;
 export interface LogOutputOptions {
   /** Bytes of the pieces that are written, longer lines excepted; what a pipe takes whole, unless given. */
   readonly pieceBytes?: number;
-  /** Whether lines wait for others for some milliseconds, to share a write. */
-  readonly collect?: boolean;
+  /** How long a line waits for others to share a write with; not at all, unless given. */
+  readonly collectMs?: number;
 }
 
 /**
@@ -46,7 +46,7 @@ export class LogOutput {
   readonly #write: Write;
   readonly #report: DropReport;
   readonly #pieceBytes: number;
-  readonly #collect: boolean;
+  readonly #collectMs: number;
   /** What is left of a piece of which a part is out. */
   #begun: Buffer = NOTHING;
   /** Lines from `#first` on. */
@@ -57,12 +57,14 @@ export class LogOutput {
   #unreported = 0;
   #cause = '';
   #retry: NodeJS.Timeout | undefined;
+  /** Whether `#retry` is the first try. */
+  #collecting = false;
 
   constructor(write: Write, report: DropReport, options: LogOutputOptions = {}) {
     this.#write = write;
     this.#report = report;
     this.#pieceBytes = options.pieceBytes ?? PIPE_BUF;
-    this.#collect = options.collect ?? false;
+    this.#collectMs = options.collectMs ?? 0;
   }
 
   /** The one of standard output, which also gets what is left out when the process ends. */
@@ -83,10 +85,13 @@ export class LogOutput {
     this.#waiting.push(bytes);
     this.#waitingBytes += bytes.length;
     // While a retry is due, another try in between would only cost time.
-    if (this.#retry === undefined) {
-      if (this.#collect) this.#flushAfter(COLLECT_MS);
-      else this.#flush();
-    }
+    if (this.#retry !== undefined) {
+      const enough = this.#waitingBytes >= Math.max(COLLECTED_BYTES, this.#pieceBytes);
+      if (this.#collecting && enough) this.#flushNow();
+    } else if (this.#collectMs > 0) {
+      this.#collecting = true;
+      this.#flushAfter(this.#collectMs);
+    } else this.#flush();
     this.#makeRoom();
   }
 
@@ -104,12 +109,9 @@ export class LogOutput {
     return lines.length;
   };
 
-  /** Says that the descriptor takes more, to who knows before the next try. */
+  /** Says that the descriptor takes more, to who knows before the next try. Lines that wait for others still do. */
   resume(): void {
-    if (this.#retry === undefined) return;
-    clearTimeout(this.#retry);
-    this.#retry = undefined;
-    this.#flush();
+    if (this.#retry !== undefined && !this.#collecting) this.#flushNow();
   }
 
   /** Resolves when all is out, or after `timeoutMs`; what is left then counts as dropped. Nothing more is written. */
@@ -141,9 +143,16 @@ export class LogOutput {
   }
 
   #flush(): void {
+    this.#collecting = false;
     const result = this.#writeAll();
     if (result >= 0) return;
     this.#flushAfter(result === -EAGAIN ? SLOW_RETRY_MS : BROKEN_RETRY_MS);
+  }
+
+  #flushNow(): void {
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
+    this.#flush();
   }
 
   #flushAfter(delayMs: number): void {

@@ -19,6 +19,9 @@ interface LoggerOptions extends Speaker {
   readonly to?: LogSink;
 }
 
+/** A pipe holds 64 KiB, so longer waits would only fill it. */
+const BESIDE_COLLECT_MS = 10;
+
 /** A process has one standard output, whoever logs there: two writers would tear each other's lines. */
 let stdout: LogOutput | undefined;
 
@@ -44,7 +47,7 @@ export function silentLogger(): Logger {
  */
 export function besideLog(speaker: Speaker, report: DropReport): LogOutput {
   stdout ??= LogOutput.stdout(dropReport(speaker));
-  return new LogOutput(stdout.yieldTo, report, { collect: true });
+  return new LogOutput(stdout.yieldTo, report, { collectMs: BESIDE_COLLECT_MS });
 }
 
 /** A line that a worker thread sent. */

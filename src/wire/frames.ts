@@ -20,8 +20,9 @@
  *     PING / PONG                   <-->
  *     BYE text                      <-->                     last words before closing
  *
- * `id` is 8 bytes: epoch, sequence (steer/flow-table.ts, HandoffId). The first frame of each side is HELLO, the only
- * one in JSON: it is read once, and people debug it. The details of a COMMIT (handoff-details.ts) go to agents that ask for them.
+ * `id` is 8 bytes: epoch, sequence (steer/flow-table.ts, HandoffId). The details of a COMMIT (handoff-details.ts) go to
+ * agents that ask for them in their HELLO. The first frame of each side is HELLO, the only one in JSON: it is read once,
+ * and people debug it.
  */
 import { FLOW_BYTES } from '../kernel/flow';
 import { MAX_QUEUE_BYTES, HEADER_BYTES as SNAPSHOT_HEADER_BYTES } from '../repair/layout';
