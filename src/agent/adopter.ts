@@ -6,7 +6,6 @@
  *
  * An agent never goes live without COMMIT, so there is at most one live copy of a connection at any time.
  */
-import type { Socket } from 'node:net';
 import { EXHAUSTED, OUT_OF_FILES } from '../kernel/errors';
 import { FLOW_BYTES } from '../kernel/flow';
 import { socketOn } from '../kernel/node-socket';
@@ -15,8 +14,9 @@ import { RepairError } from '../repair/errors';
 import { checkSnapshot, FLOW } from '../repair/layout';
 import { goLive, Restorer, shouldProbe, unsentPart } from '../repair/restore';
 import type { FlowRecord, HandoffId } from '../steer/flow-table';
+import type { HandoffDetails } from '../wire/handoff-details';
 import { Admission, type AllowedVip, type Claim } from './admission';
-import type { LiveConnections } from './live-connections';
+import type { LiveConnection, LiveConnections } from './live-connections';
 import { onlyMessage, type OnlyMessage } from './one-request';
 import { OwnAddresses } from './own-addresses';
 import { RejectedOffer } from './rejected-offer';
@@ -51,7 +51,7 @@ export interface AdopterOptions {
    */
   readonly reservedFrom: number;
   /** The one place through which every adopted connection passes to its server; `message` is its only one, if any. */
-  readonly admit: (socket: Socket, message: OnlyMessage | undefined) => void;
+  readonly admit: (connection: LiveConnection, message: OnlyMessage | undefined) => void;
   /** How long a restore took, seconds. */
   readonly restored: (seconds: number) => void;
   /** A commit that could not be kept. */
@@ -118,7 +118,7 @@ export class Adopter {
   }
 
   /** The commit point: from here on the connection is this host's. */
-  adopt(prepared: Prepared, front: string): void {
+  adopt(prepared: Prepared, front: string, details?: HandoffDetails): void {
     const { id, claim, fd, flow, unsent, probe, message } = prepared;
     this.#admission.release(claim);
     let taken: number;
@@ -135,9 +135,9 @@ export class Adopter {
     const socket = socketOn(fd);
     socket.setNoDelay(true);
     if (taken < unsent.length) socket.write(unsent.subarray(taken));
-    this.options.live.add(flow, id, front, socket);
+    const connection = this.options.live.add(flow, id, front, socket, details);
     this.results.ok += 1;
-    this.options.admit(socket, message);
+    this.options.admit(connection, message);
   }
 
   /** Forgets a prepared connection without a packet, as its front wishes. */

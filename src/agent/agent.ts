@@ -22,9 +22,11 @@ import { prepareAnyFreeze } from '../repair/freeze';
 import { rehearse } from '../repair/rehearsal';
 import { expiryOf } from '../wire/identity';
 import { addAgentRoutes } from './admin-routes';
+import { AccessLog } from './access-log';
 import { Adopter, ADOPTION_RESULTS } from './adopter';
+import { listenBesideOthers } from './beside-others';
 import { ControlServer } from './control-server';
-import { LiveConnections } from './live-connections';
+import { LiveConnections, type LiveConnection } from './live-connections';
 import { OneRequest, type OnlyMessage } from './one-request';
 import { Responses } from './responses';
 import { StickyCookie } from './sticky-cookie';
@@ -53,6 +55,8 @@ export class Agent {
   readonly #connections: OpenConnections;
   readonly #undelivered: Undelivered;
   readonly #sockDiag: SockDiag | undefined;
+  /** Ends what the access log hears of upgrades by. */
+  readonly #ignoreUpgrades: (() => void) | undefined;
   #admin: FastifyInstance | undefined;
   #access: AdminAccess | undefined;
   #serving = false;
@@ -64,6 +68,7 @@ export class Agent {
     readonly config: AgentConfig,
     private readonly server: Server,
     private readonly logger: Logger,
+    private readonly accessLog: AccessLog | undefined,
   ) {
     this.live = new LiveConnections((connection, delivered) => {
       if (delivered) this.control.reportClosed(connection);
@@ -82,13 +87,17 @@ export class Agent {
       })),
       live: this.live,
       reservedFrom: unreserved(raiseFileLimit()),
-      admit: (socket, message) => this.#admit(socket, message),
+      admit: (connection, message) => this.#admit(connection, message),
       restored: (seconds) => this.#restoreDuration.observe(seconds),
       lost: (flow, cause) =>
         logger.error({ flow: formatFlow(flow), cause }, 'a committed connection could not go live'),
       voided: (record) => this.control.reportVoid(record),
     });
-    const self = { node: config.node, vips: addressesOf(config.vips).map(({ host }) => host) };
+    const self = {
+      node: config.node,
+      vips: addressesOf(config.vips).map(({ host }) => host),
+      ...(accessLog && { details: true as const }),
+    };
     this.#certificateExpiry = config.control.tls && expiryOf(config.control.tls.pem.cert);
     this.control = new ControlServer(
       self,
@@ -99,15 +108,17 @@ export class Agent {
       this.#undelivered,
     );
     this.#connections = new OpenConnections(server, (socket) => this.#adopted.has(socket));
-    if (config.sticky_cookie !== undefined) {
+    if (config.sticky_cookie !== undefined)
       this.#stickyCookie = new StickyCookie(config.sticky_cookie, config.node);
-      server.prependListener('request', this.#begin);
-      if (server.listenerCount('checkContinue') > 0) server.prependListener('checkContinue', this.#begin);
-    }
     server.on('connection', this.#attached);
-    server.on('request', this.#countRequest);
+    // In front of the application: it may answer, or be busy, before its listener returns.
+    server.prependListener('request', this.#countRequest);
     // A listener takes over the answer to `Expect: 100-continue`, so there may be one only beside the application's own.
-    if (server.listenerCount('checkContinue') > 0) server.on('checkContinue', this.#countRequest);
+    if (server.listenerCount('checkContinue') > 0)
+      server.prependListener('checkContinue', this.#countRequest);
+    this.#ignoreUpgrades =
+      accessLog &&
+      listenBesideOthers(server, 'upgrade', (request: IncomingMessage) => accessLog.upgraded(request));
   }
 
   /** Starts an agent for a server; throws an Error whose message names the step and the cause. */
@@ -134,7 +145,8 @@ export class Agent {
         'VIPs are not addresses of this host: offers for them will be rejected',
       );
     }
-    const agent = new Agent(config, server, logger);
+    const accessLog = config.access_log && new AccessLog(config.node, config.access_log);
+    const agent = new Agent(config, server, logger, accessLog);
     try {
       await agent.#start();
     } catch (error) {
@@ -166,22 +178,38 @@ export class Agent {
   }
 
   /**
-   * Takes over what may change in a running agent: the certificates and `allow` of `control.tls`, and the admin API's
-   * token. Channels of fronts that may no longer connect are closed; the others, and all live connections, do not notice.
-   * Returns how many channels it closed. Throws an Error with the reason, and everything stays as it was.
+   * Takes over what may change in a running agent: the certificates and `allow` of `control.tls`, the admin API's token, and
+   * what `access_log` says, whose file is opened anew. Channels of fronts that may no longer connect are closed; the others,
+   * and all live connections, do not notice. Returns how many channels it closed. Throws an Error with the reason, and
+   * everything stays as it was.
    */
   reload(config: AgentConfig): number {
-    const { control, admin } = this.config;
+    const { control, admin, access_log } = this.config;
     for (const key of UNCHANGEABLE) mustNotChange(key, this.config[key], config[key]);
     mustNotChange('control.listen', control.listen, config.control.listen);
     mustNotChange('control.insecure', control.insecure, config.control.insecure);
     mustNotChange('admin.listen', admin?.listen, config.admin?.listen);
+    // Fronts learn whether there is one when their channels open.
+    mustNotChange('access_log', access_log !== undefined, config.access_log !== undefined);
     const token = config.admin && readToken(config.admin);
+    const log = config.access_log && this.accessLog?.prepare(config.access_log);
     const { tls } = config.control;
-    const closed = tls === undefined ? 0 : this.control.renew(tls);
+    let closed = 0;
+    try {
+      if (tls !== undefined) closed = this.control.renew(tls);
+    } catch (error) {
+      log?.close();
+      throw error;
+    }
+    log?.use();
     this.#certificateExpiry = tls && expiryOf(tls.pem.cert);
     this.#access?.useToken(token);
     return closed;
+  }
+
+  /** Opens the access log's file anew, by its name: somebody may have moved it. Throws an Error, and the old one goes on. */
+  reopenAccessLog(): void {
+    this.accessLog?.reopen();
   }
 
   /**
@@ -198,13 +226,13 @@ export class Agent {
     this.server.off('connection', this.#attached);
     this.server.off('request', this.#countRequest);
     this.server.off('checkContinue', this.#countRequest);
-    this.server.off('request', this.#begin);
-    this.server.off('checkContinue', this.#begin);
+    this.#ignoreUpgrades?.();
     this.#undelivered.stop();
     this.#sockDiag?.close();
     this.control.close();
     this.adopter.close();
     await this.#admin?.close();
+    await this.accessLog?.close();
   }
 
   async #start(): Promise<void> {
@@ -221,8 +249,10 @@ export class Agent {
   }
 
   /** Every adopted connection passes here on its way to the server, and nowhere else. */
-  #admit(socket: Socket, message: OnlyMessage | undefined): void {
+  #admit(connection: LiveConnection, message: OnlyMessage | undefined): void {
+    const { socket } = connection;
     this.#adopted.add(socket);
+    this.accessLog?.opened(connection);
     if (message !== undefined) this.#oneRequests.set(socket, new OneRequest(socket, message, this.server));
     this.server.emit('connection', socket);
   }
@@ -232,13 +262,10 @@ export class Agent {
     this.#oneRequests.get(socket)?.attached();
   };
 
-  /** Before the application sees the request. */
-  readonly #begin = (request: IncomingMessage, response: ServerResponse): void => {
-    if (this.#adopted.has(request.socket)) this.#stickyCookie?.add(request, response);
-  };
-
   readonly #countRequest = (request: IncomingMessage, response: ServerResponse): void => {
     if (!this.#adopted.has(request.socket)) return;
+    this.accessLog?.requested(request, response);
+    this.#stickyCookie?.add(request, response);
     let began = performance.now();
     let ended: number | undefined;
     // How long a client takes to send its request is not the application's fault, nor how long it takes to read a response, or
@@ -266,6 +293,7 @@ export class Agent {
           value,
         })),
         { name: 'log_lines_dropped_total', labels: {}, value: droppedLines() },
+        { name: 'agent_access_lines_dropped_total', labels: {}, value: this.accessLog?.dropped ?? 0 },
         ...(this.#certificateExpiry === undefined
           ? []
           : [

@@ -7,9 +7,9 @@ import { FLOW } from '../repair/layout';
 import { Channel } from '../wire/channel';
 import * as frames from '../wire/frames';
 import { MOST_HANDSHAKES, openGate, type Gate, type Peer } from '../wire/gate';
-import { decodeFrontHello, encodeAgentHello, type FrontHello } from '../wire/hello';
+import { decodeFrontHello, encodeAgentHello, type AgentHello, type FrontHello } from '../wire/hello';
 import type { FlowRecord } from '../steer/flow-table';
-import { readId } from '../wire/records';
+import { readCommit, readId } from '../wire/records';
 import type { Report, ResponseCounts } from '../wire/report';
 import type { Adopter } from './adopter';
 import { MOST_PREPARED, PreparedOffers } from './prepared-offers';
@@ -49,7 +49,7 @@ export class ControlServer {
   readonly #sweeper: NodeJS.Timeout;
 
   constructor(
-    private readonly self: { readonly node: string; readonly vips: readonly string[] },
+    private readonly self: Omit<AgentHello, 'offers'>,
     { tls }: ControlSecurity,
     private readonly adopter: Adopter,
     private readonly responses: ResponseCounts,
@@ -177,10 +177,12 @@ export class ControlServer {
       case frames.OFFER:
         this.#offer(front, front.hello.node, bytes, offset, length);
         return;
-      case frames.COMMIT:
+      case frames.COMMIT: {
         front.commits += 1;
-        front.prepared.commit(readId(bytes, offset, length), front.hello.node);
+        const { id, details } = readCommit(bytes, offset, length);
+        front.prepared.commit(id, front.hello.node, details);
         return;
+      }
       case frames.ABORT:
         front.prepared.abort(readId(bytes, offset, length));
         return;

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { descriptorOf } from '../kernel/node-socket';
 import { unacknowledgedBytes } from '../kernel/socket';
 import type { FlowRecord, HandoffId } from '../steer/flow-table';
+import type { HandoffDetails } from '../wire/handoff-details';
 
 /** An adopted connection that this agent serves. */
 export interface LiveConnection extends FlowRecord {
@@ -10,6 +11,8 @@ export interface LiveConnection extends FlowRecord {
   readonly socket: Socket;
   /** performance.now() when it went live. */
   readonly since: number;
+  /** What that front knows of the handoff, where this agent has asked for it. */
+  readonly details?: HandoffDetails | undefined;
 }
 
 interface Watched extends LiveConnection {
@@ -27,8 +30,9 @@ export class LiveConnections implements Iterable<LiveConnection> {
   /** @param onClosed `delivered` tells that the client is known to have everything; else that is to be seen. */
   constructor(private readonly onClosed: (connection: LiveConnection, delivered: boolean) => void) {}
 
-  add(flow: Buffer, id: HandoffId, front: string, socket: Socket): LiveConnection {
-    const connection: Watched = { flow, id, front, socket, since: performance.now(), delivered: false };
+  add(flow: Buffer, id: HandoffId, front: string, socket: Socket, details?: HandoffDetails): LiveConnection {
+    const since = performance.now();
+    const connection: Watched = { flow, id, front, socket, since, details, delivered: false };
     const key = flow.toString('latin1');
     this.#live.add(connection);
     this.#latest.set(key, connection);

@@ -1,4 +1,5 @@
 import type { HandoffId } from '../steer/flow-table';
+import type { HandoffDetails } from '../wire/handoff-details';
 import type { Adopter, Prepared } from './adopter';
 import { RejectedOffer } from './rejected-offer';
 
@@ -32,11 +33,11 @@ export class PreparedOffers {
     this.#prepared.set(id.sequence, this.adopter.prepare(id, bytes, offset, length, front));
   }
 
-  commit(id: HandoffId, front: string): void {
+  commit(id: HandoffId, front: string, details?: HandoffDetails): void {
     const prepared = this.#take(id);
     // A front commits only what was prepared for it; if this side has discarded it since, the connection is gone.
     if (prepared === undefined) this.adopter.results.failed += 1;
-    else this.adopter.adopt(prepared, front);
+    else this.adopter.adopt(prepared, front, details);
   }
 
   abort(id: HandoffId): void {

@@ -45,5 +45,15 @@ function reload(agent: Agent, file: string, logger: Logger): void {
     logger.info({ channels_closed: closed }, 'configuration reloaded');
   } catch (error) {
     logger.error({ cause: String(error) }, 'reload failed, the old configuration stays');
+    reopen(agent, logger);
+  }
+}
+
+/** Who rotates files asks with the same signal, and does not care about the configuration. */
+function reopen(agent: Agent, logger: Logger): void {
+  try {
+    agent.reopenAccessLog();
+  } catch (error) {
+    logger.error({ cause: String(error) }, 'access log not opened anew, the old file goes on');
   }
 }

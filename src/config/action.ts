@@ -3,8 +3,8 @@ import { normalisePath } from '../route/path';
 import type { RouteConfig } from './model';
 import type { FrontInput } from './schema';
 
-/** A route's input without its match. */
-export type ActionInput = Omit<FrontInput['routes'][number], 'match'>;
+/** A route's input without its name and match. */
+export type ActionInput = Omit<FrontInput['routes'][number], 'name' | 'match'>;
 
 /** An action that passed every check, with its edits. */
 export function normaliseAction(input: ActionInput): RouteConfig {

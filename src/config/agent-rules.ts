@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { checkAccessLog } from './access-log';
 import { formatVip, parseVip } from './addresses';
 import { checkAdmin } from './admin';
 import { checkControl } from './control';
@@ -13,6 +14,7 @@ export type AgentUse = 'standalone' | 'attached';
 export function checkAgent(input: AgentInput, use: AgentUse, directory: string, report: ProblemReport): void {
   checkControl(input.control, report);
   if (input.admin) checkAdmin(input.admin, directory, report);
+  if (input.access_log) checkAccessLog(input.access_log, directory, report);
   checkVips(input.vips, report);
   if (use === 'attached') {
     if (input.serve) report.add(['serve'], 'must be left out: the attached server serves');

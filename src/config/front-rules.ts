@@ -53,9 +53,11 @@ function checkListeners(listeners: FrontInput['listeners'], report: ProblemRepor
 
 function checkRoutes({ routes, pools }: FrontInput, report: ProblemReport): void {
   const matches = new MatchChecks(report);
+  const names = new Set<string>();
   let catchAll: number | undefined;
   routes.forEach((route, index) => {
     const { match = {} } = route;
+    if (route.name !== undefined) unique(names, route.name, ['routes', index, 'name'], report);
     checkAction(route, ['routes', index], pools, report);
     matches.check(match, ['routes', index, 'match']);
     if (catchAll !== undefined) {

@@ -69,6 +69,7 @@ export interface RespondConfig {
 }
 
 export interface RouteConfig {
+  readonly name?: string;
   readonly match?: RouteMatchConfig;
   /** Exactly one of the next five. */
   readonly pool?: string;
@@ -257,6 +258,16 @@ export interface VipConfig {
   readonly port?: number;
 }
 
+/** The lines about requests that an agent writes. */
+export interface AccessLogConfig {
+  /** Absolute path of the file; absent, lines go to standard output. */
+  readonly file?: string;
+  /** Share of the requests that get a line, 0 to 1. */
+  readonly sample: number;
+  /** Whether every answer of 500 and above gets a line, whatever `sample` says. */
+  readonly errors: boolean;
+}
+
 export interface AgentConfig {
   readonly kind: 'agent';
   readonly node: string;
@@ -268,5 +279,6 @@ export interface AgentConfig {
   readonly serve?: ServeConfig;
   /** Name of the cookie that is set to `node`. */
   readonly sticky_cookie?: string;
+  readonly access_log?: AccessLogConfig;
   readonly admin?: AdminConfig;
 }

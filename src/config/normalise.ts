@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
+import { normaliseAccessLog } from './access-log';
 import { normaliseAction } from './action';
 import { parseAddress, parseEndpoint, parseVip } from './addresses';
 import { normaliseAdmin } from './admin';
@@ -72,13 +73,14 @@ export function normaliseAgent(input: AgentInput, directory: string, pem?: Crede
     manage_vips: input.manage_vips,
     ...(input.sticky_cookie !== undefined && { sticky_cookie: input.sticky_cookie }),
     ...(input.serve && { serve: normaliseServe(input.serve, directory) }),
+    ...(input.access_log && { access_log: normaliseAccessLog(input.access_log, directory) }),
     ...(input.admin && { admin: normaliseAdmin(input.admin, directory) }),
   };
 }
 
 /** An empty match is no match: both take everything. */
-function normaliseRoute({ match, ...action }: RouteInput): RouteConfig {
-  const normal = normaliseAction(action);
+function normaliseRoute({ name, match, ...action }: RouteInput): RouteConfig {
+  const normal = { ...(name !== undefined && { name }), ...normaliseAction(action) };
   return match && Object.keys(match).length > 0 ? { match: normaliseMatch(match), ...normal } : normal;
 }
 

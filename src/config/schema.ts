@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox';
 import type { Static } from '@sinclair/typebox';
+import { ACCESS_LOG } from './access-log';
 import { ACTIONS, EDITS } from './actions';
 import {
   adminKeys,
@@ -77,8 +78,13 @@ const LISTENER = mapping('One VIP address and port.', {
 });
 
 const ROUTE = mapping(
-  'A match, and what becomes of the requests that it takes: one of `pool`, `split`, `respond`, `redirect`, `deny`.',
-  { match: Type.Optional(MATCH), ...ACTIONS, ...EDITS },
+  'A match and what becomes of the requests that it takes: one of `pool`, `split`, `respond`, `redirect`, `deny`.',
+  {
+    name: Type.Optional(name("Name of the route in agents' access logs.")),
+    match: Type.Optional(MATCH),
+    ...ACTIONS,
+    ...EDITS,
+  },
 );
 
 // What undici sends as it is: visible ASCII, with blanks within.
@@ -190,6 +196,7 @@ export const AGENT_SCHEMA = mapping('Configuration of an agent.', {
       { pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$" },
     ),
   ),
+  access_log: Type.Optional(ACCESS_LOG),
   admin: Type.Optional(mapping('The admin API.', adminKeys('127.0.0.1:9181'))),
 });
 

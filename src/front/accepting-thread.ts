@@ -260,7 +260,7 @@ export class AcceptingThread {
       this.#fallback.serve(connection, pool);
     } else {
       const key = pool.keyOf(head, connection);
-      this.#handoffs.begin(connection, pool, key, received, now, action.changesTo(head));
+      this.#handoffs.begin(connection, pool, key, received, now, action.changesTo(head), action);
     }
   }
 

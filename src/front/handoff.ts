@@ -19,6 +19,7 @@ import type { RejectReason } from '../wire/frames';
 import type { Backend, HandoffResult } from './backend';
 import type { Connection } from './connection';
 import { Deadlines, type Expirable } from './deadlines';
+import type { Forwarding } from './forwarding';
 import type { HeadEditor } from './head-editor';
 import type { OfferEvents, Offers } from './offers';
 import type { Pool } from './pool';
@@ -80,6 +81,8 @@ export class Handoff implements Expirable {
     readonly startedAt: number,
     /** What is changed of the head. */
     readonly changes: HeadChanges | undefined,
+    /** What its route does; it knows the route's name. */
+    readonly forwarding: Forwarding,
   ) {
     this.backend = first;
   }
@@ -112,7 +115,8 @@ export class Handoffs implements OfferEvents {
     key: string,
     received: number,
     now: number,
-    changes?: HeadChanges,
+    changes: HeadChanges | undefined,
+    forwarding: Forwarding,
   ): void {
     const backend = pool.pick(flowFamily(connection.flow), key, NONE);
     if (backend === undefined) {
@@ -121,7 +125,7 @@ export class Handoffs implements OfferEvents {
       else this.outcomes.failed(connection, pool, 'no_backend', 'no backend takes handoffs');
       return;
     }
-    const handoff = new Handoff(connection, pool, key, backend, now, changes);
+    const handoff = new Handoff(connection, pool, key, backend, now, changes, forwarding);
     try {
       freeze(connection.fd);
       this.#attempt(handoff, received);

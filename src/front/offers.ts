@@ -116,7 +116,12 @@ export class Offers {
   /** The commit point: the agent owns the connection. Only from within `prepared`. */
   commit(handoff: Handoff): void {
     this.#commits += 1;
-    this.#link.commit(this.ids.epoch, handoff.sequence);
+    const { sequence, startedAt, forwarding, pool } = handoff;
+    if (!this.#link.wantsDetails) this.#link.commit(this.ids.epoch, sequence);
+    else {
+      const ms = performance.now() - startedAt;
+      this.#link.commitWithDetails(this.ids.epoch, sequence, ms, forwarding.namesWith(pool));
+    }
   }
 
   /** The front keeps the connection: what the agent has prepared is void. */

@@ -18,9 +18,9 @@ export class Routes {
 
   constructor(routes: readonly RouteConfig[], pools: ReadonlyMap<string, Pool>) {
     this.#router = new Router(
-      routes.map((route) => ({
+      routes.map((route, index) => ({
         ...(route.match && { match: route.match }),
-        action: answeringOf(route) ?? forwardingOf(route, pools),
+        action: answeringOf(route) ?? forwardingOf(route, index, pools),
       })),
     );
   }

@@ -67,6 +67,11 @@ export function formatFlow(flow: Buffer, offset = 0): string {
   return `${client}>${formatEndpoint(flow, offset + VIP_ADDRESS, offset + VIP_PORT)}`;
 }
 
+/** The client's half alone: `198.18.1.1:40000`. */
+export function formatClient(flow: Buffer): string {
+  return formatEndpoint(flow, 0, CLIENT_PORT);
+}
+
 /** The VIP's half alone: `198.19.0.1:80`. */
 export function formatVip(flow: Buffer): string {
   return formatEndpoint(flow, VIP_ADDRESS, VIP_PORT);

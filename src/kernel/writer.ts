@@ -26,10 +26,14 @@ export type Write = (bytes: Buffer) => number;
 export function openWriter(fd: number): Write {
   const stats = fstatSync(fd);
   if (stats.isSocket()) return (bytes) => libc.send(fd, bytes, bytes.length, MSG_DONTWAIT | MSG_NOSIGNAL);
-  const own = stats.isFile() ? fd : withoutWaiting(fd);
+  return writerOn(stats.isFile() ? fd : withoutWaiting(fd));
+}
+
+/** For a descriptor that is this process's own, and does not wait. */
+export function writerOn(fd: number): Write {
   return (bytes) => {
     try {
-      return writeSync(own, bytes);
+      return writeSync(fd, bytes);
     } catch (error) {
       const { errno } = error as NodeJS.ErrnoException;
       if (errno === undefined) throw error;

@@ -173,6 +173,12 @@ export const CATALOGUE: Readonly<Record<Component, readonly MetricSpec[]>> = {
       labels: ['code'],
     },
     {
+      name: 'agent_access_lines_dropped_total',
+      type: 'counter',
+      help: 'Lines of the access log that could not be written: the reader did not keep up, or the disk was full.',
+      labels: [],
+    },
+    {
       name: 'agent_response_bytes_total',
       type: 'counter',
       help: 'Bytes sent to clients on adopted connections.',

@@ -11,11 +11,23 @@ const BROKEN_RETRY_MS = 250;
 const LAST_FLUSH_MS = 500;
 const LAST_RETRY_MS = 5;
 
+/** Where lines are collected, so many bytes (or a piece) wait for no others. */
+const COLLECTED_BYTES = 64 * 1024;
+
 const STDOUT = 1;
+const LINE_END = 10;
 const NOTHING = Buffer.alloc(0);
 
 /** Says as a line of the log how many lines were dropped in front of it, and why. */
 export type DropReport = (lines: number, cause: string) => string;
+
+/** How lines go out. */
+export interface LogOutputOptions {
+  /** Bytes of the pieces that are written, longer lines excepted; what a pipe takes whole, unless given. */
+  readonly pieceBytes?: number;
+  /** How long a line waits for others to share a write with; not at all, unless given. */
+  readonly collectMs?: number;
+}
 
 /**
  * The log's way out of the process: lines go to a descriptor whose reader may be slow, stopped or gone, or whose disk may
@@ -33,6 +45,8 @@ export type DropReport = (lines: number, cause: string) => string;
 export class LogOutput {
   readonly #write: Write;
   readonly #report: DropReport;
+  readonly #pieceBytes: number;
+  readonly #collectMs: number;
   /** What is left of a piece of which a part is out. */
   #begun: Buffer = NOTHING;
   /** Lines from `#first` on. */
@@ -43,10 +57,14 @@ export class LogOutput {
   #unreported = 0;
   #cause = '';
   #retry: NodeJS.Timeout | undefined;
+  /** Whether `#retry` is the first try. */
+  #collecting = false;
 
-  constructor(write: Write, report: DropReport) {
+  constructor(write: Write, report: DropReport, options: LogOutputOptions = {}) {
     this.#write = write;
     this.#report = report;
+    this.#pieceBytes = options.pieceBytes ?? PIPE_BUF;
+    this.#collectMs = options.collectMs ?? 0;
   }
 
   /** The one of standard output, which also gets what is left out when the process ends. */
@@ -67,8 +85,44 @@ export class LogOutput {
     this.#waiting.push(bytes);
     this.#waitingBytes += bytes.length;
     // While a retry is due, another try in between would only cost time.
-    if (this.#retry === undefined) this.#flush();
+    if (this.#retry !== undefined) {
+      const enough = this.#waitingBytes >= Math.max(COLLECTED_BYTES, this.#pieceBytes);
+      if (this.#collecting && enough) this.#flushNow();
+    } else if (this.#collectMs > 0) {
+      this.#collecting = true;
+      this.#flushAfter(this.#collectMs);
+    } else this.#flush();
     this.#makeRoom();
+  }
+
+  /**
+   * For another output that goes the same way and is of less weight: takes whole lines, but only while none of this one's
+   * wait. Their length, or `-errno`.
+   */
+  readonly yieldTo: Write = (lines) => {
+    if (this.#retry !== undefined) return -EAGAIN;
+    const written = this.#write(lines);
+    if (written <= 0) return written === 0 ? -EAGAIN : written;
+    // A line that has begun is this output's to end, or it would begin another in the middle of it.
+    this.#begun = lines.subarray(written);
+    if (this.#begun.length > 0) this.#flush();
+    return lines.length;
+  };
+
+  /** Says that the descriptor takes more, to who knows before the next try. Lines that wait for others still do. */
+  resume(): void {
+    if (this.#retry !== undefined && !this.#collecting) this.#flushNow();
+  }
+
+  /** Resolves when all is out, or after `timeoutMs`; what is left then counts as dropped. Nothing more is written. */
+  async close(timeoutMs: number): Promise<void> {
+    const deadline = performance.now() + timeoutMs;
+    while (this.#writeAll() < 0 && performance.now() < deadline)
+      await new Promise((resolve) => setTimeout(resolve, LAST_RETRY_MS));
+    clearTimeout(this.#retry);
+    this.#dropped += countLines(this.#begun) + this.#waiting.length - this.#first;
+    this.#begun = NOTHING;
+    this.#waiting = [];
   }
 
   /** Lines that somebody else had to drop on their way here. */
@@ -89,13 +143,23 @@ export class LogOutput {
   }
 
   #flush(): void {
+    this.#collecting = false;
     const result = this.#writeAll();
     if (result >= 0) return;
-    const delay = result === -EAGAIN ? SLOW_RETRY_MS : BROKEN_RETRY_MS;
+    this.#flushAfter(result === -EAGAIN ? SLOW_RETRY_MS : BROKEN_RETRY_MS);
+  }
+
+  #flushNow(): void {
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
+    this.#flush();
+  }
+
+  #flushAfter(delayMs: number): void {
     this.#retry = setTimeout(() => {
       this.#retry = undefined;
       this.#flush();
-    }, delay).unref();
+    }, delayMs).unref();
   }
 
   /** Writes until nothing is left (0) or the descriptor takes no more (`-errno`). */
@@ -124,7 +188,7 @@ export class LogOutput {
     const lines: Buffer[] = [];
     let length = 0;
     for (let next = this.#waiting[this.#first]; next !== undefined; next = this.#waiting[this.#first]) {
-      if (lines.length > 0 && length + next.length > PIPE_BUF) break;
+      if (lines.length > 0 && length + next.length > this.#pieceBytes) break;
       lines.push(next);
       length += next.length;
       this.#takeFirst(next);
@@ -150,6 +214,13 @@ export class LogOutput {
     this.#waiting.splice(0, this.#first);
     this.#first = 0;
   }
+}
+
+/** Line ends in a piece. */
+export function countLines(piece: Buffer): number {
+  let lines = 0;
+  for (let at = piece.indexOf(LINE_END); at >= 0; at = piece.indexOf(LINE_END, at + 1)) lines += 1;
+  return lines;
 }
 
 /** `ENOSPC: no space left on device` */

@@ -1,20 +1,26 @@
 import { pino, type Logger } from 'pino';
 import type { Component } from './catalogue';
 import { takeFromLane, type LaneCounters } from './log-lane';
-import { LogOutput } from './log-output';
+import { LogOutput, type DropReport } from './log-output';
 
 /** Takes lines with their line ends. */
 export interface LogSink {
   write(line: string): void;
 }
 
-interface LoggerOptions {
+interface Speaker {
   readonly node: string;
   readonly component: Component;
+}
+
+interface LoggerOptions extends Speaker {
   readonly level?: string;
   /** Where lines go; standard output, unless a worker thread has another way. */
   readonly to?: LogSink;
 }
+
+/** A pipe holds 64 KiB, so longer waits would only fill it. */
+const BESIDE_COLLECT_MS = 10;
 
 /** A process has one standard output, whoever logs there: two writers would tear each other's lines. */
 let stdout: LogOutput | undefined;
@@ -35,6 +41,15 @@ export function silentLogger(): Logger {
   return pino({ level: 'silent' });
 }
 
+/**
+ * A way to standard output for lines that are no log: they wait where the log has the way to itself, have a bound of their
+ * own, and share writes.
+ */
+export function besideLog(speaker: Speaker, report: DropReport): LogOutput {
+  stdout ??= LogOutput.stdout(dropReport(speaker));
+  return new LogOutput(stdout.yieldTo, report, { collectMs: BESIDE_COLLECT_MS });
+}
+
 /** A line that a worker thread sent. */
 export function logFromWorker(counters: LaneCounters, line: string): void {
   if (stdout !== undefined) takeFromLane(counters, line, stdout);
@@ -45,7 +60,7 @@ export function droppedLines(): number {
   return stdout?.dropped ?? 0;
 }
 
-function loggerTo(sink: LogSink, { node, component }: LoggerOptions, level: string): Logger {
+function loggerTo(sink: LogSink, { node, component }: Speaker, level: string): Logger {
   return pino(
     {
       level,
@@ -58,9 +73,9 @@ function loggerTo(sink: LogSink, { node, component }: LoggerOptions, level: stri
 }
 
 /** Lines that report lost ones look like all others. */
-function dropReport(options: LoggerOptions): (lines: number, cause: string) => string {
+function dropReport(speaker: Speaker): DropReport {
   let line = '';
-  const logger = loggerTo({ write: (text) => (line = text) }, options, 'warn');
+  const logger = loggerTo({ write: (text) => (line = text) }, speaker, 'warn');
   return (lines, cause) => {
     logger.warn({ lines, cause }, 'log lines were dropped');
     return line;

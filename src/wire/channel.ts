@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { HandoffId } from '../steer/flow-table';
 import { FrameDecoder, type OnFrame } from './decoder';
 import * as frames from './frames';
+import { detailsLength, writeDetails } from './handoff-details';
 import { writeReport, type Report } from './report';
 import { explain } from './tls-errors';
 
@@ -85,6 +86,13 @@ export class Channel {
   /** PREPARED, COMMIT, ABORT. */
   sendId(type: number, epoch: number, sequence: number): void {
     this.#putId(this.#begin(type, frames.ID_BYTES), epoch, sequence);
+  }
+
+  /** COMMIT with details: what the handoff took in milliseconds, and the names of route and pool (encodeNames). */
+  sendCommit(epoch: number, sequence: number, ms: number, names: Buffer): void {
+    const at = this.#begin(frames.COMMIT, frames.ID_BYTES + detailsLength(names));
+    this.#putId(at, epoch, sequence);
+    writeDetails(ms, names, this.#chunk, at + frames.ID_BYTES);
   }
 
   sendRejected(epoch: number, sequence: number, reason: frames.RejectReason): void {

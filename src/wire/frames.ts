@@ -11,7 +11,7 @@
  *                                   <---  FLOWS ...          only to a `keeper`: every live flow
  *     OFFER id snapshot             --->
  *                                   <---  PREPARED id        or REJECTED id reason
- *     COMMIT id                     --->                     or ABORT id: the front keeps the connection
+ *     COMMIT id (details)           --->                     or ABORT id: the front keeps the connection
  *                                   <---  CLOSED (flow id)*  only to a `keeper`
  *                                   <---  VOID (flow id)*    only to a `keeper`: a copy that was prepared and never
  *                                                            lived, because its channel broke or it could not
@@ -20,8 +20,9 @@
  *     PING / PONG                   <-->
  *     BYE text                      <-->                     last words before closing
  *
- * `id` is 8 bytes: epoch, sequence (steer/flow-table.ts, HandoffId). The first frame of each side is HELLO, the only
- * one in JSON: it is read once, and people debug it.
+ * `id` is 8 bytes: epoch, sequence (steer/flow-table.ts, HandoffId). The details of a COMMIT (handoff-details.ts) go to
+ * agents that ask for them in their HELLO. The first frame of each side is HELLO, the only one in JSON: it is read once,
+ * and people debug it.
  */
 import { FLOW_BYTES } from '../kernel/flow';
 import { MAX_QUEUE_BYTES, HEADER_BYTES as SNAPSHOT_HEADER_BYTES } from '../repair/layout';
@@ -63,6 +64,8 @@ export const REJECT_REASONS = [
 export type RejectReason = (typeof REJECT_REASONS)[number];
 
 export const REPORT_BYTES = 28;
+/** Of the details of a COMMIT: a time, and two names with the length of one. */
+export const MAX_DETAILS_BYTES = 4 + 1 + 72 + 64;
 
 /** The longest HELLO or BYE: names, versions and a list of VIPs. */
 export const MAX_TEXT_BYTES = 64 * 1024;
@@ -84,8 +87,9 @@ export function longestPayload(type: number): number {
       return MAX_FLOW_RECORDS * FLOW_RECORD_BYTES;
     case FLOWS:
       return 1 + MAX_FLOW_RECORDS * FLOW_RECORD_BYTES;
-    case PREPARED:
     case COMMIT:
+      return ID_BYTES + MAX_DETAILS_BYTES;
+    case PREPARED:
     case ABORT:
       return ID_BYTES;
     case REJECTED:

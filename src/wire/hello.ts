@@ -17,6 +17,8 @@ export interface AgentHello {
   readonly vips: readonly string[];
   /** Offers that may be under way at once on one channel. */
   readonly offers: number;
+  /** It wants to know of every COMMIT what the front knows of its handoff. */
+  readonly details?: true;
 }
 
 const NAME = /^[A-Za-z0-9._-]{1,64}$/;
@@ -54,7 +56,7 @@ export function decodeAgentHello(text: string): AgentHello {
   if (typeof offers !== 'number' || !Number.isInteger(offers) || offers < 1 || offers > MOST_OFFERS) {
     throw new ProtocolError('hello: offers is not a number of offers');
   }
-  return { node: nameOf(fields), vips, offers };
+  return { node: nameOf(fields), vips, offers, ...wishForDetails(fields) };
 }
 
 function reportInterval({ reportMs }: Record<string, unknown>): Pick<FrontHello, 'reportMs'> {
@@ -62,6 +64,12 @@ function reportInterval({ reportMs }: Record<string, unknown>): Pick<FrontHello,
   if (typeof reportMs !== 'number' || !(reportMs >= SHORTEST_REPORT_MS && reportMs <= LONGEST_REPORT_MS))
     throw new ProtocolError('hello: reportMs is not a time between reports');
   return { reportMs };
+}
+
+function wishForDetails({ details }: Record<string, unknown>): Pick<AgentHello, 'details'> {
+  if (details === undefined) return {};
+  if (details !== true) throw new ProtocolError('hello: details is not true');
+  return { details };
 }
 
 function isAddress(value: unknown): value is string {

@@ -109,6 +109,16 @@ export class Link {
     this.#channel?.sendId(frames.COMMIT, epoch, sequence);
   }
 
+  /** Whether the agent wants COMMITs with details. */
+  get wantsDetails(): boolean {
+    return this.#hello?.details === true;
+  }
+
+  /** For an agent that `wantsDetails`, see Channel.sendCommit. */
+  commitWithDetails(epoch: number, sequence: number, ms: number, names: Buffer): void {
+    this.#channel?.sendCommit(epoch, sequence, ms, names);
+  }
+
   abort(epoch: number, sequence: number): void {
     this.#channel?.sendId(frames.ABORT, epoch, sequence);
   }

@@ -1,10 +1,22 @@
 import type { FlowRecord, HandoffId } from '../steer/flow-table';
 import * as frames from './frames';
+import { readDetails, type HandoffDetails } from './handoff-details';
 
 /** Reads the id that begins a payload. */
 export function readId(bytes: Buffer, offset: number, length: number): HandoffId {
   if (length < frames.ID_BYTES) throw new frames.ProtocolError('frame without an id');
   return { epoch: bytes.readUInt32BE(offset), sequence: bytes.readUInt32BE(offset + 4) };
+}
+
+/** Reads a COMMIT, with details or without. */
+export function readCommit(
+  bytes: Buffer,
+  offset: number,
+  length: number,
+): { readonly id: HandoffId; readonly details: HandoffDetails | undefined } {
+  const id = readId(bytes, offset, length);
+  const more = length - frames.ID_BYTES;
+  return { id, details: more === 0 ? undefined : readDetails(bytes, offset + frames.ID_BYTES, more) };
 }
 
 /** Reads what follows the id of a REJECTED. Later agents may have more reasons, and one without any has none. */

@@ -1,5 +1,8 @@
 /** An agent inside a program: what it takes over while it runs. */
 import { once } from 'node:events';
+import { mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { connect } from 'node:tls';
 import type { Agent } from '../../src/agent/agent';
 import { attach, reload } from '../../src/agent/index';
@@ -11,6 +14,7 @@ import { frame, RawPeer } from '../wire/raw-peer';
 import { CONTROL, VIP } from './agent-parts';
 
 const certificates = new Certificates().makeCluster();
+const directory = mkdtempSync(join(tmpdir(), 'attached-'));
 let agent: Agent;
 
 beforeAll(async () => {
@@ -20,6 +24,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await agent.stop();
   certificates.remove();
+  rmSync(directory, { recursive: true });
 });
 
 function config(changes: object = {}, tls: object = {}): object {
@@ -29,6 +34,7 @@ function config(changes: object = {}, tls: object = {}): object {
     node: 'b1',
     control: { listen, tls: { ca, cert, key, allow: ['front-1'], ...tls } },
     vips: [VIP],
+    access_log: { to: { file: join(directory, 'access.log') } },
     ...changes,
   };
 }
@@ -40,6 +46,30 @@ async function open(): Promise<RawPeer> {
   await once(socket, 'secureConnect');
   return front.send(frame(frames.HELLO, encodeFrontHello({ role: 'offers', node: 'front-1' })));
 }
+
+test('an access log, whose file it opens anew, but not whether there is one', async () => {
+  const front = await open();
+  const { details } = JSON.parse((await front.next())?.payload.toString() ?? '') as { details?: boolean };
+  expect(details).toBe(true);
+  await front.send(frame(frames.BYE, 'done')).end();
+  expect(readdirSync(directory)).toEqual(['access.log']);
+  const log = join(directory, 'access.log');
+  renameSync(log, join(directory, 'moved.log'));
+  reload(agent, config());
+  expect(readdirSync(directory)).toEqual(['access.log', 'moved.log']);
+  reload(agent, config({ access_log: { to: { file: join(directory, 'other.log') }, sample: 0 } }));
+  expect(readdirSync(directory)).toEqual(['access.log', 'moved.log', 'other.log']);
+  expect(() => reload(agent, config({ access_log: undefined }))).toThrow(
+    'access_log has changed: that needs a restart',
+  );
+  const absent = join(directory, 'absent', 'access.log');
+  expect(() => reload(agent, config({ access_log: { to: { file: absent } } }))).toThrow(
+    /access_log\.to\.file: there is no directory/,
+  );
+  await expect(
+    attach(() => undefined, config({ access_log: { to: { file: '/proc/self/access.log' } } })),
+  ).rejects.toThrow('open access_log /proc/self/access.log: ');
+});
 
 test('the fronts that may connect', async () => {
   const front = await open();

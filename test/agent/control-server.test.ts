@@ -121,6 +121,21 @@ describe('a front is cut off with the reason', () => {
       'frame without an id',
     ],
     ['a commit without an id', Buffer.concat([greeting, frame(frames.COMMIT)]), 'frame without an id'],
+    [
+      'a commit with half of the details',
+      Buffer.concat([greeting, frame(frames.COMMIT, idPayload(1, 1, 0, 0, 0, 7))]),
+      'details of a handoff without names',
+    ],
+    [
+      'a commit with a pool of another name',
+      Buffer.concat([greeting, frame(frames.COMMIT, idPayload(1, 1, 0, 0, 0, 7, 1, 0x61, 0x0a))]),
+      'details of a handoff with names that are none',
+    ],
+    [
+      'a commit that is too long',
+      Buffer.concat([greeting, frame(frames.COMMIT, Buffer.alloc(8 + 141 + 1))]),
+      'frame of type 5 with 150 bytes, at most 149 allowed',
+    ],
     ['an abort without an id', Buffer.concat([greeting, frame(frames.ABORT, 'x')]), 'frame without an id'],
     ['an unknown frame', Buffer.concat([greeting, frame(200, 'x')]), 'unknown frame type 200'],
   ])('%s', async (_, bytes, message) => {
@@ -185,11 +200,12 @@ describe('an offer', () => {
     const front = await openFront();
     front.send(
       frame(frames.COMMIT, idPayload(7, 1)),
+      frame(frames.COMMIT, idPayload(7, 1, 0, 0, 0, 7, 1, 0x61, 0x62)),
       frame(frames.ABORT, idPayload(7, 2)),
       offer(3, foreign),
     );
     expect(await front.next()).toEqual(reject(3, 'vip_not_allowed'));
-    expect(agent.adopter.results).toMatchObject({ ok: 0, aborted: 0, failed: 1 });
+    expect(agent.adopter.results).toMatchObject({ ok: 0, aborted: 0, failed: 2 });
   });
 });
 

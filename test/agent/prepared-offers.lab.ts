@@ -20,7 +20,7 @@ beforeAll(() => {
 
 beforeEach(() => {
   admitted = [];
-  agent = new AgentParts((socket) => {
+  agent = new AgentParts(({ socket }) => {
     socket.on('error', () => undefined);
     admitted.push(socket);
   });

@@ -26,6 +26,30 @@ const CASES: ProblemCase[] = [
     '[¶198.19.0.1:80, 198.19.0.1]',
     'vips[0]: adds nothing to 198.19.0.1, which stands for all its ports',
   ],
+  [AGENT, `${AGENT}access_log: ¶stdout\n`, 'access_log: "stdout" is not a mapping'],
+  [AGENT, `${AGENT}access_log: { ¶file: a.log }\n`, 'unknown key "file"'],
+  ...['stderr', '', '[stdout]'].map((to): ProblemCase => [
+    AGENT,
+    `${AGENT}access_log: { to: ¶${to === '' ? '""' : to} }\n`,
+    `access_log.to: ${to === '[stdout]' ? 'a list' : JSON.stringify(to)} is not stdout or { file: PATH }`,
+  ]),
+  [AGENT, `${AGENT}access_log: { to: ¶{} }\n`, 'access_log.to: key "file" is missing'],
+  [
+    AGENT,
+    `${AGENT}access_log: { to: { file: ¶absent/a.log } }\n`,
+    `access_log.to.file: there is no directory ${quoted('absent')}: make it first`,
+  ],
+  [
+    AGENT,
+    `${AGENT}access_log: { to: { file: ¶. } }\n`,
+    `access_log.to.file: ${JSON.stringify(dirname(__filename))} is a directory: name a file in it`,
+  ],
+  ...[-0.1, 1.1, '10%'].map((sample): ProblemCase => [
+    AGENT,
+    `${AGENT}access_log: { sample: ¶${sample} }\n`,
+    `access_log.sample: ${JSON.stringify(sample)} is not a number from 0 to 1`,
+  ]),
+  [AGENT, `${AGENT}access_log: { errors: ¶5 }\n`, 'access_log.errors: 5 is not true or false'],
   [
     '{ listen: 198.18.0.21:7400, insecure: true',
     '¶{ listen: 198.18.0.21:7400',

@@ -31,6 +31,16 @@ const CASES: ProblemCase[] = [
   ],
 
   // routes
+  [
+    '- pool: web',
+    '- { name: a, pool: web, match: { host: a } }\n  - { name: ¶a, pool: web }',
+    'routes[1].name: "a" is already taken',
+  ],
+  [
+    'pool: web',
+    'pool: web\n    name: ¶a#1',
+    'routes[0].name: "a#1" is not a name of 1 to 64 letters, digits, ".", "_" or "-"',
+  ],
   ['pool: web', 'pool: ¶wbe1', 'routes[0].pool: there is no pool "wbe1"'],
   ['pool: web', 'pool: ¶web1', 'routes[0].pool: there is no pool "web1": did you mean "web"?'],
   ['pool: web', 'pool: ¶toString', 'routes[0].pool: there is no pool "toString"'],

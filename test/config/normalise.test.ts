@@ -212,6 +212,23 @@ test('an app is found from its configuration', () => {
   });
 });
 
+test('an access log goes to standard output, all of it, or as it is said', () => {
+  const logOf = (text: string) =>
+    configOf(parseAgentConfig(`${AGENT}access_log: ${text}\n`, __filename)).access_log;
+  expect(logOf('{}')).toEqual({ sample: 1, errors: true });
+  expect(logOf('{ to: stdout, sample: 0, errors: false }')).toEqual({ sample: 0, errors: false });
+  expect(logOf('{ to: { file: a.log }, sample: 0.01 }')).toEqual({
+    file: join(dirname(__filename), 'a.log'),
+    sample: 0.01,
+    errors: true,
+  });
+});
+
+test('a route may have a name', () => {
+  const text = FRONT.replace('- pool: web', '- { name: all, pool: web }');
+  expect(front(text).routes).toEqual([{ name: 'all', pool: 'web' }]);
+});
+
 test('a VIP stands alone or with a port', () => {
   const text = AGENT.replace(
     '[198.19.0.1]',

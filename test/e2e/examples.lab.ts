@@ -217,6 +217,8 @@ const SHOWN: Readonly<Record<string, () => Promise<void>>> = {
     expect(new Set(await nodesOf(Array<string>(3).fill('/')))).toEqual(new Set(['b1', 'b2', 'b3']));
     expect((await served('/checked')).node).toBe('b1');
     expect(await cluster.frontMetric('baton_certificate_expiry_timestamp_seconds')).toBeGreaterThan(0);
+    const logged = await cluster.lab.host('b1').run(['test', '-f', join(cluster.lab.dir, 'access.log')]);
+    expect(logged.code).toBe(0);
     const unproven = [`http://198.18.0.21:9181/metrics`, '-o', '/dev/null', '-w', '%{http_code}'];
     expect(await curl(cluster.client, unproven)).toBe('401');
   },

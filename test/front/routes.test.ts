@@ -4,6 +4,7 @@ import { Forwarding } from '../../src/front/forwarding';
 import { Pool } from '../../src/front/pool';
 import { Routes, type Action } from '../../src/front/routes';
 import type { RoutableHead } from '../../src/peek/head';
+import { readDetails } from '../../src/wire/handoff-details';
 
 const pool = (name: string): Pool =>
   new Pool({ name, balance: 'round-robin', fallback: 'proxy', backends: [] }, []);
@@ -59,6 +60,29 @@ test('a split goes by its key', () => {
   const places = Array.from({ length: 100 }, (_, user) => placeOf(user));
   expect(places.map((_, user) => placeOf(user))).toEqual(places);
   expect(new Set(places)).toEqual(new Set(['web', 'canary']));
+});
+
+test('the names of a route and its pool, for access logs', () => {
+  const named = new Routes(
+    [
+      { name: 'Edited', match: { path: ['/edited'] }, pool: 'canary' },
+      { match: { path: ['/split'] }, split: { pools: [{ name: 'web', weight: 1 }] } },
+      { pool: 'web' },
+    ],
+    POOLS,
+  );
+  const namesOf = (path: string): unknown => {
+    const action = forwarding(named.actionFor(head(path), ASKER));
+    const names = action.namesWith(action.poolOf(head(path), ASKER));
+    // Encoded once.
+    expect(action.namesWith(action.poolOf(head(path), ASKER))).toBe(names);
+    const details = Buffer.concat([Buffer.alloc(4), names]);
+    const { route, pool } = readDetails(details, 0, details.length);
+    return [route, pool];
+  };
+  expect(namesOf('/edited')).toEqual(['Edited', 'canary']);
+  expect(namesOf('/split')).toEqual(['split#1', 'web']);
+  expect(namesOf('/other')).toEqual(['web#2', 'web']);
 });
 
 test('a pool that is not there is a defect', () => {

@@ -4,7 +4,8 @@ import { makeFlow } from '../../src/kernel/flow';
 import { FrameDecoder } from '../../src/wire/decoder';
 import * as frames from '../../src/wire/frames';
 import { decodeAgentHello, decodeFrontHello, encodeAgentHello, encodeFrontHello } from '../../src/wire/hello';
-import { readFlows, readId, readReason } from '../../src/wire/records';
+import { encodeNames, writeDetails } from '../../src/wire/handoff-details';
+import { readCommit, readFlows, readId, readReason } from '../../src/wire/records';
 import { readReport, writeReport } from '../../src/wire/report';
 import { makeSnapshot } from '../repair/snapshots';
 import { frame, idPayload } from '../wire/raw-peer';
@@ -12,6 +13,7 @@ import { fuzz } from './fuzz';
 import type { Random } from './mutator';
 
 const FRONT_HELLO = encodeFrontHello({ role: 'offers', node: 'front-1' });
+const CURIOUS_HELLO = encodeAgentHello({ node: 'b1', vips: ['198.19.0.1'], offers: 7, details: true });
 const AGENT_HELLO = encodeAgentHello({ node: 'b1', vips: ['198.19.0.1', '2001:2:0:ff::1'], offers: 4096 });
 const RECORD = Buffer.concat([makeFlow('198.18.1.1', 40_000, '198.19.0.1', 80), idPayload(1, 2)]);
 const RECORD6 = Buffer.concat([makeFlow('2001:2::1', 40_000, '2001:2:0:ff::1', 80), idPayload(3, 4)]);
@@ -21,6 +23,11 @@ writeReport(
   REPORT,
   0,
 );
+const DETAILS = [encodeNames('a', 'b'), encodeNames('r'.repeat(72), 'p'.repeat(64))].map((names) => {
+  const details = Buffer.alloc(4 + names.length);
+  writeDetails(1.5, names, details, 0);
+  return details;
+});
 
 /** Frames of every type, and of every length that one may have. */
 const FRAMES = [
@@ -33,6 +40,7 @@ const FRAMES = [
   frame(frames.REJECTED, idPayload(1, 2, 4)),
   frame(frames.REJECTED, idPayload(1, 2, 200)),
   frame(frames.COMMIT, idPayload(0xffffffff, 0xffffffff)),
+  ...DETAILS.map((details) => frame(frames.COMMIT, Buffer.concat([idPayload(1, 2), details]))),
   frame(frames.ABORT, idPayload(0, 0)),
   frame(frames.CLOSED),
   frame(frames.CLOSED, RECORD),
@@ -84,8 +92,9 @@ interface Reading {
 /** As both ends read it, from where it lies. */
 function sayingOf(type: number, bytes: Buffer, offset: number, length: number): unknown {
   switch (type) {
-    case frames.PREPARED:
     case frames.COMMIT:
+      return checkedCommit(bytes, offset, length);
+    case frames.PREPARED:
     case frames.ABORT:
     case frames.OFFER:
       return readId(bytes, offset, length);
@@ -101,6 +110,18 @@ function sayingOf(type: number, bytes: Buffer, offset: number, length: number): 
     default:
       return undefined;
   }
+}
+
+/** Names are bounded, and fit for a log as they are. */
+function checkedCommit(bytes: Buffer, offset: number, length: number): unknown {
+  const { id, details } = readCommit(bytes, offset, length);
+  if (details === undefined) expect(length).toBe(8);
+  else {
+    expect(details.route).toMatch(/^[\w.#-]{1,72}$/);
+    expect(details.pool).toMatch(/^[\w.-]{1,64}$/);
+    expect(length).toBe(8 + 5 + details.route.length + details.pool.length);
+  }
+  return [id, details];
 }
 
 /** Only a ProtocolError may come of it. */
@@ -240,6 +261,7 @@ const HELLOS = [
   FRONT_HELLO,
   encodeFrontHello({ role: 'keeper', node: 'a' }),
   AGENT_HELLO,
+  CURIOUS_HELLO,
   encodeAgentHello({ node: 'x'.repeat(64), vips: [], offers: 1 }),
   '{"baton":[3,2,1],"role":"keeper","node":"f1","colour":"blue","more":{"deep":[[[1]]]}}',
   `{"baton":[1],"node":"b1","vips":[${Array.from({ length: 200 }, () => '"::1"').join()}],"offers":65536}`,
@@ -259,6 +281,8 @@ const HELLO_WORDS = [
     '"1.2.3"',
     '"offers":1',
     '"offers":"1"',
+    '"details":true',
+    '"details":1',
   ],
   ...['"__proto__":', '"constructor":', '"toString":', '"length":'],
 ];
@@ -282,7 +306,7 @@ test('a hello is what its own keys say, or a ProtocolError', async () => {
       }
       if (typeof agent !== 'string') {
         counts.agent += 1;
-        expectSame(agent, ownOf(text, ['node', 'vips', 'offers']));
+        expectSame(agent, ownOf(text, ['node', 'vips', 'offers', 'details']));
         expect(agent.node).toMatch(/^[\w.-]{1,64}$/);
         expect(agent.offers).toBeGreaterThan(0);
         expect(agent.offers).toBeLessThanOrEqual(65_536);
@@ -302,5 +326,5 @@ test('a hello is what its own keys say, or a ProtocolError', async () => {
 function ownOf(text: string, keys: readonly string[]): unknown {
   const entries = new Map(Object.entries(JSON.parse(text) as object));
   expect((entries.get('baton') as unknown[]).includes(1)).toBe(true);
-  return Object.fromEntries(keys.map((key) => [key, entries.get(key)]));
+  return Object.fromEntries(keys.filter((key) => entries.has(key)).map((key) => [key, entries.get(key)]));
 }

@@ -192,6 +192,125 @@ describe('flush', () => {
   });
 });
 
+describe('collecting', () => {
+  const collecting = (descriptor: Descriptor, pieceBytes?: number): LogOutput =>
+    new LogOutput(descriptor.write, (lines, cause) => `dropped ${lines}: ${cause}\n`, {
+      collectMs: 10,
+      ...(pieceBytes !== undefined && { pieceBytes }),
+    });
+
+  test('lines share writes, and none waits for longer than 10 ms', () => {
+    const { descriptor } = scene();
+    const output = collecting(descriptor, 64 * 1024);
+    const lines = Array.from({ length: 1000 }, (_, index) => `line ${index} ${'x'.repeat(90)}\n`);
+    for (const line of lines.slice(0, 500)) output.write(line);
+    expect(descriptor.tried).toEqual([]);
+    // 64 KiB are enough.
+    for (const line of lines.slice(500)) output.write(line);
+    expect(descriptor.text.length).toBeGreaterThanOrEqual(64 * 1024);
+    jest.advanceTimersByTime(10);
+    expect(descriptor.text).toBe(lines.join(''));
+    expect(descriptor.tried.length).toBeLessThanOrEqual(3);
+    output.write('later\n');
+    jest.advanceTimersByTime(10);
+    expect(descriptor.lines.at(-1)).toBe('later');
+  });
+
+  test('who knows that there is room need not wait for the next try', () => {
+    const { descriptor } = scene();
+    const output = collecting(descriptor);
+    output.resume();
+    descriptor.room = 0;
+    output.write('one\n');
+    jest.advanceTimersByTime(10);
+    expect(descriptor.tried).toHaveLength(1);
+    descriptor.room = Infinity;
+    output.resume();
+    expect(descriptor.text).toBe('one\n');
+    jest.advanceTimersByTime(1000);
+    expect(descriptor.tried).toHaveLength(2);
+  });
+});
+
+describe('beside another output', () => {
+  const besideOf = (output: LogOutput): LogOutput =>
+    new LogOutput(output.yieldTo, (lines, cause) => `beside ${lines}: ${cause}\n`, { collectMs: 10 });
+
+  test('lines go out while none of the other waits', () => {
+    const { descriptor, output } = scene();
+    const beside = besideOf(output);
+    beside.write('a\n');
+    jest.advanceTimersByTime(10);
+    expect(descriptor.text).toBe('a\n');
+    descriptor.room = 2;
+    output.write('long line\n');
+    beside.write('b\n');
+    output.write('more\n');
+    jest.advanceTimersByTime(100);
+    expect(descriptor.text).toBe('a\nlo');
+    descriptor.room = Infinity;
+    jest.advanceTimersByTime(40);
+    expect(descriptor.lines).toEqual(['a', 'long line', 'more', 'b']);
+  });
+
+  test('a line of which a part is out is ended before anything else', () => {
+    const { descriptor, output } = scene();
+    const beside = besideOf(output);
+    descriptor.room = 3;
+    beside.write('beside\n');
+    beside.write('again\n');
+    jest.advanceTimersByTime(10);
+    expect(descriptor.text).toBe('bes');
+    output.write('log\n');
+    descriptor.room = Infinity;
+    jest.advanceTimersByTime(40);
+    expect(descriptor.lines).toEqual(['beside', 'again', 'log']);
+  });
+
+  test('what the one drops costs the other nothing', () => {
+    const { descriptor, output } = scene();
+    const beside = besideOf(output);
+    descriptor.room = 0;
+    output.write('log\n');
+    const line = `${'x'.repeat(1023)}\n`;
+    for (let count = 0; count < 3000; count++) beside.write(line);
+    // Those of the first piece have begun to go out.
+    const kept = 1024 + 4096 / 1024;
+    expect([output.dropped, beside.dropped]).toEqual([0, 3000 - kept]);
+    descriptor.room = Infinity;
+    jest.advanceTimersByTime(100);
+    expect(descriptor.lines.filter((text) => !text.startsWith('x'))).toEqual([
+      'log',
+      `beside ${3000 - kept}: the reader does not keep up`,
+    ]);
+    expect(descriptor.lines).toHaveLength(2 + kept);
+  });
+});
+
+describe('close', () => {
+  beforeEach(() => jest.useRealTimers());
+
+  test('waits for a reader that comes back', async () => {
+    const { descriptor, output } = scene();
+    descriptor.room = 0;
+    output.write('last words\n');
+    setTimeout(() => (descriptor.room = Infinity), 20);
+    await output.close(5000);
+    expect([descriptor.text, output.dropped]).toEqual(['last words\n', 0]);
+  });
+
+  test('counts what nobody takes in time', async () => {
+    const { descriptor, output } = scene();
+    descriptor.room = 0;
+    for (const line of ['one\n', 'two\n', 'three\n']) output.write(line);
+    await output.close(10);
+    expect(output.dropped).toBe(3);
+    const { length } = descriptor.tried;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(descriptor.tried).toHaveLength(length);
+  });
+});
+
 describe('a lane', () => {
   test('passes lines on, and drops and counts what the main thread does not fetch', () => {
     const { descriptor, output } = scene();

@@ -39,6 +39,11 @@ test('what an agent says is understood', () => {
   );
 });
 
+test('an agent may ask for the details of commits', () => {
+  const hello = { node: 'b1', vips: ['198.19.0.1'], offers: 64, details: true } as const;
+  expect(decodeAgentHello(encodeAgentHello(hello))).toEqual(hello);
+});
+
 test('a later version may say more, and more versions', () => {
   const text = JSON.stringify({ baton: [3, 2, 1], role: 'keeper', node: 'f1', colour: 'blue' });
   expect(decodeFrontHello(text)).toEqual({ role: 'keeper', node: 'f1' });
@@ -101,6 +106,11 @@ describe('an agent is refused that says', () => {
     ],
     ['offers in words', JSON.stringify({ ...agent, offers: '9' }), 'hello: offers is not a number of offers'],
     ['no name', JSON.stringify({ ...agent, node: undefined }), 'hello: node is not a name'],
+    ...[false, null, 1, 'true', []].map((details): [string, string, string] => [
+      `details are ${JSON.stringify(details)}`,
+      JSON.stringify({ ...agent, details }),
+      'hello: details is not true',
+    ]),
   ])('%s', (_, text, message) => {
     expect(() => decodeAgentHello(text)).toThrow(new ProtocolError(message));
   });

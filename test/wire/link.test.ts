@@ -1,5 +1,6 @@
 import { makeFlow } from '../../src/kernel/flow';
 import * as frames from '../../src/wire/frames';
+import { encodeNames } from '../../src/wire/handoff-details';
 import { encodeAgentHello } from '../../src/wire/hello';
 import { Link } from '../../src/wire/link';
 import { monotonicNs } from '../../src/steer/flow-table';
@@ -106,6 +107,27 @@ test('offers, commits and aborts reach the agent in order', async () => {
   });
   expect(await agent.next()).toEqual({ type: frames.COMMIT, payload: idPayload(9, 1) });
   expect(await agent.next()).toEqual({ type: frames.ABORT, payload: idPayload(9, 2) });
+});
+
+test('commits have details for an agent that asks for them, and for no other', async () => {
+  link.start();
+  const agent = await server.accept();
+  await agent.next();
+  const asking = encodeAgentHello({ node: 'b1', vips: [], offers: 64, details: true });
+  agent.send(frame(frames.HELLO, asking));
+  await until(() => link.up);
+  expect(link.wantsDetails).toBe(true);
+  const names = encodeNames('api', 'web');
+  link.commitWithDetails(9, 1, 1.2346, names);
+  expect(await agent.next()).toEqual({
+    type: frames.COMMIT,
+    payload: Buffer.concat([idPayload(9, 1, 0, 0, 0x04, 0xd3, 3), Buffer.from('apiweb')]),
+  });
+  agent.socket.resetAndDestroy();
+  await until(() => !link.up);
+  expect(link.wantsDetails).toBe(false);
+  await answer();
+  expect(link.wantsDetails).toBe(false);
 });
 
 test("the agent's answers and reports become events", async () => {
