@@ -5,7 +5,7 @@
 import { createServer, Server, type RequestListener } from 'node:http';
 import { pathToFileURL } from 'node:url';
 import type { Endpoint, ServeConfig } from '../config/model';
-import { prepareFedServer, trackConnections } from '../relay/fed-server';
+import { LONGEST_HEAD_BYTES, prepareFedServer, trackConnections } from '../relay/fed-server';
 import { OpenConnections } from '../relay/open-connections';
 import { Relay } from '../relay/relay';
 import { createRelayServer } from '../relay/server';
@@ -34,7 +34,8 @@ export async function openAdapter(serve: ServeConfig): Promise<Adapter> {
 /** The http.Server behind an application; a Fastify instance is made ready first. */
 export async function serverOf(application: Application): Promise<Server> {
   if (application instanceof Server) return application;
-  if (typeof application === 'function') return prepareFedServer(createServer(application));
+  if (typeof application === 'function')
+    return prepareFedServer(createServer({ maxHeaderSize: LONGEST_HEAD_BYTES }, application));
   await application.ready();
   return application.server;
 }

@@ -1,6 +1,12 @@
 import type { Server } from 'node:http';
 
 /**
+ * What a server of ours has to take: the longest head that a front may have (`limits.head_bytes`), and what its routes may add
+ * (peek/edited-head.ts), of which Node allows a quarter.
+ */
+export const LONGEST_HEAD_BYTES = 65_536 + 8192;
+
+/**
  * Prepares an http.Server of ours that never listens but is given its connections by
  * `server.emit('connection', socket)`. Returns the server.
  */

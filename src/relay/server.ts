@@ -7,7 +7,7 @@ import {
 } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { DestinationOf } from './destination';
-import { prepareFedServer } from './fed-server';
+import { LONGEST_HEAD_BYTES, prepareFedServer } from './fed-server';
 import type { Relay } from './relay';
 import { Turns } from './turns';
 import { isTunnelRequest, withoutUpgrade } from './without-upgrade';
@@ -57,6 +57,7 @@ export function createRelayServer(
   const limits = { ...DEFAULTS, ...options };
   const turns = new Turns();
   const server = createServer({
+    maxHeaderSize: LONGEST_HEAD_BYTES,
     headersTimeout: limits.headersTimeout,
     requestTimeout: limits.requestTimeout,
     keepAliveTimeout: limits.keepAliveTimeout,
