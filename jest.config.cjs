@@ -11,7 +11,7 @@ const common = {
 };
 
 module.exports = {
-  // Units share the cores with nobody; the labs come after them or before them, one suite at a time.
+  // For units: labs run one at a time, before or after them.
   maxWorkers: 2,
   reporters: ['default', '<rootDir>/test/summary-reporter.cjs'],
   projects: [

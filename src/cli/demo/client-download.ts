@@ -3,8 +3,8 @@
  *
  *     node client-download.js URL
  *
- * Up to PACED_FROM bytes it reads as fast as it can, then PACE bytes a second, and at HOLD_AT it waits. SIGUSR2 ends
- * both: the rest comes as fast as it can. Its lines: `port NUMBER`, `received BYTES` about every MiB, and in the end
+ * Up to PACED_FROM bytes it reads as fast as it can, then PACE bytes a second. At FRONT_DEAD_BY it waits for SIGHUP, and at
+ * HOLD_AT for SIGUSR2, which ends all that: the rest comes as fast as it can. Its lines: `port NUMBER`, `received BYTES` about every MiB, and in the end
  * `done {"bytes":BYTES,"sha256":HEX}`.
  */
 import { createHash } from 'node:crypto';
@@ -13,6 +13,8 @@ import { get, type IncomingMessage } from 'node:http';
 const MIB = 1024 ** 2;
 const PACED_FROM = 96 * MIB;
 const PACE = 64 * MIB;
+/** The front may take its time to die on a busy machine, and 64 MiB have to come between its death and HOLD_AT. */
+const FRONT_DEAD_BY = 128 * MIB;
 /** The download must still be running when the front is back, however long that takes. */
 const HOLD_AT = 208 * MIB;
 const TICK_MS = 10;
@@ -21,6 +23,7 @@ const hash = createHash('sha256');
 let received = 0;
 let reported = 0;
 let pacedSince: number | undefined;
+let frontDead = false;
 let unleashed = false;
 
 function say(line: string): void {
@@ -31,7 +34,7 @@ function mayRead(): boolean {
   if (unleashed || received < PACED_FROM) return true;
   pacedSince ??= performance.now();
   const allowed = PACED_FROM + (PACE * (performance.now() - pacedSince)) / 1_000;
-  return received < Math.min(allowed, HOLD_AT);
+  return received < Math.min(allowed, frontDead ? HOLD_AT : FRONT_DEAD_BY);
 }
 
 function follow(response: IncomingMessage): void {
@@ -57,6 +60,7 @@ function fail(error: Error): void {
   process.exit(1);
 }
 
+process.on('SIGHUP', () => (frontDead = true));
 process.on('SIGUSR2', () => (unleashed = true));
 get(process.argv[2] ?? '', { agent: false, headers: { connection: 'close' } }, (response) => {
   say(`port ${String(response.socket.localPort)}`);

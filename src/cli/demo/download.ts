@@ -37,6 +37,11 @@ export class Download {
     await this.#line((line) => receivedOf(line) >= bytes);
   }
 
+  /** Lets it go on where it waits for the front's death. */
+  frontIsDead(): void {
+    this.program.kill('SIGHUP');
+  }
+
   /** Lets it run as fast as it can, to its end. */
   async finish(): Promise<{ bytes: number; sha256: string; seconds: number }> {
     this.program.kill('SIGUSR2');

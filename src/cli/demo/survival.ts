@@ -37,6 +37,7 @@ export async function survival(cluster: Cluster): Promise<Claim[]> {
   cluster.front.kill('SIGKILL');
   await cluster.front.exited;
   const killedAt = download.received;
+  download.frontIsDead();
   await abandoned.abandon();
   await download.reaches(killedAt + WITHOUT_FRONT);
   const withoutFront = download.received - killedAt;
