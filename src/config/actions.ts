@@ -80,7 +80,11 @@ export const ACTIONS = {
 
 /** For `pool` and `split`. */
 export const EDITS = {
-  set_headers: Type.Optional(fieldMap('Fields to set, each in place of all fields of its name.')),
+  set_headers: Type.Optional(
+    fieldMap(
+      'Fields to set, each in place of all fields of its name. An agent with `serve.upstream` writes X-Forwarded-Proto and X-Forwarded-Host itself.',
+    ),
+  ),
   remove_headers: Type.Optional(listOf('Fields to remove.', HEADER_NAME, MAX_FIELDS)),
   strip_prefix: Type.Optional(
     text(

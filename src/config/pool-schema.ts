@@ -99,7 +99,7 @@ const OUTLIERS = mapping(
 const LIMITS_OF_BACKEND = {
   max_connections: Type.Optional(
     integer(
-      'Connections of its agent, from all fronts, with which it gets no more of this one; a moment old, so a few more may slip in.',
+      'Connections of its agent, from all fronts, with which it gets no more from this pool; the count is a moment old, so a few more may slip in.',
       1,
       1_048_576,
     ),
