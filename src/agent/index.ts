@@ -5,7 +5,7 @@
  *   const agent = await attach(server, { node: 'b1', control: { listen: '198.18.0.21:7400', insecure: true },
  *                                        vips: ['198.19.0.1'] });
  *   ...
- *   reload(agent, config);   // other certificates or fronts; what else has changed is an error
+ *   reload(agent, config);   // other certificates or fronts, the access log's file anew; what else has changed is an error
  *   await agent.stop();
  *
  * The server gets adopted connections as ordinary ones: `req.socket.remoteAddress` is the client's.
