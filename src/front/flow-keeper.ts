@@ -53,6 +53,8 @@ export class FlowKeeper {
   readonly #timers: NodeJS.Timeout[];
   /** The next part of a search for idle entries, while there is one. */
   #search: NodeJS.Timeout | undefined;
+  /** When the last search came to its end, performance.now(). */
+  #searchedAt: number;
   /** Likewise of a recount. */
   #recounting: NodeJS.Timeout | undefined;
   #recount: Promise<void> | undefined;
@@ -67,10 +69,14 @@ export class FlowKeeper {
     before?: FlowKeeper,
   ) {
     this.#closed = before === undefined ? new Map<string, Closed>() : before.#closed;
+    // Where reloads come faster than searches, none would ever be due.
+    this.#searchedAt = before === undefined ? performance.now() : before.#searchedAt;
+    const idleEvery = Math.min(IDLE_SEARCH_MS, Math.max(10, options.idleMs / 4));
     const every = (ms: number, work: () => void): NodeJS.Timeout => setInterval(work, ms).unref();
     this.#timers = [
       every(Math.min(SWEEP_MS, Math.max(10, options.lingerMs / 4)), () => this.sweepClosed()),
-      every(Math.min(IDLE_SEARCH_MS, Math.max(10, options.idleMs / 4)), () => this.searchIdle()),
+      every(idleEvery, () => this.searchIdle()),
+      setTimeout(() => this.searchIdle(), this.#searchedAt + idleEvery - performance.now()).unref(),
     ];
     if (counts === undefined) return;
     this.#timers.push(every(RECOUNT_MS, () => void this.recount(counts)));
@@ -183,6 +189,7 @@ export class FlowKeeper {
       // Those that have got a packet meanwhile stay.
       this.flows.review(value ?? [], limit, () => undefined);
       this.#search = done === true ? undefined : setTimeout(next, PART_PAUSE_MS).unref();
+      if (done === true) this.#searchedAt = performance.now();
     };
     next();
   }

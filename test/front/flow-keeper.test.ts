@@ -206,6 +206,23 @@ test('silent flows are looked for by itself, and not after stop', async () => {
   expect([isSteered(later), keeper.lingering]).toEqual([true, 1]);
 });
 
+test('silent flows are looked for also where reloads come faster than searches', async () => {
+  // A search is due every 100 ms, and no keeper lives for half as long.
+  const options = { lingerMs: LINGER_MS, idleMs: 400 };
+  const idle = steer(1);
+  let current = new FlowKeeper(table, options, saying);
+  const reloads = setInterval(() => {
+    current.stop();
+    current = new FlowKeeper(table, options, saying, undefined, current);
+  }, 40);
+  try {
+    await until(() => !isSteered(idle));
+  } finally {
+    clearInterval(reloads);
+    current.stop();
+  }
+});
+
 describe('a client that nobody may serve', () => {
   test('is made to speak when the list lacks its connection, and the others are left alone', () => {
     const [live, missing, young, foreign] = [steer(1), steer(2), steer(3), steer(4, 4, 9)];
