@@ -8,7 +8,7 @@ COPY package.json package-lock.json ./
 RUN npm ci --no-fund --no-audit
 COPY tsconfig.json ./
 COPY src src
-COPY deploy/build.sh deploy/undici.cjs deploy/
+COPY deploy/build.sh deploy/undici.cjs deploy/notices.cjs deploy/
 RUN deploy/build.sh && npm prune --omit=dev --no-fund --no-audit
 
 # Run: node, libbpf to load the steering program, iproute2 to configure VIPs.

@@ -14,7 +14,10 @@ chmod +x dist/cli.js
 # that paths that are relative to these hold. koffi is native and cannot be in it.
 node_modules/.bin/esbuild src/cli/front.ts src/cli/agent.ts src/cli/check.ts src/front/worker.ts \
   --bundle --platform=node --target=node20 --external:koffi --alias:undici=./deploy/undici.cjs --outbase=src --outdir=dist --allow-overwrite \
-  --minify-whitespace --line-limit=160 --legal-comments=none --sourcemap --sources-content=false --log-level=warning
+  --minify-whitespace --line-limit=160 --legal-comments=none --sourcemap --sources-content=false --log-level=warning \
+  --metafile=dist/bundles.json
+node deploy/notices.cjs dist/bundles.json dist/THIRD-PARTY-NOTICES
+rm dist/bundles.json
 
 # Debian keeps asm/ headers in a directory per architecture, which the bpf target does not search by itself.
 headers=/usr/include/$(uname -m)-linux-gnu

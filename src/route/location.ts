@@ -31,7 +31,11 @@ export function objectionTo(template: string): string | undefined {
   if (unknown !== undefined) return `{${unknown}} is not one of {host}, {path} and {query}`;
   const odd = parts.find((part, i) => i % 2 === 0 && !LITERAL.test(part));
   if (odd !== undefined) return 'has characters that no URL has; they are escaped as %XX';
-  if (AUTHORITY.test(template) || PATH.test(template)) return undefined;
+  if (PATH.test(template)) return undefined;
+  if (AUTHORITY.test(template)) {
+    const filled = template.replace('{host}', 'a.example').replace(/\{(path|query)\}/g, '');
+    return URL.canParse(filled) ? undefined : 'is no URL: the port or the address is wrong';
+  }
   return 'must begin with http:// or https:// and a host, written out or {host}, or with a path of its own: a client must not choose the host';
 }
 

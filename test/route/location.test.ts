@@ -40,6 +40,8 @@ test.each<[string, RoutableHead, string | undefined]>([
 });
 
 test.each([
+  ['https://x.example:99999{path}', /^is no URL/],
+  ['https://[2001:db8::1:2:3:4:5:6:7]/', /^is no URL/],
   ['{path}', /^must begin/],
   ['{host}{path}', /^must begin/],
   ['/{path}', /^must begin/],
