@@ -69,6 +69,10 @@ export class FlowKeeper {
     before?: FlowKeeper,
   ) {
     this.#closed = before === undefined ? new Map<string, Closed>() : before.#closed;
+    // Whoever shortens the linger wants to see that now.
+    const latest = monotonicNs() + options.lingerMs * NS_PER_MS;
+    for (const [key, closed] of this.#closed)
+      if (closed.due > latest) this.#closed.set(key, { ...closed, due: latest });
     // Where reloads come faster than searches, none would ever be due.
     this.#searchedAt = before === undefined ? performance.now() : before.#searchedAt;
     const idleEvery = Math.min(IDLE_SEARCH_MS, Math.max(10, options.idleMs / 4));
@@ -225,7 +229,10 @@ export class FlowKeeper {
   #linger({ flow, id }: FlowRecord, backend: number): void {
     const key = keyOf(flow, id);
     const due = monotonicNs() + this.options.lingerMs * NS_PER_MS;
-    if (this.#closed.has(key)) return;
+    const known = this.#closed.get(key);
+    // The keeper before a reload may have heard of it first, and have lingered for longer.
+    if (known !== undefined && known.due > due) this.#closed.set(key, { ...known, due });
+    if (known !== undefined) return;
     this.#closed.set(key, { key, flow, id, backend, due });
     this.counts?.over(flow);
   }

@@ -223,6 +223,17 @@ test('silent flows are looked for also where reloads come faster than searches',
   }
 });
 
+test('a shorter linger holds for what lingers already', async () => {
+  const long = new FlowKeeper(table, { lingerMs: 60_000, idleMs: IDLE_MS }, saying);
+  const closed = steer(1);
+  long.closed([closed], OURS);
+  long.stop();
+  const short = new FlowKeeper(table, { lingerMs: LINGER_MS, idleMs: IDLE_MS }, saying, undefined, long);
+  expect(short.lingering).toBe(1);
+  await until(() => !isSteered(closed));
+  short.stop();
+});
+
 describe('a client that nobody may serve', () => {
   test('is made to speak when the list lacks its connection, and the others are left alone', () => {
     const [live, missing, young, foreign] = [steer(1), steer(2), steer(3), steer(4, 4, 9)];
