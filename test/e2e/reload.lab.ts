@@ -73,7 +73,7 @@ test(`${RELOADS} reloads under load fail no request and lose no connection`, asy
   const load = async (): Promise<void> => {
     while (reloaded < RELOADS) {
       const url = `http://${VIP4}/who`;
-      const part = await wrk(cluster.client, { url, connections: 32, seconds: LOAD_SECONDS, close: true });
+      const part = await wrk(cluster.client, { url, connections: 8, seconds: LOAD_SECONDS, close: true });
       total.requests += part.requests;
       total.failures += part.failures;
     }
