@@ -180,6 +180,42 @@ test('a session stays with its backend by the cookie of the agent', async () => 
   for (const share of await sharesOf(30)) expect(Math.abs(share - 10)).toBeLessThanOrEqual(1);
 }, 60_000);
 
+test('a backend that is slow is ejected, and `baton explain` says where its requests go', async () => {
+  const outliers = { window: '2s', min_responses: 5, latency: '200ms', eject: '60s' };
+  cluster.writeFrontConfig({
+    routes: [{ match: { path: '/slow' }, pool: 'slow' }, { pool: 'web' }],
+    pools: {
+      slow: { backends: [cluster.backend(2)] },
+      web: { outliers, backends: [1, 2, 3].map((k) => cluster.backend(k)) },
+    },
+  });
+  expect(await cluster.frontPost('/v1/reload')).toMatchObject({ status: 200 });
+  const cli = [
+    process.execPath,
+    `${__dirname}/../../dist/cli.js`,
+    'explain',
+    '--path',
+    '/slow',
+    '--host',
+    'a',
+  ];
+  const { code, stdout } = await cluster.frontHost.run([...cli, '--config', cluster.frontConfigFile]);
+  expect([code, stdout]).toEqual([
+    0,
+    expect.stringMatching(/routes\[0\] matches: [^]*\ngoes to pool slow\n/),
+  ]);
+
+  const label = { pool: 'web', backend: 'b2' };
+  const ejections = (): Promise<number> =>
+    cluster.frontMetric('baton_ejections_total', { ...label, cause: 'latency' });
+  await cluster.until('its ejection', async () => {
+    await Promise.all([1, 2, 3].map(() => curl(cluster.client, [`http://${VIP4}/slow?ms=400`])));
+    return (await ejections()) === 1;
+  });
+  expect(await cluster.frontMetric('baton_backend_state', { ...label, state: 'ejected' })).toBe(1);
+  expect(await sharesOf(30)).toEqual([15, 0, 15]);
+}, 60_000);
+
 test.each(['web/b9', 'other/b1'])('%s cannot drain', async (which) => {
   const [pool = '', name = ''] = which.split('/');
   expect(await cluster.frontPost(`/v1/backends/${which}/drain`)).toEqual({
