@@ -1,13 +1,11 @@
-import { spawnSync } from 'node:child_process';
+import { ipEach } from '../kernel/ip-batch';
 import type { NextHop } from './flow-table';
-import { hopBy, resolveNextHop, type Route } from './next-hop';
+import { hopBy, type Route } from './next-hop';
 
 /** How long what cannot be a next hop is not asked for again: those that ask do so every second. */
 const FAILURE_MS = 10_000;
 /** Backends that the flow table can know (layout.MAX_BACKENDS), in both families. */
 const MOST = 8192;
-/** What `ip` says of a command of its input that failed, behind the reason. */
-const FAILED = /^(.*)\nCommand failed -:(\d+)$/gm;
 
 /** Next hops by their addresses, each asked for once. */
 export class NextHops {
@@ -16,10 +14,9 @@ export class NextHops {
 
   /** Throws an Error that says why an address cannot be a next hop. */
   of(via: string): NextHop {
-    const known = this.#known.get(via);
-    if (known !== undefined) return known;
-    const hop = resolveNextHop(via);
-    this.#remember(via, hop);
+    const objection = this.objection(via);
+    const hop = this.#known.get(via);
+    if (hop === undefined) throw new Error(objection ?? `via ${via}: no route`);
     return hop;
   }
 
@@ -41,12 +38,11 @@ export class NextHops {
       return !this.#known.has(via) && (failed === undefined || this.#isOld(failed));
     });
     if (wanted.length === 0) return;
-    const { routes, errors } = routesTo(wanted);
+    const { routes, refused } = routesTo(wanted);
     wanted.forEach((via, index) => {
       try {
         const route = routes.get(via);
-        if (route === undefined)
-          throw new Error(`via ${via}: no route: ${errors.get(index + 1) ?? 'unknown'}`);
+        if (route === undefined) throw new Error(`via ${via}: no route: ${refused.get(index) ?? 'unknown'}`);
         this.#remember(via, hopBy(via, route));
       } catch (error) {
         if (this.#failed.size >= MOST) this.#failed.clear();
@@ -66,24 +62,13 @@ export class NextHops {
   }
 }
 
-/** By address, and by the number of the question, from 1, where there is none. */
+/** Routes by address, and why there is none by the place of the question. */
 function routesTo(vias: readonly string[]): {
   readonly routes: ReadonlyMap<string, Route>;
-  readonly errors: ReadonlyMap<number, string>;
+  readonly refused: ReadonlyMap<number, string>;
 } {
-  const input = vias.map((via) => `route get ${via}\n`).join('');
-  const { error, stdout, stderr } = spawnSync('ip', ['-json', '-force', '-batch', '-'], {
-    encoding: 'utf8',
-    input,
-    maxBuffer: 1024 * vias.length + 65_536,
-  });
-  if (error !== undefined)
-    throw new Error(`next hops: ${error.message} (is iproute2 installed?)`, { cause: error });
-  // A line of output for each route, and nothing where there is none.
-  const found = stdout.split('\n').flatMap((line) => (line === '' ? [] : (JSON.parse(line) as Route[])));
-  const errors = [...stderr.matchAll(FAILED)].map(([, reason = '', at]) => [Number(at), reason] as const);
-  return {
-    routes: new Map(found.map((route) => [route.dst ?? '', route])),
-    errors: new Map(errors),
-  };
+  const { output, refused } = ipEach(vias.map((via) => `route get ${via}`));
+  // A line for each route, and nothing where there is none.
+  const found = output.split('\n').flatMap((line) => (line === '' ? [] : (JSON.parse(line) as Route[])));
+  return { routes: new Map(found.map((route) => [route.dst ?? '', route])), refused };
 }

@@ -1,4 +1,4 @@
-import { IpError, ipBatch } from '../../src/kernel/ip-batch';
+import { IpError, ipBatch, ipEach } from '../../src/kernel/ip-batch';
 
 /** Asking for a route takes no right. */
 const GOOD = 'route get 127.0.0.1';
@@ -33,4 +33,13 @@ test.each([0, 1, 2])('an error names the command that was refused, here number %
 test('`ip` does not say which command it cannot read', () => {
   const { command, said } = errorOf(() => ipBatch([GOOD, 'route get 300.0.0.1']));
   expect([command, said]).toEqual([-1, expect.stringMatching(/^Error: .*"300\.0\.0\.1"\.$/)]);
+});
+
+test('those that do not depend on each other are all tried, and each refusal has its reason', () => {
+  const { output, refused } = ipEach([GOOD, 'address show dev nope0', GOOD, 'address show dev nope1']);
+  expect(output.trim().split('\n')).toHaveLength(2);
+  expect([...refused]).toEqual([
+    [1, 'Device "nope0" does not exist.'],
+    [3, 'Device "nope1" does not exist.'],
+  ]);
 });

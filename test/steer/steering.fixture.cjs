@@ -8,7 +8,7 @@ const family = Number(familyText);
 const libc = require(`${dist}/kernel/libc`);
 const flows = require(`${dist}/kernel/flow`);
 const { monotonicNs } = require(`${dist}/steer/flow-table`);
-const { resolveNextHop } = require(`${dist}/steer/next-hop`);
+const { NextHops } = require(`${dist}/steer/next-hops`);
 const { Steering } = require(`${dist}/steer/steering`);
 const { describe, ethernet, segment, tooBig } = require('./packets.cjs');
 
@@ -73,6 +73,16 @@ function openWire() {
 }
 
 const BACKEND_MAC = '020000000021';
+
+/** No route leads there. */
+const NOWHERE = { 4: '192.0.2.1', 6: '2001:db9::1' }[family];
+
+/** The next hop at an address, asked for beside others. */
+function resolveNextHop(via) {
+  const hops = new NextHops();
+  hops.ask([HOSTS.backend, via]);
+  return hops.of(via);
+}
 
 /** How an attempt ends: nothing, or the error's message. */
 function messageOf(attempt) {
@@ -191,6 +201,7 @@ const STEPS = {
       onLink: resolveNextHop(HOSTS.backend).ifindex === libc.ifNameToIndex('front'),
       behind: messageOf(() => resolveNextHop(BEHIND_ROUTER)),
       own: messageOf(() => resolveNextHop(HOSTS.own)),
+      nowhere: messageOf(() => resolveNextHop(NOWHERE)),
     };
   },
 };

@@ -95,14 +95,23 @@ describe.each([4, 6] as const)('steering IPv%i', (family) => {
 
   test('tells next hops from what cannot be one', async () => {
     await withFront(async (step) => {
-      const { behind, own, onLink } = await step<{ behind: string; own: string; onLink: boolean }>(
-        'nextHops',
-      );
+      const { behind, own, nowhere, onLink } = await step<{
+        behind: string;
+        own: string;
+        nowhere: string;
+        onLink: boolean;
+      }>('nextHops');
       expect(onLink).toBe(true);
       expect(behind).toMatch(
         /: not on-link, the route to it leads through another gateway: name that one as via$/,
       );
       expect(own).toMatch(/: is an address of this host, not a neighbour$/);
+      // All are asked at once; this is the one that has none.
+      expect(nowhere).toMatch(
+        family === 4
+          ? /^via 192\.0\.2\.1: no route: .*unreachable$/
+          : /^via 2001:db9::1: no route: .*unreachable$/,
+      );
     }, family);
   });
 });
