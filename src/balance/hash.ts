@@ -5,13 +5,15 @@
 export function hash32(text: string, seed: number): number {
   let h = seed;
   const pairs = text.length & ~1;
-  for (let i = 0; i < pairs; i += 2) {
-    h ^= scramble(text.charCodeAt(i) | (text.charCodeAt(i + 1) << 16));
-    h = (h << 13) | (h >>> 19);
-    h = (Math.imul(h, 5) + 0xe6546b64) | 0;
-  }
+  for (let i = 0; i < pairs; i += 2) h = mix(h, text.charCodeAt(i) | (text.charCodeAt(i + 1) << 16));
   if (pairs < text.length) h ^= scramble(text.charCodeAt(pairs));
   return finish(h ^ (2 * text.length));
+}
+
+/** Takes the next 32 bits into a hash; `finish` follows the last. */
+export function mix(hash: number, word: number): number {
+  const h = hash ^ scramble(word);
+  return (Math.imul((h << 13) | (h >>> 19), 5) + 0xe6546b64) | 0;
 }
 
 function scramble(k: number): number {
@@ -25,7 +27,7 @@ export function rehash(hash: number): number {
 }
 
 /** Every bit of the input has a say in every bit of the result. */
-function finish(hash: number): number {
+export function finish(hash: number): number {
   let h = hash;
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);

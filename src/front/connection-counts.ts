@@ -13,6 +13,7 @@
  * What is handed is counted anew every few seconds: an end of which no agent could tell does not count for ever.
  */
 import { randomInt } from 'node:crypto';
+import { finish, mix } from '../balance/hash';
 import { flowFamily } from '../kernel/flow';
 
 const SLOTS = 2 ** 18;
@@ -144,17 +145,4 @@ function freshMemory(): SharedArrayBuffer {
 
 function slotIn(row: number, hash: number): number {
   return row * SLOTS + (finish(hash) & (SLOTS - 1));
-}
-
-/** One round of MurmurHash3_x86_32. */
-function mix(hash: number, word: number): number {
-  const k = Math.imul(word, 0xcc9e2d51);
-  const h = hash ^ Math.imul((k << 15) | (k >>> 17), 0x1b873593);
-  return (Math.imul((h << 13) | (h >>> 19), 5) + 0xe6546b64) | 0;
-}
-
-function finish(hash: number): number {
-  const h = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
-  const g = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
-  return (g ^ (g >>> 16)) >>> 0;
 }

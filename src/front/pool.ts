@@ -97,6 +97,6 @@ function balancersOf(
   const reached = (family: 4 | 6): Backend[] => backends.filter(({ hops }) => hops[family] !== undefined);
   const [four, six] = [reached(4), reached(6)];
   const balancer = balancerOf(config, four);
-  const same = six.every((backend) => four.includes(backend)) && six.length === four.length;
+  const same = backends.every(({ hops }) => (hops[4] === undefined) === (hops[6] === undefined));
   return { 4: balancer, 6: same ? balancer : balancerOf(config, six) };
 }
