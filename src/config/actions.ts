@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox';
-import { listOf, mapOf, mapping, name, text } from './fields';
+import { HASH_KEY, listOf, mapOf, mapping, name, text, TOKEN } from './fields';
 
 /** What a route does with the requests that it matches, as written: the keys of a route beside `match`. */
 
@@ -9,7 +9,7 @@ export const MAX_BODY_BYTES = 65_536;
 const MAX_FIELDS = 32;
 
 export const HEADER_NAME = text('Field name, in any case.', 'a header name', {
-  pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$",
+  pattern: `^${TOKEN}$`,
 });
 /** ASCII alone: what other octets mean is each recipient's own idea. */
 const SET_VALUE = text('Field value.', 'a header value of printable ASCII', {
@@ -41,7 +41,7 @@ const SPLIT = mapping('Pools that share the requests.', {
     text(
       'What keeps requests together; chance decides without it, and the client (its address) where a request has no such header or cookie.',
       'client, header:NAME, cookie:NAME or path',
-      { pattern: "^(client|path|(header|cookie):[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64})$" },
+      { pattern: HASH_KEY },
     ),
   ),
 });
@@ -98,7 +98,7 @@ export const EDITS = {
       'Field that gets an id of the request: what the client sent there, if it can be one, or a new one.',
       'a header name',
       {
-        pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$",
+        pattern: `^${TOKEN}$`,
       },
     ),
   ),

@@ -4,6 +4,7 @@ import { parseDuration } from './durations';
 import type { DiscoveryConfig } from './model';
 import type { Path, ProblemReport } from './problems';
 import type { FrontInput } from './schema';
+import { checkVias, listenersByFamily } from './vias';
 
 type PoolInput = FrontInput['pools'][string];
 type DiscoveryInput = Exclude<PoolInput['backends'], readonly unknown[]>;
@@ -102,19 +103,7 @@ function checkVia(
     if (hops.length > 1) report.add([...path, 'via'], `has "${DIRECT}" beside others: keep one`);
     return;
   }
-  const families = new Set<number | undefined>();
-  hops.forEach((hop, index) => {
-    const family = parseAddress(hop)?.family;
-    if (families.has(family))
-      report.add([...path, 'via', index], `a second next hop for IPv${String(family)}`);
-    families.add(family);
-  });
-  for (const { name, bind } of listeners) {
-    const family = parseEndpoint(bind)?.family;
-    if (families.has(family)) continue;
-    families.add(family);
-    report.add([...path, 'via'], `no IPv${String(family)} next hop, which listener "${name}" needs`);
-  }
+  checkVias(hops, listenersByFamily(listeners), [...path, 'via'], report);
 }
 
 function withoutFinalDot(name: string): string {

@@ -14,6 +14,11 @@ const MAX_LIST = 1024;
 /** Long enough for any path or header value that somebody would route by. */
 const MAX_TEXT = 1024;
 
+/** A name of a header field or cookie (RFC 9110 section 5.6.2, RFC 6265 section 4.1.1), of bounded length: part of a pattern. */
+export const TOKEN = "[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}";
+/** How it is said what a key is hashed of (balance/hash-key.ts): a pattern. */
+export const HASH_KEY = `^(client|path|(header|cookie):${TOKEN})$`;
+
 /** A mapping with these keys and no others. */
 export function mapping<P extends TProperties>(description: string, properties: P, options: object = {}) {
   return Type.Object(properties, { description, additionalProperties: false, ...options });

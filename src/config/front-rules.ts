@@ -1,5 +1,5 @@
 import { checkAction } from './action-rules';
-import { formatEndpoint, parseAddress, parseEndpoint } from './addresses';
+import { formatEndpoint, parseEndpoint } from './addresses';
 import { checkAdmin } from './admin';
 import { checkControl } from './control';
 import { checkDiscovery } from './discovery';
@@ -7,6 +7,7 @@ import { parseDuration } from './durations';
 import { MatchChecks } from './match';
 import type { Path, ProblemReport } from './problems';
 import type { FrontInput } from './schema';
+import { checkVias, listenersByFamily } from './vias';
 
 type Pools = FrontInput['pools'];
 type PoolInput = Pools[string];
@@ -114,23 +115,9 @@ function checkOutliers({ window, eject, max_eject }: OutlierInput, path: Path, r
   }
 }
 
-/** Steering sends a flow's packets to a next hop of the flow's own family. */
 function checkNextHops({ listeners, pools }: FrontInput, report: ProblemReport): void {
-  const listenerOf = new Map(listeners.map(({ name, bind }) => [parseEndpoint(bind)?.family, name]));
-  forEachBackend(pools, ({ via }, path) => {
-    const hops = [via].flat();
-    const families = new Set<number | undefined>();
-    hops.forEach((hop, index) => {
-      const family = parseAddress(hop)?.family;
-      if (families.has(family))
-        report.add([...path, 'via', index], `a second next hop for IPv${String(family)}`);
-      families.add(family);
-    });
-    for (const [family, listener] of listenerOf) {
-      if (families.has(family)) continue;
-      report.add([...path, 'via'], `no IPv${String(family)} next hop, which listener "${listener}" needs`);
-    }
-  });
+  const byFamily = listenersByFamily(listeners);
+  forEachBackend(pools, ({ via }, path) => checkVias([via].flat(), byFamily, [...path, 'via'], report));
 }
 
 /** A backend's name is its label in metrics and its agent's identity, so the two belong together in every pool. */

@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox';
 import { HEADER_NAME } from './actions';
-import { mapOf, mapping, oneOrMore, text, valueMatch } from './fields';
+import { mapOf, mapping, oneOrMore, text, valueMatch, TOKEN } from './fields';
 
 /** What routes tell requests by. */
 
@@ -11,7 +11,7 @@ const METHOD = text('Method.', 'a method in capitals', { pattern: '^[A-Z][A-Z0-9
 // Checked for sense in front-rules.ts, where the engine's reason can be given.
 const REGEX = text('Regular expression (RE2).', 'a regular expression', { minLength: 1 });
 const COOKIE_NAME = text('Name of a cookie.', 'a cookie name', {
-  pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$",
+  pattern: `^${TOKEN}$`,
 });
 const PARAMETER_NAME = text('Name of a parameter, not percent-encoded.', 'a parameter name', {
   minLength: 1,

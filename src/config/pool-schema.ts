@@ -2,6 +2,8 @@ import { Type } from '@sinclair/typebox';
 import { HEADER_NAME } from './actions';
 import { DIRECT } from './discovery';
 import {
+  HASH_KEY,
+  TOKEN,
   address,
   choice,
   dnsName,
@@ -157,14 +159,14 @@ export const POOL = mapping('Backends that serve the same thing.', {
     text(
       'What `maglev` takes for the key, so that the same goes to the same backend; the client (its address) without it, and where a request has no such header or cookie.',
       'client, header:NAME, cookie:NAME or path',
-      { pattern: "^(client|path|(header|cookie):[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64})$" },
+      { pattern: HASH_KEY },
     ),
   ),
   sticky: Type.Optional(
     text(
       'Cookie that names the backend of a session, cookie:NAME: it goes there as long as it can, else by `balance`. The application sets it, or the agent (`sticky_cookie`).',
       'cookie:NAME',
-      { pattern: "^cookie:[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$" },
+      { pattern: `^cookie:${TOKEN}$` },
     ),
   ),
   health: Type.Optional(HEALTH),

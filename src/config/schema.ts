@@ -3,6 +3,7 @@ import type { Static } from '@sinclair/typebox';
 import { ACCESS_LOG } from './access-log';
 import { ACTIONS, EDITS } from './actions';
 import {
+  TOKEN,
   adminKeys,
   choice,
   duration,
@@ -193,7 +194,7 @@ export const AGENT_SCHEMA = mapping('Configuration of an agent.', {
     text(
       "Cookie that the agent sets to its `node` where a client has none or another backend's: what `sticky` of a pool reads.",
       'a cookie name',
-      { pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$" },
+      { pattern: `^${TOKEN}$` },
     ),
   ),
   access_log: Type.Optional(ACCESS_LOG),
