@@ -4,19 +4,11 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { certs } from '../../src/cli/certs';
 import { check } from '../../src/cli/check';
+import { run as runCommand } from './run';
 
 const EXAMPLES = join(__dirname, '../../config');
 
-async function run(...args: string[]) {
-  const stdout = new PassThrough({ encoding: 'utf8' });
-  const stderr = new PassThrough({ encoding: 'utf8' });
-  const code = await check(args, { stdout, stderr });
-  return {
-    code,
-    stdout: (stdout.read() as string | null) ?? '',
-    stderr: (stderr.read() as string | null) ?? '',
-  };
-}
+const run = (...args: string[]) => runCommand(check, args);
 
 test.each([
   ['front.yaml', 'front, 1 listener, 2 pools, 3 backends'],

@@ -1,19 +1,10 @@
 import { join } from 'node:path';
-import { PassThrough } from 'node:stream';
 import { explain } from '../../src/cli/explain';
+import { run as runCommand } from './run';
 
 const FILE = join(__dirname, '../../config/routing.yaml');
 
-async function run(...args: string[]) {
-  const stdout = new PassThrough({ encoding: 'utf8' });
-  const stderr = new PassThrough({ encoding: 'utf8' });
-  const code = await explain(args, { stdout, stderr });
-  return {
-    code,
-    stdout: (stdout.read() as string | null) ?? '',
-    stderr: (stderr.read() as string | null) ?? '',
-  };
-}
+const run = (...args: string[]) => runCommand(explain, args);
 
 test('says which route matches, which do not and why, and the backends', async () => {
   const asked = [

@@ -2,11 +2,10 @@
 import type { Explanation } from '../../src/front/explanation';
 import { Cluster, type Settings } from '../../src/lab/cluster';
 import { VIP4 } from '../../src/lab/topology';
-import { Holders } from './exhaustion/holders';
-import { APP, curl, report, runClient, type ShortResult } from './support';
+import { adoptedBy, holdAdopted, type Holders } from './exhaustion/holders';
+import { APP, curl, placesOf, report } from './support';
 
 const NODES = ['b1', 'b2', 'b3'];
-const UNFINISHED = 'POST /sum HTTP/1.1\r\nHost: lab\r\nContent-Length: 1\r\n\r\n';
 const SLOW_START_S = 5;
 
 interface BackendStatus {
@@ -44,17 +43,7 @@ async function usePool(keys: Settings, backends: Readonly<Record<string, Setting
 
 const ALL = { b1: {}, b2: {}, b3: {} };
 
-/** Opens connections that stay until they are released: each has an octet of its request to come. */
-async function hold(count: number): Promise<Holders> {
-  const before = sum(await connections());
-  const held = await Holders.start(cluster.client, { count, parallel: 8, text: UNFINISHED }).held();
-  await cluster.until('connections', async () => sum(await connections()) === before + count);
-  return held;
-}
-
-function sum(counts: readonly number[]): number {
-  return counts.reduce((total, count) => total + count, 0);
-}
+const hold = (count: number): Promise<Holders> => holdAdopted(cluster, { count, parallel: 8 });
 
 /** Closes them, all of which must have stayed. */
 async function release(...held: readonly Holders[]): Promise<void> {
@@ -62,10 +51,7 @@ async function release(...held: readonly Holders[]): Promise<void> {
   await cluster.until('no connection', async () => (await connections()).every((count) => count === 0));
 }
 
-/** Adopted connections of each agent. */
-function connections(): Promise<number[]> {
-  return Promise.all(NODES.map((_, index) => cluster.agentMetric(index + 1, 'baton_agent_connections')));
-}
+const connections = (): Promise<number[]> => adoptedBy(cluster);
 
 async function statusOf(name: string): Promise<BackendStatus> {
   const { backends } = await cluster.frontApi<{ backends: BackendStatus[] }>('/v1/backends');
@@ -74,13 +60,7 @@ async function statusOf(name: string): Promise<BackendStatus> {
 
 /** How many of as many connections, one after the other, each node got. */
 async function sharesOf(count: number): Promise<number[]> {
-  const { places, errors } = await runClient<ShortResult>(cluster.client, 'short-connections.mjs', {
-    address: VIP4,
-    sources: cluster.client.addresses4,
-    count,
-    parallel: 1,
-  });
-  expect(errors).toEqual([]);
+  const places = await placesOf(cluster, count);
   return NODES.map((node) => places.filter((place) => place === node).length);
 }
 

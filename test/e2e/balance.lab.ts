@@ -1,22 +1,15 @@
 /** Policies at work: whose connections go where, also while a backend is away. */
 import { Cluster } from '../../src/lab/cluster';
-import { APP, countsOf, report, runClient, type ShortResult } from './support';
+import { APP, countsOf, placesOf, report } from './support';
 
 const USERS = 300;
 const PARALLEL = 16;
 const TIMEOUT_MS = 120_000;
 
 /** Where every user's connection went; all of them have to be handed over. */
-async function placesOf(cluster: Cluster): Promise<readonly string[]> {
+async function placesOfUsers(cluster: Cluster): Promise<readonly string[]> {
   const before = await countsOf(cluster);
-  const { client, lab } = cluster;
-  const { places, errors } = await runClient<ShortResult>(client, 'short-connections.mjs', {
-    address: lab.vip4,
-    sources: client.addresses4,
-    count: USERS,
-    parallel: PARALLEL,
-  });
-  expect(errors).toEqual([]);
+  const places = await placesOf(cluster, USERS, PARALLEL);
   const after = await countsOf(cluster);
   expect(after.handedOff - before.handedOff).toBe(USERS);
   return places;
@@ -46,13 +39,13 @@ test(
     });
     try {
       const nodes = ['b1', 'b2', 'b3'];
-      const first = await placesOf(cluster);
+      const first = await placesOfUsers(cluster);
       for (const node of nodes) expect(countOf(first, node)).toBeGreaterThan(USERS / 6);
-      expect(await placesOf(cluster)).toEqual(first);
+      expect(await placesOfUsers(cluster)).toEqual(first);
 
       await cluster.agents[1]?.stop();
       await cluster.untilDown('b2');
-      const without = await placesOf(cluster);
+      const without = await placesOfUsers(cluster);
       const moved = without.filter((place, user) => place !== first[user]);
       expect(moved).toHaveLength(countOf(first, 'b2'));
       expect(countOf(without, 'b2')).toBe(0);
@@ -60,7 +53,7 @@ test(
 
       await cluster.startAgent(2);
       await cluster.allUp();
-      expect(await placesOf(cluster)).toEqual(first);
+      expect(await placesOfUsers(cluster)).toEqual(first);
       const shares = nodes.map((node) => `${node} ${countOf(first, node)}`).join(', ');
       report(`maglev: ${USERS} users on ${shares}; ${moved.length} moved while b2 was away, and came back`);
     } finally {

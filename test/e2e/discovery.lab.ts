@@ -2,14 +2,13 @@
 import { Cluster, type Settings } from '../../src/lab/cluster';
 import { VIP4, VIP6 } from '../../src/lab/topology';
 import { DnsServer, type Zone } from '../lab/dns-server';
-import { Holders } from './exhaustion/holders';
+import { holdAdopted } from './exhaustion/holders';
 import { wrk } from './http-bench';
-import { APP, countsOf, curl, inUrl, report, runClient, type ShortResult } from './support';
+import { APP, countsOf, curl, inUrl, placesOf, report } from './support';
 
 const TTL_S = 1;
 /** For a generation to start: half a second, and longer where other programs have the CPUs. */
 const START_S = 3;
-const UNFINISHED = 'POST /sum HTTP/1.1\r\nHost: lab\r\nContent-Length: 1\r\n\r\n';
 const LOAD_SECONDS = 8;
 
 interface Backend {
@@ -59,13 +58,7 @@ async function untilBackends(...names: string[]): Promise<void> {
 
 /** How many of 30 connections, one after the other, each node got. */
 async function shares(): Promise<Record<string, number>> {
-  const { places, errors } = await runClient<ShortResult>(cluster.client, 'short-connections.mjs', {
-    address: VIP4,
-    sources: cluster.client.addresses4,
-    count: 30,
-    parallel: 1,
-  });
-  expect(errors).toEqual([]);
+  const places = await placesOf(cluster, 30);
   const counts: Record<string, number> = {};
   for (const place of places) counts[place] = (counts[place] ?? 0) + 1;
   return counts;
@@ -142,8 +135,7 @@ test('a backend that is removed keeps its connections and gets no more', async (
   const connectionsOf = (k: number): Promise<number> => cluster.agentMetric(k, 'baton_agent_connections');
   const open = async (): Promise<number> => (await connectionsOf(1)) + (await connectionsOf(2));
   await cluster.until('the end of the load', async () => (await open()) === 0);
-  const held = await Holders.start(cluster.client, { count: 4, parallel: 1, text: UNFINISHED }).held();
-  await cluster.until('the connections', async () => (await open()) === 4);
+  const held = await holdAdopted(cluster, { count: 4, parallel: 1 });
   expect(await connectionsOf(2)).toBe(2);
 
   await server.set(addresses(1));

@@ -1,10 +1,9 @@
 /** What clients may have at a listener, and what they are told beyond. */
 import { Cluster } from '../../src/lab/cluster';
 import { VIP4 } from '../../src/lab/topology';
-import { Holders } from './exhaustion/holders';
+import { adoptedBy, holdAdopted, type Holders } from './exhaustion/holders';
 import { APP, curl, report } from './support';
 
-const UNFINISHED = 'POST /sum HTTP/1.1\r\nHost: lab\r\nContent-Length: 1\r\n\r\n';
 const [FIRST, SECOND] = [0, 1];
 
 let cluster: Cluster;
@@ -37,16 +36,10 @@ function ask(source: number, port = 80): Promise<string> {
 }
 
 /** Connections of one of the client's addresses that were handed off and stay. */
-async function hold(source: number, count: number): Promise<Holders> {
-  const from = [cluster.client.addresses4[source]];
-  const before = await adopted();
-  const script = { count, parallel: 1, text: UNFINISHED };
-  const held = await Holders.start(cluster.client, { ...script, sources: from as string[] }).held();
-  await cluster.until('connections', async () => (await adopted()) === before + count);
-  return held;
+function hold(source: number, count: number): Promise<Holders> {
+  return holdAdopted(cluster, { count, parallel: 1, sources: [cluster.client.addresses4[source] ?? ''] });
 }
 
-const adopted = (): Promise<number> => cluster.agentMetric(1, 'baton_agent_connections');
 const refused = (reason: string): Promise<number> =>
   cluster.frontMetric('baton_heads_refused_total', { reason });
 
@@ -58,7 +51,7 @@ test('open connections, those that were handed off included, by client and by li
   expect(await refused('client_connections')).toBe(1);
   expect(await ask(SECOND)).toMatch(/^HTTP\/1\.1 200 /);
 
-  await cluster.until('its end', async () => (await adopted()) === 10);
+  await cluster.until('its end', async () => (await adoptedBy(cluster))[0] === 10);
   const five = await hold(SECOND, 5);
   const full = await ask(SECOND);
   expect(full).toMatch(/^HTTP\/1\.1 503 Service Unavailable\r\n/);

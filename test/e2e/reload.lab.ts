@@ -1,14 +1,13 @@
 import { writeFileSync } from 'node:fs';
 import { Cluster, type Settings } from '../../src/lab/cluster';
 import { VIP4 } from '../../src/lab/topology';
-import { Holders } from './exhaustion/holders';
+import { holdAdopted } from './exhaustion/holders';
 import { wrk } from './http-bench';
 import { APP, countsOf, curl, report } from './support';
 
 const RELOADS = 100;
 /** At a time. */
 const LOAD_SECONDS = 4;
-const UNFINISHED = 'POST /sum HTTP/1.1\r\nHost: lab\r\nContent-Length: 1\r\n\r\n';
 /** curl(1), "Failed to connect to host". */
 const CURL_REFUSED = 7;
 
@@ -62,11 +61,7 @@ function variants(): Settings[] {
 test(`${RELOADS} reloads under load fail no request and lose no connection`, async () => {
   // An agent that stands still for a moment shall not lose a connection to another one.
   const common = { timeouts: { linger: '500ms', prepare: '20s' } };
-  const held = await Holders.start(cluster.client, { count: 20, text: UNFINISHED }).held();
-  const adopted = async (): Promise<number> =>
-    (await cluster.agentMetric(1, 'baton_agent_connections')) +
-    (await cluster.agentMetric(2, 'baton_agent_connections'));
-  await cluster.until('held connections', async () => (await adopted()) === 20);
+  const held = await holdAdopted(cluster, { count: 20 });
   const before = await countsOf(cluster);
   const total = { requests: 0, failures: 0 };
   let reloaded = 0;

@@ -50,6 +50,15 @@ export async function runClient<T>(
   return JSON.parse(stdout) as T;
 }
 
+/** The node that served each of as many connections, all of which have to be served. */
+export async function placesOf(cluster: Cluster, count: number, parallel = 1): Promise<readonly string[]> {
+  const { client, lab } = cluster;
+  const options = { address: lab.vip4, sources: client.addresses4, count, parallel };
+  const { places, errors } = await runClient<ShortResult>(client, 'short-connections.mjs', options);
+  expect(errors).toEqual([]);
+  return places;
+}
+
 /** Runs curl on a host and returns its output; throws where curl reports an error. */
 export async function curl(host: Host, args: readonly string[], timeoutMs = 10_000): Promise<string> {
   const { code, stdout, stderr } = await host.run(['curl', '-sSg', ...args], { timeoutMs });

@@ -4,17 +4,9 @@ import { Counters } from '../../src/front/counters';
 import { OutlierWatch } from '../../src/front/outlier-watch';
 import { WatchedBackend, type KnownBackend } from '../../src/front/watched-backend';
 import type { Link } from '../../src/wire/link';
+import { OUTLIERS } from '../health/configs';
 
 const HTTP = { host: '198.18.0.1', port: 8080, family: 4 } as const;
-const OUTLIERS: OutlierConfig = {
-  window: 10_000,
-  min_responses: 20,
-  errors: 0.5,
-  failures: 5,
-  eject: 10_000,
-  max_eject: 300_000,
-  max_share: 0.5,
-};
 const HEALTH: HealthConfig = {
   path: '/healthz',
   expect: [{ first: 200, last: 399 }],

@@ -1,18 +1,8 @@
 import fc from 'fast-check';
-import type { OutlierConfig } from '../../src/config/model';
 import { Evidence } from '../../src/health/evidence';
 import { ResponseWindow } from '../../src/health/response-window';
 import type { ResponseCounts } from '../../src/wire/report';
-
-const CONFIG: OutlierConfig = {
-  window: 10_000,
-  min_responses: 20,
-  errors: 0.5,
-  failures: 5,
-  eject: 10_000,
-  max_eject: 300_000,
-  max_share: 0.5,
-};
+import { OUTLIERS } from './configs';
 
 const counts = (responses: number, serverErrors = 0, totalMs = 0): ResponseCounts => ({
   responses,
@@ -54,20 +44,20 @@ describe('Evidence', () => {
     ['errors before latency', counts(100, 60, 1e6), 'errors: 60 of 100 responses in 10 s were 5xx'],
     ['more errors than there can be', counts(20, 4_000_000), 'errors: 20 of 20 responses in 10 s were 5xx'],
   ])('%s', (_what, reported, expected) => {
-    const evidence = new Evidence({ ...CONFIG, latency: 2000 });
+    const evidence = new Evidence({ ...OUTLIERS, latency: 2000 });
     evidence.responded(reported, 0);
     const found = evidence.finding(1);
     expect(found && `${found.cause}: ${found.detail}`).toBe(expected);
   });
 
   test('without a limit any latency will do', () => {
-    const evidence = new Evidence(CONFIG);
+    const evidence = new Evidence(OUTLIERS);
     evidence.responded(counts(20, 0, 1e9), 0);
     expect(evidence.finding(0)).toBeUndefined();
   });
 
   test('adds up over the window and forgets behind it', () => {
-    const evidence = new Evidence(CONFIG);
+    const evidence = new Evidence(OUTLIERS);
     evidence.responded(counts(15, 15), 0);
     expect(evidence.finding(0)).toBeUndefined();
     evidence.responded(counts(15, 0), 5000);
@@ -80,7 +70,7 @@ describe('Evidence', () => {
   });
 
   test('failures of one thread are enough, until it recovers or says no more', () => {
-    const evidence = new Evidence(CONFIG);
+    const evidence = new Evidence(OUTLIERS);
     evidence.failing(1, { count: 5, result: 'timeout' }, 0);
     evidence.failing(2, { count: 10, result: 'rejected' }, 5000);
     expect(evidence.finding(5000)?.detail).toBe('5 handoffs in a row failed, the last one: timeout');
@@ -94,7 +84,7 @@ describe('Evidence', () => {
   });
 
   test('nothing is left of it once it is cleared', () => {
-    const evidence = new Evidence(CONFIG);
+    const evidence = new Evidence(OUTLIERS);
     evidence.responded(counts(50, 50), 0);
     evidence.failing(1, { count: 5, result: 'timeout' }, 0);
     evidence.clear();

@@ -2,16 +2,7 @@ import fc from 'fast-check';
 import type { OutlierConfig } from '../../src/config/model';
 import { Ejections, type Ejection, type Finding } from '../../src/health/ejections';
 import { Outliers, type Suspect } from '../../src/health/outliers';
-
-const CONFIG: OutlierConfig = {
-  window: 10_000,
-  min_responses: 20,
-  errors: 0.5,
-  failures: 5,
-  eject: 10_000,
-  max_eject: 300_000,
-  max_share: 0.5,
-};
+import { OUTLIERS } from './configs';
 
 let now = 0;
 const clock = (): number => now;
@@ -59,7 +50,7 @@ class TestBackend implements Suspect {
 }
 
 function poolOf(count: number, own: Partial<OutlierConfig> = {}) {
-  const config = { ...CONFIG, ...own };
+  const config = { ...OUTLIERS, ...own };
   const log: string[] = [];
   const backends = Array.from({ length: count }, (_, i) => new TestBackend(`b${i + 1}`, config, log));
   const outliers = new Outliers(

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { Cluster } from '../../../src/lab/cluster';
 import type { Host } from '../../../src/lab/host';
 import type { LabProcess } from '../../../src/lab/lab-process';
 import { VIP4 } from '../../../src/lab/topology';
@@ -8,6 +9,9 @@ const HELD_TIMEOUT_MS = 120_000;
 const END_TIMEOUT_MS = 30_000;
 /** A client process can have 20,000 descriptors on common hosts. */
 const MOST_PER_PROCESS = 10_000;
+
+/** A request of which an octet is to come: who serves it waits, for as long as the connection is held. */
+const UNFINISHED = 'POST /sum HTTP/1.1\r\nHost: lab\r\nContent-Length: 1\r\n\r\n';
 
 /** What became of the connections; see clients/hold.mjs. */
 export interface Held {
@@ -32,6 +36,25 @@ export interface HoldOptions {
   readonly drip?: string;
   readonly dripMs?: number;
   readonly read?: boolean;
+}
+
+/** Adopted connections of each agent. */
+export function adoptedBy(cluster: Cluster): Promise<number[]> {
+  return Promise.all(
+    cluster.lab.backends.map((_, index) => cluster.agentMetric(index + 1, 'baton_agent_connections')),
+  );
+}
+
+/** Opens connections to the VIP that stay until they are stopped, and returns when agents have them. */
+export async function holdAdopted(
+  cluster: Cluster,
+  options: Pick<HoldOptions, 'count' | 'parallel' | 'sources'>,
+): Promise<Holders> {
+  const adopted = async (): Promise<number> => (await adoptedBy(cluster)).reduce((a, b) => a + b);
+  const before = await adopted();
+  const held = await Holders.start(cluster.client, { ...options, text: UNFINISHED }).held();
+  await cluster.until('held connections', async () => (await adopted()) === before + options.count);
+  return held;
 }
 
 /** Many connections of a client host that are held open while a test looks at what they do to others. */
