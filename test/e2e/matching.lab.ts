@@ -78,7 +78,8 @@ test('what is relayed is matched by the same rules', async () => {
       `GET ${target} HTTP/1.1\\r\\nHost: ${cluster.lab.vip4}\\r\\n` +
       `${index === targets.length - 1 ? 'Connection: close\\r\\n' : ''}\\r\\n`,
   );
-  const script = `exec 3<>/dev/tcp/${cluster.lab.vip4}/80; printf '%b' "$1" >&3; cat <&3`;
+  // In one write: bash makes one of each line, and a first head that comes alone would be handed over.
+  const script = `exec 3<>/dev/tcp/${cluster.lab.vip4}/80; printf '%b' "$1" | dd obs=64k status=none >&3; cat <&3`;
   const { stdout } = await cluster.client.run(['bash', '-c', script, 'bash', requests.join('')], {
     timeoutMs: 10_000,
   });
