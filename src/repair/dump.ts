@@ -96,6 +96,16 @@ export class DumpBuffer {
     this.bytes.writeUInt32BE(received, layout.RECEIVE_LENGTH);
     return length + growth;
   }
+
+  /** Adds the application's state to a dumped snapshot without one, and returns its new length. */
+  appendState(length: number, state: Buffer): number {
+    if (state.length > layout.MAX_STATE_BYTES)
+      throw new RepairError('kernel', `application's state: ${state.length} bytes, too many`);
+    this.reserve(length + state.length);
+    state.copy(this.bytes, length);
+    this.bytes.writeUInt32BE(state.length, layout.STATE_LENGTH);
+    return length + state.length;
+  }
 }
 
 /**
@@ -128,6 +138,7 @@ export function dump(fd: number, flow: Buffer, into: DumpBuffer, peeked = 0): nu
   into.bytes.writeUInt32BE(unread, layout.RECEIVE_LENGTH);
   into.bytes.writeUInt32BE(queued.sent, layout.SENT_LENGTH);
   into.bytes.writeUInt32BE(queued.unsent, layout.UNSENT_LENGTH);
+  into.bytes.writeUInt32BE(0, layout.STATE_LENGTH);
   // With bytes to send it stays in repair, or its timers would send them again.
   if (queued === NOTHING_QUEUED) leaveRepair(fd, 'dump');
   return layout.HEADER_BYTES + unread + queued.sent + queued.unsent;

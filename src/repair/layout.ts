@@ -3,12 +3,15 @@
  * frame carries them, restore() reads them; no object is made of them on the way.
  *
  *   offset  bytes  field
- *        0      1  layout version, 2
+ *        0      1  layout version, 3
  *        1      1  negotiated options: TIMESTAMPS | SACK | WINDOW_SCALE
  *        2      1  the client's window scale (0-14), 0 without WINDOW_SCALE
  *        3      1  our window scale, likewise
  *        4      2  MSS that the client announced
- *        6      1  flags: ONE_REQUEST, if the connection carries one request and nothing behind it
+ *        6      1  flags:
+ *                     ONE_REQUEST   the connection carries one request and nothing behind it
+ *                     PER_REQUEST   each request that begins on it is to be judged by the front's routes
+ *                     ROUTED        but not the one whose head begins the receive queue: it has been routed, and edited
  *        7      1  0
  *        8     36  flow (kernel/flow.ts): client address, VIP address, client port, VIP port
  *       44      4  timestamp clock of this connection (TCP_TIMESTAMP), 0 without TIMESTAMPS
@@ -22,7 +25,8 @@
  *       76      4  length of the receive queue
  *       80      4  length of the sent, unacknowledged part of the send queue
  *       84      4  length of the unsent part of the send queue
- *       88         receive queue, sent part, unsent part
+ *       88      4  length of the application's state
+ *       92         receive queue, sent part, unsent part, application's state
  *
  * Queues against sequence numbers:
  *
@@ -33,7 +37,7 @@
 import { impossibleFlow } from './addresses';
 import { RepairError } from './errors';
 
-export const SNAPSHOT_VERSION = 2;
+export const SNAPSHOT_VERSION = 3;
 
 export const VERSION = 0;
 export const OPTIONS = 1;
@@ -59,7 +63,8 @@ const WINDOW_UPDATE = 72;
 export const RECEIVE_LENGTH = 76;
 export const SENT_LENGTH = 80;
 export const UNSENT_LENGTH = 84;
-export const HEADER_BYTES = 88;
+export const STATE_LENGTH = 88;
+export const HEADER_BYTES = 92;
 
 export const OPTION_TIMESTAMPS = 1;
 export const OPTION_SACK = 2;
@@ -67,13 +72,17 @@ export const OPTION_WINDOW_SCALE = 4;
 const OPTIONS_ALL = 7;
 
 export const ONE_REQUEST = 1;
-const FLAGS_ALL = 1;
+export const PER_REQUEST = 2;
+export const ROUTED = 4;
+const SETS_OF_FLAGS: readonly number[] = [0, ONE_REQUEST, PER_REQUEST, PER_REQUEST | ROUTED];
 
 /**
  * The longest queues that are moved. tcp_rmem and tcp_wmem allow 6 and 4 MiB by default, and the kernel may hold a
  * little more than its limit; what is larger stays where it is.
  */
 export const MAX_QUEUE_BYTES = 8 * 1024 * 1024;
+/** What an application may say to the next one that serves its connection: a session, not a cache. */
+export const MAX_STATE_BYTES = 64 * 1024;
 
 /** RFC 7323 section 2.3. */
 const MAX_WINDOW_SCALE = 14;
@@ -106,7 +115,7 @@ export function checkSnapshot(bytes: Buffer, offset: number, length: number): vo
   if (bytes.readUInt16BE(offset + MSS) < MIN_MSS)
     wrong(`MSS ${bytes.readUInt16BE(offset + MSS)} is too small`);
   const flags = bytes.readUInt8(offset + FLAGS);
-  if ((flags & ~FLAGS_ALL) !== 0) wrong(`unknown flags ${flags}`);
+  if (!SETS_OF_FLAGS.includes(flags)) wrong(`unknown flags ${flags}`);
   if (bytes[offset + PADDING] !== 0) wrong('padding is not 0');
 
   const queues = [RECEIVE_LENGTH, SENT_LENGTH, UNSENT_LENGTH].map((field) =>
@@ -114,7 +123,10 @@ export function checkSnapshot(bytes: Buffer, offset: number, length: number): vo
   );
   if (queues.some((queue) => queue > MAX_QUEUE_BYTES))
     wrong(`a queue is longer than ${MAX_QUEUE_BYTES} bytes`);
-  if (HEADER_BYTES + queues.reduce((sum, queue) => sum + queue, 0) !== length) wrong('lengths do not add up');
+  const state = bytes.readUInt32BE(offset + STATE_LENGTH);
+  if (state > MAX_STATE_BYTES) wrong(`the application's state is longer than ${MAX_STATE_BYTES} bytes`);
+  if (HEADER_BYTES + queues.reduce((sum, queue) => sum + queue, state) !== length)
+    wrong('lengths do not add up');
 
   const objection = impossibleFlow(bytes, offset + FLOW);
   if (objection !== undefined) wrong(objection);

@@ -178,7 +178,15 @@ const NOTHING = Buffer.alloc(0);
 /** A copy of the part of a checked snapshot that goLive needs: what the application wrote and nobody has sent yet. */
 export function unsentPart(bytes: Buffer, offset: number, length: number): Buffer {
   const unsent = bytes.readUInt32BE(offset + layout.UNSENT_LENGTH);
-  return unsent === 0 ? NOTHING : Buffer.from(bytes.subarray(offset + length - unsent, offset + length));
+  if (unsent === 0) return NOTHING;
+  const end = offset + length - bytes.readUInt32BE(offset + layout.STATE_LENGTH);
+  return Buffer.from(bytes.subarray(end - unsent, end));
+}
+
+/** A copy of what the application that had the connection before has left for the next one; undefined where that is nothing. */
+export function statePart(bytes: Buffer, offset: number, length: number): Buffer | undefined {
+  const state = bytes.readUInt32BE(offset + layout.STATE_LENGTH);
+  return state === 0 ? undefined : Buffer.from(bytes.subarray(offset + length - state, offset + length));
 }
 
 /** Both queues start before their bytes: writing those moves the sequences to where they were. Only in TCP_CLOSE. */

@@ -1,7 +1,9 @@
 import type { Duplex } from 'node:stream';
+import { FLOW_BYTES } from '../kernel/flow';
 import type { HandoffId } from '../steer/flow-table';
 import { FrameDecoder, type OnFrame } from './decoder';
 import * as frames from './frames';
+import { wishLength, writeWish, type Wish } from './hand-back';
 import { detailsLength, writeDetails } from './handoff-details';
 import { writeReport, type Report } from './report';
 import { explain } from './tls-errors';
@@ -83,7 +85,7 @@ export class Channel {
     this.#chunk.write(text, at, 'utf8');
   }
 
-  /** PREPARED, COMMIT, ABORT. */
+  /** PREPARED, COMMIT, ABORT, SETTLED, WITHDRAWN, TAKEN. */
   sendId(type: number, epoch: number, sequence: number): void {
     this.#putId(this.#begin(type, frames.ID_BYTES), epoch, sequence);
   }
@@ -95,10 +97,30 @@ export class Channel {
     writeDetails(ms, names, this.#chunk, at + frames.ID_BYTES);
   }
 
-  sendRejected(epoch: number, sequence: number, reason: frames.RejectReason): void {
-    const at = this.#begin(frames.REJECTED, frames.ID_BYTES + 1);
+  /** REJECTED, RETURNED, KEPT; `reason` is its place in the list of the frame's reasons. */
+  sendReason(type: number, epoch: number, sequence: number, reason: number): void {
+    const at = this.#begin(type, frames.ID_BYTES + 1);
     this.#putId(at, epoch, sequence);
-    this.#chunk[at + frames.ID_BYTES] = frames.REJECT_REASONS.indexOf(reason);
+    this.#chunk[at + frames.ID_BYTES] = reason;
+  }
+
+  sendRejected(epoch: number, sequence: number, reason: frames.RejectReason): void {
+    this.sendReason(frames.REJECTED, epoch, sequence, frames.REJECT_REASONS.indexOf(reason));
+  }
+
+  sendHandBack({ epoch, sequence }: HandoffId, wish: Wish, snapshot: Buffer, length: number): void {
+    const from = frames.ID_BYTES + wishLength(wish);
+    const at = this.#begin(frames.HANDBACK, from + length);
+    this.#putId(at, epoch, sequence);
+    writeWish(wish, this.#chunk, at + frames.ID_BYTES);
+    snapshot.copy(this.#chunk, at + from, 0, length);
+  }
+
+  sendMove(flow: Buffer, { epoch, sequence }: HandoffId, wish: Wish): void {
+    const at = this.#begin(frames.MOVE, frames.FLOW_RECORD_BYTES + wishLength(wish));
+    flow.copy(this.#chunk, at, 0, FLOW_BYTES);
+    this.#putId(at + FLOW_BYTES, epoch, sequence);
+    writeWish(wish, this.#chunk, at + frames.FLOW_RECORD_BYTES);
   }
 
   sendOffer(epoch: number, sequence: number, snapshot: Buffer, length: number): void {

@@ -17,6 +17,13 @@
  *                                                            lived, because its channel broke or it could not
  *     LIST                          --->                     only from a `keeper`: FLOWS once more
  *                                   <---  REPORT             only to who asks for it in its HELLO: how busy the agent is
+ *     ROUTES table                  --->                     how later requests are judged (routing-table.ts)
+ *                                   <---  HANDBACK id ... snapshot   a live connection is to go elsewhere (hand-back.ts)
+ *                                   <---  SETTLED id         nothing has slipped in since its snapshot was made
+ *     TAKEN id                      --->                     it lives elsewhere; or RETURNED id reason: it stays
+ *                                   <---  WITHDRAWN id       instead of SETTLED: it stays
+ *     MOVE (flow id) reason backend --->                     hand that one back
+ *                                   <---  KEPT id reason     no, it stays
  *     PING / PONG                   <-->
  *     BYE text                      <-->                     last words before closing
  *
@@ -25,7 +32,7 @@
  * and people debug it.
  */
 import { FLOW_BYTES } from '../kernel/flow';
-import { MAX_QUEUE_BYTES, HEADER_BYTES as SNAPSHOT_HEADER_BYTES } from '../repair/layout';
+import { MAX_QUEUE_BYTES, MAX_STATE_BYTES, HEADER_BYTES as SNAPSHOT_HEADER_BYTES } from '../repair/layout';
 
 export const PROTOCOL_VERSION = 1;
 
@@ -47,6 +54,14 @@ export const BYE = 11;
 export const VOID = 12;
 export const LIST = 13;
 export const REPORT = 14;
+export const ROUTES = 15;
+export const HANDBACK = 16;
+export const SETTLED = 17;
+export const WITHDRAWN = 18;
+export const TAKEN = 19;
+export const RETURNED = 20;
+export const MOVE = 21;
+export const KEPT = 22;
 
 /** Why an agent refuses an offer; the order is the wire's, new ones are appended. */
 export const REJECT_REASONS = [
@@ -71,14 +86,24 @@ export const MAX_DETAILS_BYTES = 4 + 1 + 72 + 64;
 export const MAX_TEXT_BYTES = 64 * 1024;
 /** Flow records in one CLOSED, VOID or FLOWS frame: 45 KB, so that an offer never waits long behind them. */
 export const MAX_FLOW_RECORDS = 1024;
-/** The longest offer: all three queues at their limit. */
-export const MAX_OFFER_BYTES = ID_BYTES + SNAPSHOT_HEADER_BYTES + 3 * MAX_QUEUE_BYTES;
+/** The longest offer: all three queues, and the application's state, at their limit. */
+export const MAX_OFFER_BYTES = ID_BYTES + SNAPSHOT_HEADER_BYTES + 3 * MAX_QUEUE_BYTES + MAX_STATE_BYTES;
+/** A name of a pool or a backend, behind its length. */
+export const MAX_NAME_BYTES = 64;
+/** Of a HANDBACK what comes before the snapshot, behind the id: a reason and two names. */
+export const MAX_WISH_BYTES = 1 + 2 * (1 + MAX_NAME_BYTES);
+/** As many routes as a front may have, with what it may have in them. */
+export const MAX_ROUTES_BYTES = 8 * 1024 * 1024;
 
 /** The longest payload that a frame of this type may have; 0 for types that are not known. */
 export function longestPayload(type: number): number {
   switch (type) {
     case OFFER:
       return MAX_OFFER_BYTES;
+    case HANDBACK:
+      return MAX_OFFER_BYTES + MAX_WISH_BYTES;
+    case ROUTES:
+      return MAX_ROUTES_BYTES;
     case HELLO:
     case BYE:
       return MAX_TEXT_BYTES;
@@ -91,9 +116,16 @@ export function longestPayload(type: number): number {
       return ID_BYTES + MAX_DETAILS_BYTES;
     case PREPARED:
     case ABORT:
+    case SETTLED:
+    case WITHDRAWN:
+    case TAKEN:
       return ID_BYTES;
     case REJECTED:
+    case RETURNED:
+    case KEPT:
       return ID_BYTES + 1;
+    case MOVE:
+      return FLOW_RECORD_BYTES + MAX_WISH_BYTES;
     case REPORT:
       return REPORT_BYTES;
     case PING:

@@ -196,7 +196,10 @@ export class Link {
         this.events.onPrepared?.(readId(bytes, offset, length));
         return;
       case frames.REJECTED:
-        this.events.onRejected?.(readId(bytes, offset, length), readReason(bytes, offset, length));
+        this.events.onRejected?.(
+          readId(bytes, offset, length),
+          readReason(bytes, offset, length, frames.REJECT_REASONS),
+        );
         return;
       case frames.CLOSED:
         this.events.onClosed?.(readFlows(bytes, offset, length));

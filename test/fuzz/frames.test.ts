@@ -4,8 +4,9 @@ import { makeFlow } from '../../src/kernel/flow';
 import { FrameDecoder } from '../../src/wire/decoder';
 import * as frames from '../../src/wire/frames';
 import { decodeAgentHello, decodeFrontHello, encodeAgentHello, encodeFrontHello } from '../../src/wire/hello';
+import { KEEP_REASONS, RETURN_REASONS, wishLength, writeWish, type Wish } from '../../src/wire/hand-back';
 import { encodeNames, writeDetails } from '../../src/wire/handoff-details';
-import { readCommit, readFlows, readId, readReason } from '../../src/wire/records';
+import { readCommit, readFlows, readHandBack, readId, readMove, readReason } from '../../src/wire/records';
 import { readReport, writeReport } from '../../src/wire/report';
 import { makeSnapshot } from '../repair/snapshots';
 import { frame, idPayload } from '../wire/raw-peer';
@@ -27,6 +28,15 @@ const DETAILS = [encodeNames('a', 'b'), encodeNames('r'.repeat(72), 'p'.repeat(6
   const details = Buffer.alloc(4 + names.length);
   writeDetails(1.5, names, details, 0);
   return details;
+});
+
+const WISHES = [
+  { reason: 'route', pool: 'web', backend: '' },
+  { reason: 'detach', pool: '', backend: 'b'.repeat(64) },
+].map((wish) => {
+  const bytes = Buffer.alloc(wishLength(wish as Wish));
+  writeWish(wish as Wish, bytes, 0);
+  return bytes;
 });
 
 /** Frames of every type, and of every length that one may have. */
@@ -51,6 +61,14 @@ const FRAMES = [
   frame(frames.PONG, 'abcd'),
   frame(frames.LIST),
   frame(frames.REPORT, REPORT),
+  ...WISHES.map((wish) => frame(frames.HANDBACK, Buffer.concat([idPayload(1, 2), wish, makeSnapshot()]))),
+  ...WISHES.map((wish) => frame(frames.MOVE, Buffer.concat([RECORD, wish]))),
+  ...[frames.SETTLED, frames.WITHDRAWN, frames.TAKEN].map((type) => frame(type, idPayload(1, 2))),
+  ...[frames.RETURNED, frames.KEPT].flatMap((type) => [
+    frame(type, idPayload(1, 2, 1)),
+    frame(type, idPayload(1, 2, 99)),
+  ]),
+  frame(frames.ROUTES, '{}'),
   frame(frames.BYE, 'front is stopping'),
 ];
 const TYPES = Array.from({ length: 16 }, (_, type) => type);
@@ -97,9 +115,20 @@ function sayingOf(type: number, bytes: Buffer, offset: number, length: number): 
     case frames.PREPARED:
     case frames.ABORT:
     case frames.OFFER:
+    case frames.SETTLED:
+    case frames.WITHDRAWN:
+    case frames.TAKEN:
       return readId(bytes, offset, length);
     case frames.REJECTED:
-      return [readId(bytes, offset, length), readReason(bytes, offset, length)];
+      return [readId(bytes, offset, length), readReason(bytes, offset, length, frames.REJECT_REASONS)];
+    case frames.RETURNED:
+      return [readId(bytes, offset, length), readReason(bytes, offset, length, RETURN_REASONS)];
+    case frames.KEPT:
+      return [readId(bytes, offset, length), readReason(bytes, offset, length, KEEP_REASONS)];
+    case frames.HANDBACK:
+      return checkedHandBack(bytes, offset, length);
+    case frames.MOVE:
+      return readMove(bytes, offset, length);
     case frames.CLOSED:
     case frames.VOID:
       return readFlows(bytes, offset, length);
@@ -110,6 +139,14 @@ function sayingOf(type: number, bytes: Buffer, offset: number, length: number): 
     default:
       return undefined;
   }
+}
+
+/** The snapshot begins within the frame, behind what was read. */
+function checkedHandBack(bytes: Buffer, offset: number, length: number): unknown {
+  const { id, wish, snapshotAt } = readHandBack(bytes, offset, length);
+  expect(snapshotAt - offset).toBe(11 + wish.pool.length + wish.backend.length);
+  expect(snapshotAt).toBeLessThanOrEqual(offset + length);
+  return { id, wish };
 }
 
 /** Names are bounded, and fit for a log as they are. */
@@ -181,7 +218,7 @@ function slowFrames(stream: Buffer): { readonly read: [number, string][]; readon
   for (let at = 0; at + 5 <= stream.length;) {
     const length = stream.readUInt32BE(at);
     const type = stream.readUInt8(at + 4);
-    if (type < 1 || type > 14 || length > frames.longestPayload(type)) return { read, bad: true };
+    if (type < 1 || type > 22 || length > frames.longestPayload(type)) return { read, bad: true };
     if (at + 5 + length > stream.length) break;
     read.push([type, stream.toString('latin1', at + 5, at + 5 + length)]);
     at += 5 + length;
@@ -218,7 +255,8 @@ test('a stream gives the same frames at every split, or the same refusal, and bo
       expect(whole.refusal !== undefined).toBe(slow.bad);
       const pieces = cut(stream, random);
       const { largest } = memoryOf(() => expectSame(readPieces(pieces), whole));
-      if (largest > 5 + frames.MAX_OFFER_BYTES) throw new Error(`took ${largest} bytes at once`);
+      if (largest > 5 + frames.longestPayload(frames.HANDBACK))
+        throw new Error(`took ${largest} bytes at once`);
       const first = memoryOf(() => readPieces(pieces, new FrameDecoder(beforeHello)));
       if (first.largest > 5 + frames.MAX_TEXT_BYTES) throw new Error(`took ${first.largest} before a hello`);
 

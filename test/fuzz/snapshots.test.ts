@@ -42,6 +42,7 @@ const CORPUS = [
       makeSnapshot({ flow }),
       makeSnapshot({ flow, queues: [0, 0, 0], options: 0, scales: [0, 0], windows: [0, 0, 0] }),
       makeSnapshot({ flow, queues: [5, 0, 3], scales: [14, 14], windows: [2 ** 29, 2 ** 30 - 2 ** 14, 1] }),
+      makeSnapshot({ flow, flags: layout.PER_REQUEST | layout.ROUTED, state: 7 }),
     ],
   ),
   makeSnapshot({ flow: makeFlow('198.18.0.21', 1, VIP4, 80) }),
@@ -104,22 +105,23 @@ function fieldsOf(bytes: Buffer): Fields {
     client: formatAddress(bytes, 8),
     vip: formatAddress(bytes, 24),
     ports: [bytes.readUInt16BE(40), bytes.readUInt16BE(42)],
-    words: Array.from({ length: 11 }, (_, index) => bytes.readUInt32BE(44 + 4 * index)),
+    words: Array.from({ length: 12 }, (_, index) => bytes.readUInt32BE(44 + 4 * index)),
   };
 }
 
 /** Whether a snapshot is one that a connection may have, by rules written apart from those of layout.ts. */
 function isSound(bytes: Buffer): boolean {
-  if (bytes.length < 88) return false;
+  if (bytes.length < 92) return false;
   const { octets, mss, client, vip, ports, words } = fieldsOf(bytes);
   const [version = 0, options = 0, clientScale = 0, ourScale = 0, , , flags, padding] = octets;
-  if (version !== 2 || options > 7 || (flags ?? 0) > 1 || padding !== 0 || mss < 88) return false;
+  if (version !== 3 || options > 7 || ![0, 1, 2, 6].includes(flags ?? 0) || padding !== 0 || mss < 88)
+    return false;
   if (Math.max(clientScale, ourScale) > (options >= 4 ? 14 : 0)) return false;
 
   const [, received = 0, , snd_wl1 = 0, snd_wnd = 0, max_window = 0, rcv_wnd = 0, rcv_wup = 0, ...queues] =
     words;
-  if (queues.some((queue) => queue > 2 ** 23)) return false;
-  if (queues.reduce((sum, queue) => sum + queue, 88) !== bytes.length) return false;
+  if (queues.some((queue) => queue > 2 ** 23) || (queues.at(-1) ?? 0) > 2 ** 16) return false;
+  if (queues.reduce((sum, queue) => sum + queue, 92) !== bytes.length) return false;
 
   const [family, other] = [client, vip].map((address) => (address.includes(':') ? 'ipv6' : 'ipv4'));
   if (family === undefined || family !== other || ports.includes(0)) return false;
@@ -172,7 +174,7 @@ function checkClaim(bytes: Buffer, offset: number, length: number, fields: Field
     return objection;
   }
   const claimed = claim();
-  const queued = fields.words.slice(-3).reduce((sum, queue) => sum + queue, 0);
+  const queued = fields.words.slice(-4).reduce((sum, queue) => sum + queue, 0);
   expect(claimed).toMatchObject({ bytes: SOCKET_BYTES + queued, replacesOpen: false });
   expect(refusalOf(claim)).toBe('address_in_use');
   admission.release(claimed);
@@ -185,7 +187,7 @@ const HEAD_LIMITS = { bytes: longestEditedHead(65_536, MOST_ADDED_BYTES), fields
 function checkMessage(bytes: Buffer, offset: number, [flags]: readonly [number], received: string): string {
   let message: ReturnType<typeof onlyMessage>;
   const refusal = refusalOf(() => (message = onlyMessage(bytes, offset)));
-  if (flags === 0) {
+  if (flags !== layout.ONE_REQUEST) {
     expect([refusal, message]).toEqual([undefined, undefined]);
     return 'any requests';
   }
@@ -219,6 +221,9 @@ function withLengthsMended(input: Buffer, random: Random): Buffer {
   bytes.writeUInt32BE(queued - sent, layout.RECEIVE_LENGTH);
   bytes.writeUInt32BE(sent, layout.SENT_LENGTH);
   bytes.writeUInt32BE(0, layout.UNSENT_LENGTH);
+  const state = random.oneIn(4) ? random.below(queued - sent + 1) : 0;
+  bytes.writeUInt32BE(queued - sent - state, layout.RECEIVE_LENGTH);
+  bytes.writeUInt32BE(state, layout.STATE_LENGTH);
   return bytes;
 }
 
@@ -240,8 +245,8 @@ test('a snapshot is taken where the slow way takes it, and otherwise refused by 
         return;
       }
       const fields = fieldsOf(snapshot);
-      const [send = 0, received = 0] = [fields.words[2], fields.words.at(-3)];
-      const queued = fields.words.slice(-2).reduce((sum, queue) => sum + queue, 0);
+      const [send = 0, received = 0] = [fields.words[2], fields.words.at(-4)];
+      const queued = fields.words.slice(-3, -1).reduce((sum, queue) => sum + queue, 0);
       expect((layout.acknowledged(bytes, offset) + queued) % 2 ** 32).toBe(send);
       const mss = layout.startingMss(bytes, offset);
       if (mss < 88 || mss > fields.mss) throw new Error(`would start with an MSS of ${mss}`);

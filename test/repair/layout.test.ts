@@ -43,6 +43,8 @@ describe('a snapshot is accepted', () => {
     ['with the smallest MSS', makeSnapshot({ mss: 88 })],
     ['with the largest MSS', makeSnapshot({ mss: 65535 })],
     ['with one request', makeSnapshot({ flags: layout.ONE_REQUEST })],
+    ['whose first request is routed', makeSnapshot({ flags: layout.PER_REQUEST | layout.ROUTED })],
+    ['with all the state that an application may leave', makeSnapshot({ state: layout.MAX_STATE_BYTES })],
     ['over IPv6', makeSnapshot({ flow: makeFlow('2001:2::1', 1, '2001:2:0:ff::1', 65535) })],
     ['with its queues at their limit', makeSnapshot({ queues: [layout.MAX_QUEUE_BYTES, 0, 0] })],
     ['with sequence numbers that wrap around', sequences(0xffffffff, 0xffffffff, 0xffffffff)],
@@ -72,7 +74,8 @@ describe('a snapshot is refused', () => {
     ['87 bytes, shorter than its header', makeSnapshot().subarray(0, 87)],
     ['version 0 is not known', changed((bytes) => (bytes[layout.VERSION] = 0))],
     ['version 1 is not known', changed((bytes) => (bytes[layout.VERSION] = 1))],
-    ['version 3 is not known', changed((bytes) => (bytes[layout.VERSION] = 3))],
+    ['version 2 is not known', changed((bytes) => (bytes[layout.VERSION] = 2))],
+    ['version 4 is not known', changed((bytes) => (bytes[layout.VERSION] = 4))],
     ['unknown options 8', makeSnapshot({ options: 8, scales: [0, 0] })],
     ['unknown options 255', makeSnapshot({ options: 255 })],
     ['window scale 15/0 was not negotiated', makeSnapshot({ scales: [15, 0] })],
@@ -81,12 +84,16 @@ describe('a snapshot is refused', () => {
     ['window scale 0/1 was not negotiated', makeSnapshot({ options: 3, scales: [0, 1] })],
     ['MSS 0 is too small', makeSnapshot({ mss: 0 })],
     ['MSS 87 is too small', makeSnapshot({ mss: 87 })],
-    ['unknown flags 2', makeSnapshot({ flags: 2 })],
+    ...[3, 4, 5, 7, 8].map((flags): [string, Buffer] => [`unknown flags ${flags}`, makeSnapshot({ flags })]),
     ['unknown flags 255', makeSnapshot({ flags: 255 })],
     ['padding is not 0', changed((bytes) => (bytes[layout.FLAGS + 1] = 1))],
     ['a queue is longer than 8388608 bytes', makeSnapshot({ queues: [layout.MAX_QUEUE_BYTES + 1, 0, 0] })],
     ['a queue is longer than 8388608 bytes', changed((bytes) => bytes.fill(0xff, layout.SENT_LENGTH, 84))],
     ['a queue is longer than 8388608 bytes', changed((bytes) => bytes.fill(0xff, layout.UNSENT_LENGTH, 88))],
+    [
+      "the application's state is longer than 65536 bytes",
+      makeSnapshot({ state: layout.MAX_STATE_BYTES + 1 }),
+    ],
     ['lengths do not add up', changed((bytes) => bytes.writeUInt32BE(11, layout.RECEIVE_LENGTH))],
     ['lengths do not add up', changed((bytes) => bytes.writeUInt32BE(19, layout.SENT_LENGTH))],
     ['lengths do not add up', makeSnapshot().subarray(0, -1)],
@@ -152,7 +159,7 @@ test('whatever arrives is accepted or refused as malformed, and what is accepted
         return;
       }
       accepted += 1;
-      const lengths = [layout.RECEIVE_LENGTH, layout.SENT_LENGTH, layout.UNSENT_LENGTH];
+      const lengths = [layout.RECEIVE_LENGTH, layout.SENT_LENGTH, layout.UNSENT_LENGTH, layout.STATE_LENGTH];
       const queued = lengths.reduce((sum, field) => sum + bytes.readUInt32BE(field), 0);
       expect(layout.HEADER_BYTES + queued).toBe(bytes.length);
     }),

@@ -10,13 +10,15 @@ export interface SnapshotParts {
   /** Bytes: the client's last window, its largest, ours. */
   readonly windows?: readonly [client: number, largest: number, ours: number];
   readonly queues?: readonly [receive: number, sent: number, unsent: number];
+  /** Bytes of the application's state. */
+  readonly state?: number;
 }
 
 /** A snapshot that is well formed unless its parts say otherwise; no connection stands behind it. */
 export function makeSnapshot(parts: SnapshotParts = {}): Buffer {
   const flow = parts.flow ?? makeFlow('198.18.1.1', 40000, '198.19.0.1', 80);
   const [receive, sent, unsent] = parts.queues ?? [10, 20, 30];
-  const bytes = Buffer.alloc(layout.HEADER_BYTES + receive + sent + unsent, 0x61);
+  const bytes = Buffer.alloc(layout.HEADER_BYTES + receive + sent + unsent + (parts.state ?? 0), 0x61);
   bytes[layout.VERSION] = layout.SNAPSHOT_VERSION;
   bytes[layout.OPTIONS] = parts.options ?? 7;
   const [client, ours] = parts.scales ?? [7, 9];
@@ -31,5 +33,6 @@ export function makeSnapshot(parts: SnapshotParts = {}): Buffer {
   bytes.writeUInt32BE(receive, layout.RECEIVE_LENGTH);
   bytes.writeUInt32BE(sent, layout.SENT_LENGTH);
   bytes.writeUInt32BE(unsent, layout.UNSENT_LENGTH);
+  bytes.writeUInt32BE(parts.state ?? 0, layout.STATE_LENGTH);
   return bytes;
 }
