@@ -20,12 +20,16 @@ import type { StatsSnapshot } from '../observe/stats';
 import { OpenConnections } from '../relay/open-connections';
 import { prepareAnyFreeze } from '../repair/freeze';
 import { rehearse } from '../repair/rehearsal';
+import type { FlowRecord } from '../steer/flow-table';
+import type { KeepReason, MoveReason, Wish } from '../wire/hand-back';
 import { expiryOf } from '../wire/identity';
 import { addAgentRoutes } from './admin-routes';
 import { AccessLog } from './access-log';
 import { Adopter, ADOPTION_RESULTS } from './adopter';
 import { listenBesideOthers } from './beside-others';
 import { ControlServer } from './control-server';
+import { Departures, PlainMovable, type Movable } from './departures';
+import { HandBacks } from './hand-backs';
 import { LiveConnections, type LiveConnection } from './live-connections';
 import { OneRequest, type OnlyMessage } from './one-request';
 import { Responses } from './responses';
@@ -47,6 +51,10 @@ export class Agent {
   readonly control: ControlServer;
   readonly #restoreDuration = new DurationHistogram();
   readonly #responses = new Responses();
+  readonly #handBacks: HandBacks;
+  readonly departures: Departures;
+  /** By socket. */
+  readonly #liveOf = new WeakMap<Socket, LiveConnection>();
   /** Sockets that came from a front: the server may have others. */
   readonly #adopted = new WeakSet<Socket>();
   /** Those of them that carry one request. */
@@ -96,7 +104,8 @@ export class Agent {
     const self = {
       node: config.node,
       vips: addressesOf(config.vips).map(({ host }) => host),
-      ...(accessLog && { details: true as const }),
+      // The pool is part of it: whoever moves a connection has to know where it belongs.
+      details: true as const,
     };
     this.#certificateExpiry = config.control.tls && expiryOf(config.control.tls.pem.cert);
     this.control = new ControlServer(
@@ -106,7 +115,19 @@ export class Agent {
       this.#responses,
       logger,
       this.#undelivered,
+      {
+        taken: (line, id) => this.#handBacks.taken(line, id),
+        returned: (line, id, reason) => this.#handBacks.returned(line, id, reason),
+        lineLost: (line) => this.#handBacks.channelLost(line),
+        move: (record, wish, kept) => this.#move(record, wish, kept),
+      },
     );
+    this.#handBacks = new HandBacks({
+      lineTo: (front) => this.control.lineTo(front),
+      forget: (connection) => this.live.forget(connection),
+      voided: (record) => this.control.reportVoid(record),
+    });
+    this.departures = new Departures(this.#handBacks, (connection) => this.#movableOf(connection));
     this.#connections = new OpenConnections(server, (socket) => this.#adopted.has(socket));
     if (config.sticky_cookie !== undefined)
       this.#stickyCookie = new StickyCookie(config.sticky_cookie, config.node);
@@ -175,6 +196,32 @@ export class Agent {
     if (this.control.draining !== draining)
       this.logger.info({ connections: this.live.size }, draining ? 'draining' : 'ready again');
     this.control.draining = draining;
+    if (!draining) this.departures.cancel('drain');
+    else for (const connection of this.live) this.#leave(connection, 'drain', '');
+  }
+
+  /** Has a connection leave for another backend of its pool, or for the one that is named. */
+  #leave(
+    connection: LiveConnection,
+    reason: MoveReason,
+    backend: string,
+    kept?: (reason: KeepReason) => void,
+  ): void {
+    const pool = connection.details?.pool ?? '';
+    this.departures.leave(connection, { reason, pool, backend }, kept);
+  }
+
+  /** A front asks for a connection; of one that belongs to another pool it does not speak. */
+  #move(record: FlowRecord, { reason, pool, backend }: Wish, kept: (reason: KeepReason) => void): void {
+    const connection = this.live.find(record);
+    if (connection === undefined || (pool !== '' && pool !== connection.details?.pool)) kept('unknown');
+    // Of those that are asked for in crowds nobody waits for one.
+    else this.#leave(connection, reason, backend, reason === 'move' ? kept : undefined);
+  }
+
+  /** Connections that carry one request end by themselves. */
+  #movableOf(connection: LiveConnection): Movable | undefined {
+    return this.#oneRequests.has(connection.socket) ? undefined : new PlainMovable(connection);
   }
 
   /**
@@ -227,6 +274,8 @@ export class Agent {
     this.server.off('request', this.#countRequest);
     this.server.off('checkContinue', this.#countRequest);
     this.#ignoreUpgrades?.();
+    this.departures.stop();
+    this.#handBacks.stop();
     this.#undelivered.stop();
     this.#sockDiag?.close();
     this.control.close();
@@ -252,9 +301,11 @@ export class Agent {
   #admit(connection: LiveConnection, message: OnlyMessage | undefined): void {
     const { socket } = connection;
     this.#adopted.add(socket);
+    this.#liveOf.set(socket, connection);
     this.accessLog?.opened(connection);
     if (message !== undefined) this.#oneRequests.set(socket, new OneRequest(socket, message, this.server));
     this.server.emit('connection', socket);
+    if (this.control.draining) this.#leave(connection, 'drain', '');
   }
 
   /** Behind the server's own listener. */
@@ -276,6 +327,10 @@ export class Agent {
       this.#responses.ended(response.statusCode, ended === undefined ? 0 : Math.max(0, ended - began));
       // An application may have promised to keep the connection alive, whatever it was asked for.
       this.#oneRequests.get(request.socket)?.close();
+      if (this.departures.size > 0) {
+        const connection = this.#liveOf.get(request.socket);
+        if (connection !== undefined) this.departures.responded(connection);
+      }
     });
   };
 

@@ -8,10 +8,18 @@ import { Channel } from '../wire/channel';
 import * as frames from '../wire/frames';
 import { MOST_HANDSHAKES, openGate, type Gate, type Peer } from '../wire/gate';
 import { decodeFrontHello, encodeAgentHello, type AgentHello, type FrontHello } from '../wire/hello';
-import type { FlowRecord } from '../steer/flow-table';
-import { readCommit, readId } from '../wire/records';
+import type { FlowRecord, HandoffId } from '../steer/flow-table';
+import {
+  KEEP_REASONS,
+  RETURN_REASONS,
+  type KeepReason,
+  type ReturnReason,
+  type Wish,
+} from '../wire/hand-back';
+import { readCommit, readId, readMove, readReason } from '../wire/records';
 import type { Report, ResponseCounts } from '../wire/report';
 import type { Adopter } from './adopter';
+import type { FrontLine } from './hand-backs';
 import { MOST_PREPARED, PreparedOffers } from './prepared-offers';
 import { RejectedOffer } from './rejected-offer';
 import { Reports } from './reports';
@@ -33,8 +41,20 @@ interface FrontChannel {
   commits: number;
   /** Ends a channel that does not say hello. */
   readonly helloTimer: NodeJS.Timeout;
+  /** Where its front takes connections back. */
+  readonly line: FrontLine;
   hello?: FrontHello;
   reports?: Reports;
+}
+
+/** What fronts say of connections that live here. */
+export interface LiveEvents {
+  /** One that was handed back lives elsewhere. */
+  taken(line: FrontLine, id: HandoffId): void;
+  returned(line: FrontLine, id: HandoffId, reason: ReturnReason): void;
+  lineLost(line: FrontLine): void;
+  /** A front asks for one; `kept` is to be called where it stays. */
+  move(record: FlowRecord, wish: Wish, kept: (reason: KeepReason) => void): void;
 }
 
 /** The agent's end of the control protocol: takes offers from fronts and tells their keepers what has closed. */
@@ -54,7 +74,8 @@ export class ControlServer {
     private readonly adopter: Adopter,
     private readonly responses: ResponseCounts,
     private readonly logger: Logger,
-    private readonly undelivered: Iterable<FlowRecord> = [],
+    private readonly undelivered: Iterable<FlowRecord>,
+    private readonly events: LiveEvents,
   ) {
     this.#gate = openGate(tls, {
       admitted: (socket, peer) => this.#accept(socket, peer),
@@ -109,6 +130,14 @@ export class ControlServer {
     return total;
   }
 
+  /** Where connections of a front can be handed back to now: to its newest channel, because an older one may be on its way out. */
+  lineTo(node: string): FrontLine | undefined {
+    let found: FrontLine | undefined;
+    for (const { hello, line } of this.#channels)
+      if (hello?.role === 'offers' && hello.node === node) found = line;
+    return found;
+  }
+
   fronts(): { node: string; role: string; prepared: number }[] {
     return [...this.#channels].flatMap(({ hello, prepared }) =>
       hello === undefined ? [] : [{ node: hello.node, role: hello.role, prepared: prepared.size }],
@@ -153,6 +182,7 @@ export class ControlServer {
         front.reports?.stop();
         this.#channels.delete(front);
         front.prepared.channelLost();
+        this.events.lineLost(front.line);
         if (front.hello === undefined) this.#logRefused(peer.address, cause, 'hello');
         else
           this.logger.info(
@@ -163,7 +193,7 @@ export class ControlServer {
     });
     const helloTimer = setTimeout(() => channel.close('no hello', 'no hello in time'), HELLO_TIMEOUT_MS);
     const prepared = new PreparedOffers(this.adopter);
-    const front: FrontChannel = { peer, channel, prepared, helloTimer, commits: 0 };
+    const front: FrontChannel = { peer, channel, prepared, helloTimer, commits: 0, line: lineOf(channel) };
     this.#channels.add(front);
   }
 
@@ -186,12 +216,33 @@ export class ControlServer {
       case frames.ABORT:
         front.prepared.abort(readId(bytes, offset, length));
         return;
+      case frames.TAKEN:
+        this.events.taken(front.line, readId(bytes, offset, length));
+        return;
+      case frames.RETURNED:
+        this.events.returned(
+          front.line,
+          readId(bytes, offset, length),
+          readReason(bytes, offset, length, RETURN_REASONS),
+        );
+        return;
+      case frames.MOVE:
+        this.#move(front, bytes, offset, length);
+        return;
       case frames.LIST:
         this.#listAgain(front);
         return;
       default:
         throw new frames.ProtocolError(`a front does not send frames of type ${type}`);
     }
+  }
+
+  #move({ channel }: FrontChannel, bytes: Buffer, offset: number, length: number): void {
+    const { wish, ...record } = readMove(bytes, offset, length);
+    const { epoch, sequence } = record.id;
+    this.events.move(record, wish, (reason) =>
+      channel.sendReason(frames.KEPT, epoch, sequence, KEEP_REASONS.indexOf(reason)),
+    );
   }
 
   #listAgain(front: FrontChannel): void {
@@ -279,4 +330,12 @@ export class ControlServer {
     const flow = bytes.length >= at + FLOW + FLOW_BYTES ? formatFlow(bytes, at + FLOW) : undefined;
     this.logger.warn({ flow, reason: error.reason, detail: error.message }, 'offer rejected');
   }
+}
+
+function lineOf(channel: Channel): FrontLine {
+  return {
+    handBack: (id, wish, snapshot, length) => channel.sendHandBack(id, wish, snapshot, length),
+    settled: ({ epoch, sequence }) => channel.sendId(frames.SETTLED, epoch, sequence),
+    withdrawn: ({ epoch, sequence }) => channel.sendId(frames.WITHDRAWN, epoch, sequence),
+  };
 }

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { descriptorOf } from '../kernel/node-socket';
 import { unacknowledgedBytes } from '../kernel/socket';
-import type { FlowRecord, HandoffId } from '../steer/flow-table';
+import { sameHandoff, type FlowRecord, type HandoffId } from '../steer/flow-table';
 import type { HandoffDetails } from '../wire/handoff-details';
 
 /** An adopted connection that this agent serves. */
@@ -40,12 +40,28 @@ export class LiveConnections implements Iterable<LiveConnection> {
     // the agent from asking for the closed socket later (undelivered.ts).
     socket.once('end', () => (connection.delivered = isDelivered(socket)));
     socket.once('close', () => {
-      this.#live.delete(connection);
-      if (this.#latest.get(key) === connection) this.#latest.delete(key);
-      this.#closedBytes += socket.bytesWritten;
-      this.onClosed(connection, connection.delivered);
+      if (this.#remove(connection)) this.onClosed(connection, connection.delivered);
     });
     return connection;
+  }
+
+  /** It lives elsewhere from here on: its socket's close is nobody's business. */
+  forget(connection: LiveConnection): void {
+    this.#remove(connection);
+  }
+
+  #remove(connection: LiveConnection): boolean {
+    if (!this.#live.delete(connection)) return false;
+    const key = connection.flow.toString('latin1');
+    if (this.#latest.get(key) === connection) this.#latest.delete(key);
+    this.#closedBytes += connection.socket.bytesWritten;
+    return true;
+  }
+
+  /** The live connection of a flow that this handoff brought here. */
+  find({ flow, id }: FlowRecord): LiveConnection | undefined {
+    const connection = this.#latest.get(flow.toString('latin1'));
+    return connection !== undefined && sameHandoff(connection.id, id) ? connection : undefined;
   }
 
   /** Node name of the front that handed over the live connection of a flow (Latin-1 text of its bytes), if there is one. */

@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import { formatEndpoint } from '../config/addresses';
 import type { BackendConfig, PoolConfig } from '../config/model';
 import { LogThrottle } from '../observe/log-throttle';
-import type { StatsSnapshot } from '../observe/stats';
+import { mergeStats, type StatsSnapshot } from '../observe/stats';
 import type { RoutableHead } from '../peek/head';
 import type { Http1Peek } from '../peek/http1';
 import type { Answer, Destination } from '../relay/destination';
@@ -14,6 +14,7 @@ import { formatFlow } from '../kernel/flow';
 import { addedBytes } from '../route/head-edits';
 import type { FlowTable, NextHop } from '../steer/flow-table';
 import { AgentAddresses } from '../wire/dial';
+import type { RejectReason } from '../wire/frames';
 import { Acceptor } from './acceptor';
 import { Answering } from './answering';
 import { shareOf, type Capacity } from './capacity';
@@ -27,11 +28,13 @@ import { Fallback } from './fallback';
 import { Handoffs } from './handoff';
 import { HandoffIds } from './handoff-ids';
 import { HeadEditor } from './head-editor';
-import type { BackendFacts, Failing, Recovered, Standing, WorkerData, WorkerStatus } from './messages';
-import { Offers } from './offers';
+import type { BackendFacts, Failing, Moved, Recovered, Standing, WorkerData, WorkerStatus } from './messages';
+import { MoveCounts } from './move-counts';
+import { Moves, type Move } from './moves';
+import { Offers, type OfferEvents } from './offers';
 import { isFollowed } from './one-request';
 import { goesByLoad, Pool } from './pool';
-import { ReleaseQueue } from './release-queue';
+import { ReleaseQueue } from '../repair/release-queue';
 import { RequestHead } from './request-head';
 import { Routes } from './routes';
 
@@ -43,6 +46,7 @@ const STOP_POLL_MS = 20;
 export interface AcceptingThreadEvents {
   /** The channel to the agent at this address (formatEndpoint) broke. */
   channelLost(agent: string): void;
+  moved(what: Moved): void;
   failing(what: Failing): void;
   recovered(what: Recovered): void;
 }
@@ -62,6 +66,8 @@ export class AcceptingThread {
   readonly #routes: Routes;
   readonly #acceptor: Acceptor;
   readonly #handoffs: Handoffs;
+  readonly #moves: Moves;
+  readonly #moveCounts = new MoveCounts();
   readonly #fallback: Fallback;
   readonly #throttle = new LogThrottle();
   readonly #exhaustion: Exhaustion;
@@ -107,13 +113,7 @@ export class AcceptingThread {
           this.#acceptor.ended(connection);
           this.#logSometimes('lost', { flow: formatFlow(connection.flow), detail }, 'connection lost');
         },
-        channelLost: ({ endpoint }) => this.events.channelLost(formatEndpoint(endpoint)),
-        rejected: (backend, reason) =>
-          this.#logSometimes(
-            `rejected ${backend.name} ${reason}`,
-            { backend: backend.name, reason },
-            'offer rejected',
-          ),
+        rejected: (backend, reason) => this.#logRejected(backend, reason),
       },
     );
     config.pools.forEach((pool, index) => {
@@ -122,6 +122,16 @@ export class AcceptingThread {
       this.#pools.set(pool.name, new Pool(pool, backends));
     });
     this.#routes = new Routes(config.routes, this.#pools);
+    const moving = { headBytes: config.limits.head_bytes, prepareMs: config.timeouts.prepare };
+    this.#moves = new Moves(flows, this.#ids.epoch, this.#pools, this.#routes, editor, this.#dumped, moving, {
+      moved: (move, backend) => this.#moved(move, backend),
+      stayed: ({ reason, pool, backend }, result) => {
+        this.#moveCounts.add(reason, result);
+        const fields = { reason, result, pool, to: backend };
+        this.#logSometimes(`stayed ${reason} ${result}`, fields, 'a connection does not move');
+      },
+      rejected: (backend, reason) => this.#logRejected(backend, reason),
+    });
     this.#acceptor = this.#makeAcceptor();
   }
 
@@ -156,6 +166,10 @@ export class AcceptingThread {
   }
 
   stats(): StatsSnapshot {
+    return mergeStats([this.#moveCounts.stats(), this.#ownStats()]);
+  }
+
+  #ownStats(): StatsSnapshot {
     const pools = [...this.#pools.values()];
     const counted = (name: string, label: string, counters: Counters): StatsSnapshot['samples'] =>
       [...counters.entries()].map(([key, value]) => ({ name, labels: { [label]: key }, value }));
@@ -195,13 +209,16 @@ export class AcceptingThread {
    */
   async retire(last: readonly string[]): Promise<void> {
     this.#fallback.retire();
+    this.#moves.stopping = true;
     this.#acceptor.stopListening(new Set(last));
-    while (this.#acceptor.active + this.#released.size > 0 && performance.now() < this.#deadline) {
+    const busy = (): number => this.#acceptor.active + this.#moves.size + this.#released.size;
+    while (busy() > 0 && performance.now() < this.#deadline) {
       if (this.#deadline < Infinity) this.#fallback.closeIdle();
       await new Promise((resolve) => setTimeout(resolve, STOP_POLL_MS));
     }
     this.#acceptor.stop();
     this.#handoffs.stop();
+    this.#moves.stop();
     this.#released.stop();
     this.#exhaustion.stop();
     for (const offers of this.#offers.values()) offers.stop();
@@ -319,9 +336,32 @@ export class AcceptingThread {
     if (known !== undefined) return known;
     const { node, pools } = this.data.config;
     const needsLoad = pools.some((pool) => goesByLoad(pool, backend.name));
-    const made = new Offers(this.#agents.of(backend), node, this.#ids, this.#handoffs, needsLoad);
+    const made = new Offers(this.#agents.of(backend), node, this.#ids, this.#offerEvents, needsLoad);
     this.#offers.set(key, made);
     return made;
+  }
+
+  readonly #offerEvents: OfferEvents = {
+    channelLost: (offers) => {
+      this.#moves.channelLost(offers);
+      this.events.channelLost(formatEndpoint(offers.endpoint));
+    },
+    handedBack: (offers, back, bytes, end) => this.#moves.handedBack(offers, back, bytes, end),
+    settled: (offers, id) => this.#moves.settled(offers, id),
+    withdrawn: (offers, id) => this.#moves.withdrawn(offers, id),
+  };
+
+  #moved(move: Move, backend: Backend): void {
+    const { wish, flow, way, startedAt } = move;
+    this.#moveCounts.add(wish.reason, 'ok');
+    this.#moveCounts.took((performance.now() - startedAt) / 1000);
+    const from = way.pool.backends.find(({ offers }) => offers === move.source)?.name ?? '';
+    this.events.moved({ flow: formatFlow(flow), from, to: backend.name, reason: wish.reason });
+  }
+
+  #logRejected(backend: Backend, reason: RejectReason): void {
+    const fields = { backend: backend.name, reason };
+    this.#logSometimes(`rejected ${backend.name} ${reason}`, fields, 'offer rejected');
   }
 
   #logSometimes(kind: string, fields: Record<string, unknown>, message: string): void {

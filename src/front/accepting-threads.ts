@@ -7,6 +7,7 @@ import type { OpenListener } from './listeners';
 import {
   sumStatus,
   type Failing,
+  Moved,
   type FromWorker,
   type Recovered,
   type Standing,
@@ -41,6 +42,7 @@ export interface AcceptingThreadsEvents {
   failed(message: string): void;
   /** A thread has lost its channel to the agent at this address (formatEndpoint). */
   channelLost(agent: string): void;
+  moved(what: Moved): void;
   /** In the eyes of a thread, by its index, a backend fails, and does so no more. */
   failing(thread: number, what: Failing): void;
   recovered(thread: number, what: Recovered): void;
@@ -163,6 +165,7 @@ export class AcceptingThreads {
       if (message.type === 'log') logFromWorker(data.log, message.line);
       else if (message.type === 'stats') waiting.get(message.request)?.(message);
       else if (message.type === 'channel_lost') events.channelLost(message.agent);
+      else if (message.type === 'moved') events.moved(message);
       else if (message.type === 'failing') events.failing(data.index, message);
       else if (message.type === 'recovered') events.recovered(data.index, message);
       else if (message.type === 'failed') broken(message.message);

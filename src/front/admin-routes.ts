@@ -1,8 +1,9 @@
 import type { FastifyInstance } from 'fastify';
-import { formatFlow } from '../kernel/flow';
+import { formatFlow, parseFlow } from '../kernel/flow';
 import { monotonicNs } from '../steer/flow-table';
 import { USUAL, type Question } from './asked-request';
 import type { Front } from './front';
+import type { MoveAnswer } from './mover';
 import type { WatchedBackend } from './watched-backend';
 
 /** Flows that one answer lists unless asked otherwise, and at most: the table may hold a million. */
@@ -87,6 +88,17 @@ export function addFrontRoutes(admin: FastifyInstance, front: Front): void {
     );
   }
 
+  admin.post<{ Body: unknown }>('/v1/flows/move', async (request, reply) => {
+    const wanted = moveAsked(request.body);
+    if (typeof wanted === 'string') return reply.code(400).send({ error: wanted });
+    const { flow, to } = wanted;
+    const answer = await front.move(flow, to);
+    const backend = backendOf(front, flow);
+    if (answer.moved) return reply.send({ flow: formatFlow(flow), backend, ms: answer.ms });
+    const code = answer.why === 'gone' ? 404 : 409;
+    return reply.code(code).send({ error: `the connection stays: ${WHY[answer.why]}`, reason: answer.why });
+  });
+
   admin.get<{ Querystring: { limit?: string } }>('/v1/flows', (request, reply) => {
     const limit = Number(request.query.limit ?? FLOWS_LISTED);
     if (!Number.isInteger(limit) || limit < 1 || limit > MOST_FLOWS_LISTED) {
@@ -94,6 +106,35 @@ export function addFrontRoutes(admin: FastifyInstance, front: Front): void {
     }
     return reply.send(listFlows(front, limit));
   });
+}
+
+/** What is to move where; or what is wrong with the question. */
+function moveAsked(body: unknown): { flow: Buffer; to: string } | string {
+  if (typeof body !== 'object' || body === null) return 'the body is no JSON object with flow and to';
+  const { flow: text, to = '', ...others } = body as Record<string, unknown>;
+  const [other] = Object.keys(others);
+  if (other !== undefined) return `"${other}" is not one of flow, to`;
+  const flow = typeof text === 'string' ? parseFlow(text) : undefined;
+  if (flow === undefined) return '"flow" is not a flow as /v1/flows has it: CLIENT:PORT>VIP:PORT';
+  return typeof to === 'string' ? { flow, to } : '"to" is not the name of a backend';
+}
+
+/** Why a connection stays, and what to do. */
+const WHY: Readonly<Record<Extract<MoveAnswer, { moved: false }>['why'], string>> = {
+  gone: 'there is no such flow',
+  no_channel: 'the control channel to its agent is down',
+  timeout: 'its agent has not answered in time: see the logs of both',
+  unspecified: 'its agent does not say why',
+  refused: 'no backend took it: see the log, and /v1/backends for who is up',
+  unknown: 'its agent does not have it (any more)',
+  busy: 'a request was under way all the time: try again',
+  upgraded: 'it has left HTTP or carries one request, and its application has no way to let go of it',
+  closing: 'its client has closed its side',
+};
+
+function backendOf(front: Front, flow: Buffer): string {
+  const number = front.steering.flows.get(flow)?.backend;
+  return number === undefined ? '' : (front.steering.backends.name(number) ?? String(number));
 }
 
 function describe(front: Front, backend: WatchedBackend): Record<string, unknown> {
@@ -125,14 +166,16 @@ function listFlows(front: Front, limit: number): Record<string, unknown> {
   front.steering.flows.forEach((entry) => {
     total += 1;
     if (flows.length >= limit) return;
+    const flow = formatFlow(entry.flow);
     flows.push({
-      flow: formatFlow(entry.flow),
+      flow,
       backend: front.steering.backends.name(entry.backend) ?? String(entry.backend),
       handoff: `${entry.id.epoch}.${entry.id.sequence}`,
       age_seconds: (now - entry.created) / NS_PER_SECOND,
       idle_seconds: (now - entry.lastSeen) / NS_PER_SECOND,
       packets: entry.packets,
       bytes: entry.bytes,
+      moves: front.owners.of(flow),
     });
   });
   return { total, flows };

@@ -4,7 +4,7 @@ import type { WatchedBackend } from './watched-backend';
 /** How often it is looked whether a draining backend has connections left: the flow table is counted once a second. */
 const LOOK_MS = 1000;
 
-/** Says in the log when the last connection of a draining backend is gone. */
+/** Has the connections of draining backends move, and says in the log when the last one is gone. */
 export class Drains {
   #timer: NodeJS.Timeout | undefined;
   /** Those that it was said of. */
@@ -13,6 +13,8 @@ export class Drains {
   constructor(
     private readonly backends: () => readonly WatchedBackend[],
     private readonly flowsOf: (backend: WatchedBackend) => number,
+    /** Has its connections move; they may have to be asked for more than once. */
+    private readonly move: (backend: WatchedBackend) => void,
     private readonly logger: Logger,
   ) {}
 
@@ -33,7 +35,10 @@ export class Drains {
     const left = draining.filter((backend) => !this.#drained.has(keyOf(backend)));
     if (left.length === 0) this.stop();
     for (const backend of left) {
-      if (this.flowsOf(backend) > 0) continue;
+      if (this.flowsOf(backend) > 0) {
+        this.move(backend);
+        continue;
+      }
       this.#drained.add(keyOf(backend));
       const fields = { pool: backend.pool.name, backend: backend.config.name };
       this.logger.info(fields, 'backend is drained: its last connection is gone');

@@ -13,8 +13,10 @@ import { AdminAccess, readToken } from '../observe/admin-access';
 import { createRegistry } from '../observe/registry';
 import { mergeStats, type Sample, type StatsSnapshot } from '../observe/stats';
 import { prepareFreeze } from '../repair/freeze';
+import type { HandoffId } from '../steer/flow-table';
 import { NextHops } from '../steer/next-hops';
 import { Steering } from '../steer/steering';
+import type { KeepReason } from '../wire/hand-back';
 import { AdminApi } from './admin-api';
 import { addFrontRoutes } from './admin-routes';
 import { ConnectionCounts } from './connection-counts';
@@ -26,7 +28,9 @@ import { gaugesOf } from './gauges';
 import { Generation } from './generation';
 import type { InheritedSockets } from './inherited-sockets';
 import { addressOf, Listeners } from './listeners';
-import { sumStatus, type WorkerStatus } from './messages';
+import { sumStatus, type Moved, type WorkerStatus } from './messages';
+import { Mover, type MoveAnswer } from './mover';
+import { Owners } from './owners';
 import type { Predecessor } from './predecessor';
 import { Succession, type Legacy } from './succession';
 import type { WatchedBackend } from './watched-backend';
@@ -81,6 +85,11 @@ export class Front {
   readonly #flowsReset = new Counters();
   readonly #ejections = new Counters();
   readonly #drains: Drains;
+  readonly #mover: Mover;
+  /** Which backends connections have had. */
+  readonly owners = new Owners();
+  /** Backends whose connections are being asked for, by number. */
+  readonly #evacuated = new Set<number>();
   readonly #discovery: Discovery;
   /** As of the last load: none of the discovered backends is in it. */
   #loaded: FrontConfig | undefined;
@@ -104,7 +113,12 @@ export class Front {
     this.#drains = new Drains(
       () => this.#generation?.backends ?? [],
       (backend) => this.flowsOf(backend),
+      (backend) => this.#evacuate(backend),
       logger,
+    );
+    this.#mover = new Mover(
+      steering.flows,
+      (backend) => this.#generation?.backends.find(({ number }) => number === backend)?.link,
     );
   }
 
@@ -249,8 +263,27 @@ export class Front {
     // An earlier generation relays requests still.
     for (const each of this.#retiring.keys()) each.find(pool, name)?.drain(draining);
     backend.drain(draining);
-    if (draining) this.#drains.watch();
+    if (draining) {
+      this.#drains.watch();
+      this.#evacuate(backend);
+    }
     return backend;
+  }
+
+  /** Moves the connection of a flow to a backend, or away from its own for ''. */
+  move(flow: Buffer, backend: string): Promise<MoveAnswer> {
+    return this.#mover.move(flow, { reason: 'move', pool: '', backend });
+  }
+
+  /** Has the connections of a backend move to others of its pool. */
+  #evacuate(backend: WatchedBackend): void {
+    const { number, pool } = backend;
+    // Its agent was told to, and sees to it by itself.
+    if (this.#evacuated.has(number) || backend.agent.draining) return;
+    this.#evacuated.add(number);
+    const wish = { reason: 'drain', pool: pool.name, backend: '' } as const;
+    const unwanted = (): boolean => this.#stopping || !backend.draining;
+    void this.#mover.moveAll(number, wish, unwanted).finally(() => this.#evacuated.delete(number));
   }
 
   /** Connections that were handed to a backend from here, by whatever pool, and are not over. */
@@ -327,6 +360,10 @@ export class Front {
       listeners: this.#listeners.prepare(config),
       flowsReset: this.#flowsReset,
       ejections: this.#ejections,
+      moves: {
+        moved: (what: Moved) => this.owners.moved(what),
+        kept: (id: HandoffId, reason: KeepReason) => this.#mover.kept(id, reason),
+      },
       known: this.#generation === undefined ? predecessor?.bequest.backends : known,
     };
     // A predecessor still accepts where this configuration no longer listens, and sees to the end of it.

@@ -7,9 +7,11 @@ import { formatEndpoint } from '../config/addresses';
 import type { BackendConfig, FrontConfig } from '../config/model';
 import { raiseFileLimit } from '../kernel/libc';
 import type { StatsSnapshot } from '../observe/stats';
+import type { HandoffId } from '../steer/flow-table';
 import type { NextHops } from '../steer/next-hops';
 import type { Steering } from '../steer/steering';
 import { AgentAddresses } from '../wire/dial';
+import type { KeepReason } from '../wire/hand-back';
 import { AcceptingThreads } from './accepting-threads';
 import type { Question } from './asked-request';
 import type { BackendState } from './backend-state';
@@ -20,7 +22,7 @@ import { Explainer, type Explanation, type Standpoint } from './explanation';
 import { Farewells } from './farewells';
 import { FlowKeeper } from './flow-keeper';
 import { closeListeners, type OpenListener } from './listeners';
-import type { BackendFacts, WorkerStatus } from './messages';
+import type { BackendFacts, Moved, WorkerStatus } from './messages';
 import { carriesOneRequest } from './one-request';
 import { OutlierWatch } from './outlier-watch';
 import { WatchedAgent } from './watched-agent';
@@ -49,6 +51,13 @@ export interface Inheritance {
   readonly flowsReset: Counters;
   /** Ejections, counted by an OutlierWatch; likewise. */
   readonly ejections: Counters;
+  readonly moves: MoveEvents;
+}
+
+/** What agents and accepting threads say of connections that are to move. */
+export interface MoveEvents {
+  moved(what: Moved): void;
+  kept(id: HandoffId, reason: KeepReason): void;
 }
 
 export class Generation {
@@ -211,6 +220,7 @@ export class Generation {
     return AcceptingThreads.start(data, listeners, {
       failed,
       channelLost: (agent) => this.#agents.get(agent)?.reconcile(),
+      moved: (what) => this.inherited.moves.moved(what),
       failing: (thread, { pool, backend, failures }) =>
         this.#watches.get(pool)?.failing(backend, thread, failures),
       recovered: (thread, { pool, backend }) => this.#watches.get(pool)?.recovered(backend, thread),
@@ -308,6 +318,7 @@ export class Generation {
     const address = this.#addresses.of(backend);
     const made = new WatchedAgent(name, address, node, timeouts.backend_gone, this.keeper, this.logger, {
       lost: (lostName, flows) => this.inherited.flowsReset.add(lostName, flows),
+      kept: (id, reason) => this.inherited.moves.kept(id, reason),
       changed: (cause) => {
         for (const each of this.backends) if (each.link === made.link) each.review(cause);
       },

@@ -11,7 +11,7 @@
 import { flowFamily } from '../kernel/flow';
 import type { HeadChanges } from '../peek/head';
 import type { FlowTable } from '../steer/flow-table';
-import { dump, type DumpBuffer, reset, thaw, unmoved } from '../repair/dump';
+import { dump, type DumpBuffer, reset, silence, thaw, unmoved } from '../repair/dump';
 import { RepairError } from '../repair/errors';
 import { freeze } from '../repair/freeze';
 import { acknowledged, RECEIVE_SEQUENCE } from '../repair/layout';
@@ -21,9 +21,9 @@ import type { Connection } from './connection';
 import { Deadlines, type Expirable } from './deadlines';
 import type { Forwarding } from './forwarding';
 import type { HeadEditor } from './head-editor';
-import type { OfferEvents, Offers } from './offers';
+import type { Offered } from './offers';
 import type { Pool } from './pool';
-import type { ReleaseQueue } from './release-queue';
+import type { ReleaseQueue } from '../repair/release-queue';
 
 /** Backends tried for one connection before the fallback: a client waits for at most so many prepare timeouts. */
 const MOST_ATTEMPTS = 3;
@@ -53,14 +53,12 @@ export interface HandoffOutcomes {
   failed(connection: Connection, pool: Pool, reason: FallbackReason, detail: string): void;
   /** The connection could not be thawed and is gone. */
   lost(connection: Connection, detail: string): void;
-  /** What was committed on this channel last may not have arrived: the agent's list of live flows tells. */
-  channelLost(offers: Offers): void;
   /** An agent refused an offer: worth a line in the log, because the next one may be refused for the same reason. */
   rejected(backend: Backend, reason: RejectReason): void;
 }
 
 /** One connection on its way to a backend. */
-export class Handoff implements Expirable {
+export class Handoff implements Expirable, Offered {
   expiresAt = 0;
   sequence = 0;
   backend: Backend;
@@ -73,6 +71,7 @@ export class Handoff implements Expirable {
   initialSequence = 0;
 
   constructor(
+    private readonly engine: Handoffs,
     readonly connection: Connection,
     readonly pool: Pool,
     readonly key: string,
@@ -86,9 +85,25 @@ export class Handoff implements Expirable {
   ) {
     this.backend = first;
   }
+
+  get names(): Buffer {
+    return this.forwarding.namesWith(this.pool);
+  }
+
+  prepared(): void {
+    this.engine.prepared(this);
+  }
+
+  rejected(reason: RejectReason): void {
+    this.engine.rejected(this, reason);
+  }
+
+  lost(): void {
+    this.engine.lost(this);
+  }
 }
 
-export class Handoffs implements OfferEvents {
+export class Handoffs {
   readonly #deadlines: Deadlines<Handoff>;
 
   constructor(
@@ -125,7 +140,7 @@ export class Handoffs implements OfferEvents {
       else this.outcomes.failed(connection, pool, 'no_backend', 'no backend takes handoffs');
       return;
     }
-    const handoff = new Handoff(connection, pool, key, backend, now, changes, forwarding);
+    const handoff = new Handoff(this, connection, pool, key, backend, now, changes, forwarding);
     try {
       freeze(connection.fd);
       this.#attempt(handoff, received);
@@ -140,7 +155,10 @@ export class Handoffs implements OfferEvents {
     let verdict: 'steered' | 'moved' | 'table_full';
     try {
       if (!unmoved(connection.fd, handoff.receiveSequence)) verdict = 'moved';
-      else verdict = this.#steer(handoff) ? 'steered' : 'table_full';
+      else {
+        silence(connection.fd);
+        verdict = this.#steer(handoff) ? 'steered' : 'table_full';
+      }
     } catch (error) {
       backend.offers.withdraw(handoff);
       this.#giveUp(handoff, error);
@@ -168,10 +186,6 @@ export class Handoffs implements OfferEvents {
   lost(handoff: Handoff): void {
     handoff.backend.channelLost();
     this.#next(handoff, 'channel_lost');
-  }
-
-  channelLost(offers: Offers): void {
-    this.outcomes.channelLost(offers);
   }
 
   #timedOut(handoff: Handoff): void {

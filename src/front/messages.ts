@@ -3,6 +3,7 @@ import type { FrontConfig } from '../config/model';
 import type { Failures } from '../health/evidence';
 import type { LaneCounters } from '../observe/log-lane';
 import type { StatsSnapshot } from '../observe/stats';
+import type { MoveReason } from '../wire/hand-back';
 import type { Capacity } from './capacity';
 import type { OpenListener } from './listeners';
 
@@ -79,6 +80,15 @@ export function sumStatus(parts: readonly WorkerStatus[]): WorkerStatus {
   };
 }
 
+/** A connection that has another backend now. */
+export interface Moved {
+  /** As formatFlow has it. */
+  readonly flow: string;
+  readonly from: string;
+  readonly to: string;
+  readonly reason: MoveReason;
+}
+
 export interface Recovered {
   readonly pool: string;
   readonly backend: string;
@@ -96,6 +106,7 @@ export type FromWorker =
   | { readonly type: 'log'; readonly line: string }
   /** The channel to the agent at this address (formatEndpoint) broke. */
   | { readonly type: 'channel_lost'; readonly agent: string }
+  | ({ readonly type: 'moved' } & Moved)
   /** So many handoffs to a backend failed in a row, and one has succeeded since. */
   | ({ readonly type: 'failing' } & Failing)
   | ({ readonly type: 'recovered' } & Recovered)

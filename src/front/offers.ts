@@ -1,9 +1,10 @@
 import type { HandoffId } from '../steer/flow-table';
 import type { RejectReason } from '../wire/frames';
 import type { AgentAddress } from '../wire/dial';
+import type { ReturnReason } from '../wire/hand-back';
 import { Link } from '../wire/link';
+import type { HandBack } from '../wire/records';
 import type { Report } from '../wire/report';
-import type { Handoff } from './handoff';
 import type { HandoffIds } from './handoff-ids';
 
 /**
@@ -11,22 +12,39 @@ import type { HandoffIds } from './handoff-ids';
  */
 const REPORT_MS = 100;
 
-/** What becomes of an offer; the handoff engine listens. */
+/** A connection that is offered; it is told what becomes of that. */
+export interface Offered {
+  /** Of its last offer. */
+  sequence: number;
+  /** performance.now() when its way to a backend began. */
+  readonly startedAt: number;
+  /** Of its route and its pool, encoded for the details of a COMMIT. */
+  readonly names: Buffer;
+  prepared(): void;
+  rejected(reason: RejectReason): void;
+  /** The channel is gone, and the offer with it. */
+  lost(): void;
+}
+
+/** What an agent says beside its answers to offers. */
 export interface OfferEvents {
-  prepared(handoff: Handoff): void;
-  rejected(handoff: Handoff, reason: RejectReason): void;
-  lost(handoff: Handoff): void;
   /** Commits that were under way may not have arrived. */
   channelLost(offers: Offers): void;
+  /** It hands a connection back: the snapshot lies in `bytes` from `back.snapshotAt` to `end`, for as long as this call takes. */
+  handedBack(offers: Offers, back: HandBack, bytes: Buffer, end: number): void;
+  /** Nothing has slipped into what it has handed back. */
+  settled(offers: Offers, id: HandoffId): void;
+  /** It keeps what it has handed back. */
+  withdrawn(offers: Offers, id: HandoffId): void;
 }
 
 /**
  * The offers of one accepting thread to one agent. An offer is pending from `make` until it is answered, withdrawn or
- * lost with the channel; each handoff has at most one.
+ * lost with the channel; each connection has at most one.
  */
 export class Offers {
   readonly #link: Link;
-  readonly #pending = new Map<number, Handoff>();
+  readonly #pending = new Map<number, Offered>();
   /** When an offer last ran out of time, performance.now(). */
   #overdueAt = -Infinity;
   /** Sent on this channel. */
@@ -49,11 +67,13 @@ export class Offers {
       {
         onReport: (report) => (this.#report = report),
         onDown: () => this.#channelLost(),
-        onPrepared: (id) => this.#prepared(id),
+        onPrepared: (id) => this.#take(id)?.prepared(),
         onRejected: (id, reason) => {
-          const handoff = this.#take(id);
-          if (handoff !== undefined) this.events.rejected(handoff, reason);
+          this.#take(id)?.rejected(reason);
         },
+        onHandBack: (back, bytes, end) => this.events.handedBack(this, back, bytes, end),
+        onSettled: (id) => this.events.settled(this, id),
+        onWithdrawn: (id) => this.events.withdrawn(this, id),
       },
     );
   }
@@ -107,46 +127,47 @@ export class Offers {
   }
 
   /** Offers a connection; the agent's answer, or the loss of the channel, comes as an event. */
-  make(handoff: Handoff, snapshot: Buffer, length: number): void {
-    handoff.sequence = this.ids.next();
-    this.#pending.set(handoff.sequence, handoff);
-    this.#link.offer(this.ids.epoch, handoff.sequence, snapshot, length);
+  make(offered: Offered, snapshot: Buffer, length: number): void {
+    offered.sequence = this.ids.next();
+    this.#pending.set(offered.sequence, offered);
+    this.#link.offer(this.ids.epoch, offered.sequence, snapshot, length);
   }
 
   /** The commit point: the agent owns the connection. Only from within `prepared`. */
-  commit(handoff: Handoff): void {
+  commit({ sequence, startedAt, names }: Offered): void {
     this.#commits += 1;
-    const { sequence, startedAt, forwarding, pool } = handoff;
     if (!this.#link.wantsDetails) this.#link.commit(this.ids.epoch, sequence);
-    else {
-      const ms = performance.now() - startedAt;
-      this.#link.commitWithDetails(this.ids.epoch, sequence, ms, forwarding.namesWith(pool));
-    }
+    else this.#link.commitWithDetails(this.ids.epoch, sequence, performance.now() - startedAt, names);
   }
 
-  /** The front keeps the connection: what the agent has prepared is void. */
-  withdraw(handoff: Handoff): void {
-    this.#pending.delete(handoff.sequence);
-    this.#link.abort(this.ids.epoch, handoff.sequence);
+  /** The offered connection stays where it is: what the agent has prepared is void. */
+  withdraw({ sequence }: Offered): void {
+    this.#pending.delete(sequence);
+    this.#link.abort(this.ids.epoch, sequence);
   }
 
   /** The agent did not answer in time: as `withdraw`. */
-  overdue(handoff: Handoff): void {
+  overdue(offered: Offered): void {
     this.#overdueAt = performance.now();
-    this.withdraw(handoff);
+    this.withdraw(offered);
   }
 
-  #prepared(id: HandoffId): void {
-    const handoff = this.#take(id);
-    // Withdrawn meanwhile; ABORT is under way, or the agent makes up answers. Either way there is nothing to do.
-    if (handoff !== undefined) this.events.prepared(handoff);
+  /** What the agent has handed back lives elsewhere now. */
+  taken(id: HandoffId): void {
+    this.#link.taken(id);
   }
 
-  #take(id: HandoffId): Handoff | undefined {
+  /** What the agent has handed back stays with it. */
+  returned(id: HandoffId, reason: ReturnReason): void {
+    this.#link.returned(id, reason);
+  }
+
+  /** Undefined where it was withdrawn meanwhile: ABORT is under way, or the agent makes up answers. */
+  #take(id: HandoffId): Offered | undefined {
     if (id.epoch !== this.ids.epoch) return undefined;
-    const handoff = this.#pending.get(id.sequence);
-    if (handoff !== undefined) this.#pending.delete(id.sequence);
-    return handoff;
+    const offered = this.#pending.get(id.sequence);
+    if (offered !== undefined) this.#pending.delete(id.sequence);
+    return offered;
   }
 
   #channelLost(): void {
@@ -156,6 +177,6 @@ export class Offers {
     this.#commits = 0;
     this.#report = undefined;
     this.events.channelLost(this);
-    for (const handoff of lost) this.events.lost(handoff);
+    for (const offered of lost) offered.lost();
   }
 }

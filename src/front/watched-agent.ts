@@ -2,9 +2,10 @@
 import type { Logger } from 'pino';
 import { formatEndpoint } from '../config/addresses';
 import type { BackendConfig, Endpoint } from '../config/model';
-import { monotonicNs } from '../steer/flow-table';
+import { monotonicNs, type HandoffId } from '../steer/flow-table';
 import { PING_INTERVAL_MS, SILENCE_LIMIT_MS } from '../wire/channel';
 import type { AgentAddress } from '../wire/dial';
+import type { KeepReason } from '../wire/hand-back';
 import { Link } from '../wire/link';
 import { countedBetween, type Report, type ResponseCounts } from '../wire/report';
 import type { FlowKeeper } from './flow-keeper';
@@ -27,6 +28,8 @@ export interface WatchedAgentEvents {
   lost(backend: string, flows: number): void;
   /** The channel has come up or gone down, or the agent drains or does no more. */
   changed(cause: string): void;
+  /** It does not hand back a connection that it was asked for. */
+  kept(id: HandoffId, reason: KeepReason): void;
   /** Responses that ended since the agent last said; not those from before its first word on this channel. */
   responded(counts: ResponseCounts): void;
 }
@@ -126,6 +129,7 @@ export class WatchedAgent {
         },
         onFlows: (flows, last, askedAt) => this.keeper.listed(agent, flows, last, askedAt, this.#numbers),
         onClosed: (flows) => this.keeper.closed(flows, this.#numbers),
+        onKept: (id, reason) => this.events.kept(id, reason),
         onVoid: (flows) => this.keeper.voided(flows, this.#numbers),
       },
     );

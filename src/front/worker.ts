@@ -19,6 +19,7 @@ function say(message: FromWorker): void {
 async function run(): Promise<void> {
   const thread = new AcceptingThread(data, new EbpfFlowTable(data.flowsFd, data.reviewFd), logger, {
     channelLost: (agent) => say({ type: 'channel_lost', agent }),
+    moved: (what) => say({ type: 'moved', ...what }),
     failing: (what) => say({ type: 'failing', ...what }),
     recovered: (what) => say({ type: 'recovered', ...what }),
   });

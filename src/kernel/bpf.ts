@@ -279,10 +279,16 @@ export function detachIngress(ifindex: number): void {
 
 /** BPF_ANY: create or overwrite. */
 const BPF_ANY = 0;
+const BPF_EXIST = 2;
 
 /** 0 or `-errno`; -E2BIG when the map is full. */
 export function mapUpdate(fd: number, key: Buffer, value: Buffer): number {
   return libbpf().update(fd, key, value, BPF_ANY);
+}
+
+/** As mapUpdate, but only where there is an entry: -ENOENT else. */
+export function mapReplace(fd: number, key: Buffer, value: Buffer): number {
+  return libbpf().update(fd, key, value, BPF_EXIST);
 }
 
 /** 0, or -ENOENT and so on. */

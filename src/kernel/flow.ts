@@ -7,7 +7,7 @@
  *  32  client port, big endian
  *  34  VIP port, big endian
  */
-import { isIPv4, isIPv6 } from 'node:net';
+import { isIP, isIPv4, isIPv6 } from 'node:net';
 
 export const FLOW_BYTES = 36;
 const VIP_ADDRESS = 16;
@@ -65,6 +65,15 @@ export function flowFamily(flow: Buffer, offset = 0): 4 | 6 {
 export function formatFlow(flow: Buffer, offset = 0): string {
   const client = formatEndpoint(flow, offset, offset + CLIENT_PORT);
   return `${client}>${formatEndpoint(flow, offset + VIP_ADDRESS, offset + VIP_PORT)}`;
+}
+
+/** The flow that formatFlow writes so; undefined for a text that is none. */
+export function parseFlow(text: string): Buffer | undefined {
+  const [, client = '', clientPort, vip = '', vipPort] =
+    /^\[?([0-9a-fA-F:.]+?)\]?:(\d{1,5})>\[?([0-9a-fA-F:.]+?)\]?:(\d{1,5})$/.exec(text) ?? [];
+  if (isIP(client) === 0 || isIP(client) !== isIP(vip)) return undefined;
+  const ports = [Number(clientPort), Number(vipPort)] as const;
+  return ports.every((port) => port <= 0xffff) ? makeFlow(client, ports[0], vip, ports[1]) : undefined;
 }
 
 /** The client's half alone: `198.18.1.1:40000`. */

@@ -248,9 +248,11 @@ export class Cluster {
     return JSON.parse(await this.askAgent(k, path)) as T;
   }
 
-  /** POST on the front's admin API. */
-  async frontPost(path: string): Promise<PostAnswer> {
-    return answerOf(await this.askFront(path, ...POST));
+  /** POST on the front's admin API, of JSON where there is a body. */
+  async frontPost(path: string, body?: unknown): Promise<PostAnswer> {
+    const json =
+      body === undefined ? [] : ['-H', 'Content-Type: application/json', '-d', JSON.stringify(body)];
+    return answerOf(await this.askFront(path, ...POST, ...json));
   }
 
   /** POST on the admin API of backend `k`'s agent (from 1). */

@@ -26,12 +26,17 @@ export const ADMIN_PATHS: Readonly<Record<Component, readonly AdminPath[]>> = {
     {
       method: 'GET',
       path: '/v1/flows',
-      help: 'Flows in the table with their backends, packets and bytes; 100 of them, or `?limit=` up to 10000.',
+      help: 'Flows in the table with their backends, packets, bytes and moves; 100 of them, or `?limit=` up to 10000.',
+    },
+    {
+      method: 'POST',
+      path: '/v1/flows/move',
+      help: 'Moves one live connection: `{"flow": "CLIENT:PORT>VIP:PORT", "to": "BACKEND"}`, without `to` anywhere else; 409 says why it stays.',
     },
     {
       method: 'POST',
       path: '/v1/backends/POOL/NAME/drain',
-      help: 'Gives a backend of a pool no new connections; those that it has stay.',
+      help: 'Gives a backend of a pool no new connections, and moves those that it has to others of the pool.',
     },
     {
       method: 'POST',
@@ -60,7 +65,7 @@ export const ADMIN_PATHS: Readonly<Record<Component, readonly AdminPath[]>> = {
     {
       method: 'POST',
       path: '/v1/drain',
-      help: 'Has all fronts give this agent no new connections; those that it has stay.',
+      help: 'Has all fronts give this agent no new connections, and moves those that it has to other backends.',
     },
     { method: 'POST', path: '/v1/ready', help: 'Takes that back.' },
   ],

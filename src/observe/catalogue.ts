@@ -33,6 +33,24 @@ export const CATALOGUE: Readonly<Record<Component, readonly MetricSpec[]>> = {
       labels: ['pool'],
     },
     {
+      name: 'handbacks_total',
+      type: 'counter',
+      help: 'Connections that agents handed back because a later request belongs elsewhere, by reason and result.',
+      labels: ['reason', 'result'],
+    },
+    {
+      name: 'moves_total',
+      type: 'counter',
+      help: 'Live connections that were to move to another backend, by reason and result.',
+      labels: ['reason', 'result'],
+    },
+    {
+      name: 'move_duration_seconds',
+      type: 'histogram',
+      help: 'Time from the hand back of a connection to its COMMIT at another backend.',
+      labels: [],
+    },
+    {
       name: 'fallbacks_total',
       type: 'counter',
       help: 'Connections for which no handoff was possible, by reason.',

@@ -76,12 +76,17 @@ export class OpenConnections {
   /** Has the server close connections, but for those that may not be closed or that `spared` says. */
   #sparing(spared: (socket: Socket) => boolean, close: () => void): void {
     const all = [...this.#sockets].filter((socket) => !this.closable(socket) || spared(socket));
-    // The server keeps its list to itself and calls destroy() on each of it, here and now.
+    // The server keeps its list to itself and calls destroy() on each of it, here and now. Somebody may guard one already.
+    const guards = all.map((socket) => Object.getOwnPropertyDescriptor(socket, 'destroy'));
     for (const socket of all) socket.destroy = () => socket;
     try {
       close();
     } finally {
-      for (const socket of all) Reflect.deleteProperty(socket, 'destroy');
+      all.forEach((socket, index) => {
+        const guard = guards[index];
+        if (guard === undefined) Reflect.deleteProperty(socket, 'destroy');
+        else Object.defineProperty(socket, 'destroy', guard);
+      });
     }
   }
 

@@ -3,7 +3,8 @@
  *
  *   freeze(fd)                     packets of the flow are dropped from here on
  *   length = dump(fd, flow, into)  `into` holds the snapshot, the socket is as it was
- *   unmoved(fd, sequence)          nothing slipped in since, the snapshot is still the truth: repair on
+ *   unmoved(fd, sequence)          nothing slipped in since, the snapshot is still the truth
+ *   silence(fd)                    repair on: whatever comes now, it will never speak again
  *   release(fd)                    closes it silently; or
  *   thaw(fd)                       back to life, as if nothing had happened
  *
@@ -114,8 +115,10 @@ export class DumpBuffer {
  *
  * `peeked` says that the first so many bytes of the receive queue are in `into.queues` already, of a connection from which
  * nothing has been read yet: where TCP_INFO says that no more have arrived, they need not be copied again.
+ *
+ * With `silent` the connection stays in repair: its process may close it, or die, and the client hears nothing of that.
  */
-export function dump(fd: number, flow: Buffer, into: DumpBuffer, peeked = 0): number {
+export function dump(fd: number, flow: Buffer, into: DumpBuffer, peeked = 0, silent = false): number {
   enterRepair(fd);
   selectQueue(fd, SEND_QUEUE);
   readSequence(fd, into.bytes, layout.SEND_SEQUENCE);
@@ -140,7 +143,7 @@ export function dump(fd: number, flow: Buffer, into: DumpBuffer, peeked = 0): nu
   into.bytes.writeUInt32BE(queued.unsent, layout.UNSENT_LENGTH);
   into.bytes.writeUInt32BE(0, layout.STATE_LENGTH);
   // With bytes to send it stays in repair, or its timers would send them again.
-  if (queued === NOTHING_QUEUED) leaveRepair(fd, 'dump');
+  if (queued === NOTHING_QUEUED && !silent) leaveRepair(fd, 'dump');
   return layout.HEADER_BYTES + unread + queued.sent + queued.unsent;
 }
 
@@ -186,16 +189,19 @@ function readTimestamp(fd: number, { bytes }: DumpBuffer): void {
 }
 
 /**
- * Puts a dumped connection back into repair, for its release, if its receive sequence is still `expected`, the one in the
- * snapshot (RECEIVE_SEQUENCE), and tells whether it is. A packet that had passed the filter on another CPU when it was
- * attached can land after the dump: then the snapshot lacks its bytes.
+ * Whether the receive sequence of a dumped connection is still `expected`, the one in the snapshot (RECEIVE_SEQUENCE). A
+ * packet that had passed the filter on another CPU when it was attached can land after the dump: then the snapshot lacks
+ * its bytes.
  */
 export function unmoved(fd: number, expected: number): boolean {
   // The queue that the dump has selected last; reading its sequence takes no repair (do_tcp_getsockopt, net/ipv4/tcp.c).
   get(fd, TCP_QUEUE_SEQ, scratch, 4, 'get TCP_QUEUE_SEQ');
-  if (scratch.readUInt32LE(0) !== expected) return false;
+  return scratch.readUInt32LE(0) === expected;
+}
+
+/** Puts a dumped connection back into repair, for its release. */
+export function silence(fd: number): void {
   enterRepair(fd);
-  return true;
 }
 
 /**

@@ -1,4 +1,13 @@
-import { mapDelete, mapInfo, mapLookup, mapUpdate, MapWalk, TestPacket, type MapInfo } from '../kernel/bpf';
+import {
+  mapDelete,
+  mapInfo,
+  mapLookup,
+  mapReplace,
+  mapUpdate,
+  MapWalk,
+  TestPacket,
+  type MapInfo,
+} from '../kernel/bpf';
 import { E2BIG, ENOENT, KernelError } from '../kernel/errors';
 import { FLOW_BYTES } from '../kernel/flow';
 import {
@@ -47,6 +56,28 @@ export class EbpfFlowTable implements FlowTable {
     sequence: number,
     client: ClientNumbers,
   ): boolean {
+    this.#compose(hop, backend, epoch, sequence, client);
+    const result = mapUpdate(this.fd, flow, this.#value);
+    if (result < 0 && result !== -E2BIG) throw new KernelError('insert into flow table', -result);
+    return result === 0;
+  }
+
+  replace(
+    flow: Buffer,
+    hop: NextHop,
+    backend: number,
+    epoch: number,
+    sequence: number,
+    client: ClientNumbers,
+  ): boolean {
+    this.#compose(hop, backend, epoch, sequence, client);
+    const result = mapReplace(this.fd, flow, this.#value);
+    if (result < 0 && result !== -ENOENT) throw new KernelError('replace in flow table', -result);
+    return result === 0;
+  }
+
+  /** Makes a new entry in `#value`. */
+  #compose(hop: NextHop, backend: number, epoch: number, sequence: number, client: ClientNumbers): void {
     const value = this.#value;
     const now = monotonicNs();
     hop.address.copy(value, layout.NEXT_HOP, 0, 16);
@@ -60,9 +91,6 @@ export class EbpfFlowTable implements FlowTable {
     value.writeUInt32BE(client.sequence, layout.CLIENT_SEQUENCE);
     value.writeUInt32BE(client.acknowledged, layout.CLIENT_ACKNOWLEDGED);
     value.writeUInt32BE(client.initial, layout.CLIENT_INITIAL);
-    const result = mapUpdate(this.fd, flow, value);
-    if (result < 0 && result !== -E2BIG) throw new KernelError('insert into flow table', -result);
-    return result === 0;
   }
 
   get(flow: Buffer): FlowEntry | undefined {

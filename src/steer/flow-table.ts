@@ -64,6 +64,15 @@ export interface FlowTable {
     sequence: number,
     client: ClientNumbers,
   ): boolean;
+  /** Steers a flow elsewhere. False where it is not steered any more: its client has begun a new connection. */
+  replace(
+    flow: Buffer,
+    hop: NextHop,
+    backend: number,
+    epoch: number,
+    sequence: number,
+    client: ClientNumbers,
+  ): boolean;
   /** The entry for a flow, if there is one. */
   get(flow: Buffer): FlowEntry | undefined;
   /**

@@ -44,14 +44,7 @@ export const RETURN_REASONS = [
 export type ReturnReason = (typeof RETURN_REASONS)[number];
 
 /** Why an agent does not hand back a connection that it was asked for; the order is the wire's. */
-export const KEEP_REASONS = [
-  'unspecified',
-  'unknown',
-  'busy',
-  'upgraded',
-  'closing',
-  'not_permitted',
-] as const;
+export const KEEP_REASONS = ['unspecified', 'unknown', 'busy', 'upgraded', 'closing', 'refused'] as const;
 export type KeepReason = (typeof KEEP_REASONS)[number];
 
 export interface Wish {

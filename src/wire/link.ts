@@ -2,7 +2,8 @@ import { monotonicNs, type FlowRecord, type HandoffId } from '../steer/flow-tabl
 import { Channel } from './channel';
 import { dial, type AgentAddress } from './dial';
 import * as frames from './frames';
-import { readFlows, readId, readReason } from './records';
+import { KEEP_REASONS, RETURN_REASONS, type KeepReason, type ReturnReason, type Wish } from './hand-back';
+import { readFlows, readHandBack, readId, readReason, type HandBack } from './records';
 import { readReport, type Report } from './report';
 import { decodeAgentHello, encodeFrontHello, type AgentHello, type FrontHello } from './hello';
 
@@ -25,6 +26,12 @@ export interface LinkEvents {
   onAnswered?(refused: boolean): void;
   onPrepared?(id: HandoffId): void;
   onRejected?(id: HandoffId, reason: frames.RejectReason): void;
+  /** The snapshot lies in `bytes` from `back.snapshotAt` to `end`, for as long as this call takes. */
+  onHandBack?(back: HandBack, bytes: Buffer, end: number): void;
+  onSettled?(id: HandoffId): void;
+  onWithdrawn?(id: HandoffId): void;
+  /** The agent does not hand back what it was asked for. */
+  onKept?(id: HandoffId, reason: KeepReason): void;
   /**
    * A part of the agent's list of live flows; `last` ends it. It is not older than `askedAt`, nanoseconds on
    * CLOCK_MONOTONIC.
@@ -123,6 +130,19 @@ export class Link {
     this.#channel?.sendId(frames.ABORT, epoch, sequence);
   }
 
+  taken({ epoch, sequence }: HandoffId): void {
+    this.#channel?.sendId(frames.TAKEN, epoch, sequence);
+  }
+
+  returned({ epoch, sequence }: HandoffId, reason: ReturnReason): void {
+    this.#channel?.sendReason(frames.RETURNED, epoch, sequence, RETURN_REASONS.indexOf(reason));
+  }
+
+  /** Asks for a live connection; it comes back, or onKept says why not. */
+  move({ flow, id }: FlowRecord, wish: Wish): void {
+    this.#channel?.sendMove(flow, id, wish);
+  }
+
   #connect(): void {
     let opened = false;
     const stream = dial(this.endpoint, () => {
@@ -200,6 +220,18 @@ export class Link {
           readId(bytes, offset, length),
           readReason(bytes, offset, length, frames.REJECT_REASONS),
         );
+        return;
+      case frames.HANDBACK:
+        this.events.onHandBack?.(readHandBack(bytes, offset, length), bytes, offset + length);
+        return;
+      case frames.SETTLED:
+        this.events.onSettled?.(readId(bytes, offset, length));
+        return;
+      case frames.WITHDRAWN:
+        this.events.onWithdrawn?.(readId(bytes, offset, length));
+        return;
+      case frames.KEPT:
+        this.events.onKept?.(readId(bytes, offset, length), readReason(bytes, offset, length, KEEP_REASONS));
         return;
       case frames.CLOSED:
         this.events.onClosed?.(readFlows(bytes, offset, length));

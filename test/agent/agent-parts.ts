@@ -1,6 +1,6 @@
 import pino from 'pino';
 import { Adopter, type AdopterOptions } from '../../src/agent/adopter';
-import { ControlServer } from '../../src/agent/control-server';
+import { ControlServer, type LiveEvents } from '../../src/agent/control-server';
 import type { ControlSecurity } from '../../src/config/model';
 import { LiveConnections } from '../../src/agent/live-connections';
 import { Responses } from '../../src/agent/responses';
@@ -15,6 +15,14 @@ export const CONTROL = {
 } as const;
 
 export const VIP = '127.0.0.1';
+
+/** For who has nothing to do with connections that move. */
+export const NOBODY: LiveEvents = {
+  taken: () => undefined,
+  returned: () => undefined,
+  lineLost: () => undefined,
+  move: (_record, _wish, kept) => kept('unknown'),
+};
 
 /** The parts of an agent that talk to fronts, put together without the rest of it. */
 export class AgentParts {
@@ -48,7 +56,7 @@ export class AgentParts {
       voided: (record) => this.control.reportVoid(record),
     });
     const self = { node: 'b1', vips: [VIP] };
-    this.control = new ControlServer(self, security, this.adopter, this.responses, logger);
+    this.control = new ControlServer(self, security, this.adopter, this.responses, logger, [], NOBODY);
   }
 
   close(): void {

@@ -9,7 +9,7 @@ import { readReport, type Report } from '../../src/wire/report';
 import { until } from '../kernel/pair';
 import { makeSnapshot } from '../repair/snapshots';
 import { frame, idPayload, RawPeer } from '../wire/raw-peer';
-import { AgentParts, CONTROL, VIP } from './agent-parts';
+import { AgentParts, CONTROL, NOBODY, VIP } from './agent-parts';
 
 const HELLO_TIMEOUT_MS = 3000;
 const FLOW_BYTES = 36;
@@ -322,6 +322,8 @@ test('an address that is taken is named', async () => {
     agent.adopter,
     agent.responses,
     silentLogger(),
+    [],
+    NOBODY,
   );
   await expect(second.listen(CONTROL)).rejects.toThrow(`control.listen ${host}:${port}: listen EADDRINUSE`);
   second.close();

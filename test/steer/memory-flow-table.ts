@@ -48,6 +48,10 @@ export class MemoryFlowTable implements FlowTable {
     return true;
   }
 
+  replace(...entry: Parameters<FlowTable['insert']>): boolean {
+    return this.#entries.has(keyOf(entry[0])) && this.insert(...entry);
+  }
+
   get(flow: Buffer): FlowEntry | undefined {
     return this.#entries.get(keyOf(flow));
   }

@@ -1,6 +1,6 @@
 import { recv } from '../../src/kernel/libc';
 import { MSG_DONTWAIT, MSG_PEEK } from '../../src/kernel/socket';
-import { ReleaseQueue } from '../../src/front/release-queue';
+import { ReleaseQueue } from '../../src/repair/release-queue';
 import { openPair, until, type Pair } from '../kernel/pair';
 
 /** How long a socket stays at least, and how often the queue looks. */

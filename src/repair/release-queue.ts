@@ -1,4 +1,4 @@
-import { release } from '../repair/dump';
+import { release } from './dump';
 
 /**
  * How long a handed-off socket stays, frozen: a packet that was past the steering program when the flow was entered

@@ -1,0 +1,254 @@
+/**
+ * Live connections that are to leave this agent: when it is drained, or a front asks for one.
+ *
+ *   leave      it waits until it is between two requests; its reading is stopped then
+ *   resting    the first octets of its next request come in, and travel along; or none do for a moment
+ *   on its way it is handed back (hand-backs.ts)
+ *   stayed     it goes on here; where that may be different later, it tries again
+ *
+ * Moving it right behind a response would be wrong: the next request most often comes at once, and a packet that meets the
+ * frozen connection costs its client 200 ms.
+ */
+import {
+  descriptorOf,
+  isBetweenRequests,
+  isWritten,
+  resumeReading,
+  stopReading,
+} from '../kernel/node-socket';
+import { Epoll, EPOLLIN, EPOLLRDHUP, type Unwatch } from '../kernel/poll';
+import type { KeepReason, Wish } from '../wire/hand-back';
+import type { HandBacks, StayReason } from './hand-backs';
+import type { LiveConnection } from './live-connections';
+
+/** How long a connection has to be silent to be moved without a request. */
+const REST_MS = 20;
+/** How often it is looked who is between two requests; the ends of responses tell of most. */
+const SWEEP_MS = 20;
+/** How many are held in silence at once, and how many are on their way. */
+const MOST_RESTING = 256;
+const MOST_LEAVING = 64;
+/** Before a connection that found nobody tries again. */
+const RETRY_MS = 1000;
+/** How long somebody waits for a connection that is busy. */
+const PATIENCE_MS = 5000;
+
+/** How a connection is taken out of its server's hands. */
+export interface Movable {
+  /** Of its snapshot (repair/layout.ts). */
+  readonly flags: number;
+  /**
+   * Where it is between two requests: stops reading, and returns what was read and nobody has seen. Undefined elsewhere, and
+   * nothing has happened.
+   */
+  takeOut(): Buffer | undefined;
+  /** Has its server go on with it. */
+  putBack(): void;
+}
+
+/** A connection that an http.Server reads from by itself. */
+export class PlainMovable implements Movable {
+  readonly flags = 0;
+
+  constructor(private readonly connection: LiveConnection) {}
+
+  takeOut(): Buffer | undefined {
+    const { socket } = this.connection;
+    if (socket.destroyed || !isBetweenRequests(socket) || !isWritten(socket)) return undefined;
+    stopReading(socket);
+    return NOTHING;
+  }
+
+  putBack(): void {
+    resumeReading(this.connection.socket);
+  }
+}
+
+const NOTHING = Buffer.alloc(0);
+
+interface Leaving {
+  readonly connection: LiveConnection;
+  readonly wish: Wish;
+  /** Where somebody waits for this very one: it is tried once. */
+  readonly kept: ((reason: KeepReason) => void) | undefined;
+  held: Buffer;
+  /** performance.now(), before which it is not tried. */
+  notBefore: number;
+  /** Likewise, from which on the one who waits for it is told that it is busy. */
+  readonly until: number;
+}
+
+export class Departures {
+  readonly #leaving = new Set<LiveConnection>();
+  /** Those of them that are busy, or not yet to be tried. */
+  readonly #waiting = new Map<LiveConnection, Leaving>();
+  /** By descriptor; earliest first. */
+  readonly #resting = new Map<number, Leaving & { since: number }>();
+  #onTheirWay = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #epoll: Epoll | undefined;
+  #unwatch: Unwatch | undefined;
+
+  /** @param movableOf undefined for connections that never move. */
+  constructor(
+    private readonly handBacks: HandBacks,
+    private readonly movableOf: (connection: LiveConnection) => Movable | undefined,
+  ) {}
+
+  /** Connections that are to leave and have not yet. */
+  get size(): number {
+    return this.#leaving.size;
+  }
+
+  /** Has a connection leave as soon as it can. `kept` is called where it does not; without it, it tries again. */
+  leave(connection: LiveConnection, wish: Wish, kept?: (reason: KeepReason) => void): void {
+    if (this.movableOf(connection) === undefined) {
+      kept?.('upgraded');
+      return;
+    }
+    if (this.#leaving.has(connection)) {
+      kept?.('busy');
+      return;
+    }
+    const until = performance.now() + PATIENCE_MS;
+    this.#leaving.add(connection);
+    this.#waiting.set(connection, { connection, wish, kept, held: NOTHING, notBefore: 0, until });
+    connection.socket.once('close', () => {
+      this.#leaving.delete(connection);
+      this.#waiting.delete(connection);
+    });
+    this.#plan();
+    this.#try(connection);
+  }
+
+  /** Those that were to leave for this reason, and are not on their way yet, stay. */
+  cancel(reason: Wish['reason']): void {
+    for (const [connection, { wish }] of this.#waiting) if (wish.reason === reason) this.#forget(connection);
+    for (const [fd, leaving] of this.#resting) {
+      if (leaving.wish.reason !== reason) continue;
+      this.#wake(fd);
+      this.#forget(leaving.connection);
+      this.#putBack(leaving);
+    }
+  }
+
+  #forget(connection: LiveConnection): void {
+    this.#leaving.delete(connection);
+    this.#waiting.delete(connection);
+  }
+
+  /** A response on a connection has come to its end. */
+  responded(connection: LiveConnection): void {
+    if (this.#waiting.size > 0) this.#try(connection);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#waiting.clear();
+    for (const [fd, leaving] of this.#resting) {
+      this.#wake(fd);
+      this.#putBack(leaving);
+    }
+    this.#unwatch?.();
+    this.#epoll?.close();
+  }
+
+  #plan(): void {
+    this.#timer ??= setTimeout(this.#sweep, SWEEP_MS);
+  }
+
+  readonly #sweep = (): void => {
+    this.#timer = undefined;
+    const now = performance.now();
+    for (const [fd, leaving] of this.#resting) {
+      if (leaving.since + REST_MS > now || this.#onTheirWay >= MOST_LEAVING) break;
+      this.#wake(fd);
+      this.#go(leaving);
+    }
+    for (const [connection, { kept, until }] of this.#waiting) {
+      if (kept !== undefined && until < now) {
+        this.#forget(connection);
+        kept('busy');
+      } else this.#try(connection);
+    }
+    if (this.#waiting.size + this.#resting.size > 0) this.#plan();
+  };
+
+  #try(connection: LiveConnection): void {
+    const leaving = this.#waiting.get(connection);
+    if (leaving === undefined || this.#resting.size >= MOST_RESTING) return;
+    if (leaving.notBefore > performance.now()) return;
+    const held = this.movableOf(connection)?.takeOut();
+    const fd = descriptorOf(connection.socket);
+    if (held === undefined || fd === undefined) return;
+    this.#waiting.delete(connection);
+    leaving.held = held;
+    if (held.length > 0) this.#go(leaving);
+    else this.#rest(fd, leaving);
+  }
+
+  /** Its next octets stay in the kernel, whose word of them ends the rest. */
+  #rest(fd: number, leaving: Leaving): void {
+    this.#resting.set(fd, Object.assign(leaving, { since: performance.now() }));
+    this.#epoll ??= this.#openEpoll();
+    this.#epoll.add(fd, EPOLLIN | EPOLLRDHUP);
+    leaving.connection.socket.once('close', () => {
+      if (this.#resting.get(fd) === leaving) this.#resting.delete(fd);
+    });
+  }
+
+  #openEpoll(): Epoll {
+    const epoll = new Epoll();
+    this.#unwatch = epoll.watch(() =>
+      epoll.drain((fd) => {
+        const leaving = this.#resting.get(fd);
+        this.#wake(fd);
+        if (leaving !== undefined) this.#go(leaving);
+      }),
+    );
+    return epoll;
+  }
+
+  #wake(fd: number): void {
+    this.#resting.delete(fd);
+    this.#epoll?.remove(fd);
+  }
+
+  #go(leaving: Leaving): void {
+    const { connection, wish, held } = leaving;
+    if (connection.socket.destroyed) return;
+    const movable = this.movableOf(connection);
+    const departure = { connection, wish, held, flags: movable?.flags ?? 0 };
+    const refused = this.handBacks.begin(departure, {
+      moved: () => {
+        this.#onTheirWay -= 1;
+        this.#forget(connection);
+      },
+      stayed: (reason) => {
+        this.#onTheirWay -= 1;
+        this.#stayed(leaving, reason);
+      },
+    });
+    if (refused === undefined) this.#onTheirWay += 1;
+    else this.#stayed(leaving, refused);
+  }
+
+  #stayed(leaving: Leaving, reason: StayReason): void {
+    const { connection, kept } = leaving;
+    this.#putBack(leaving);
+    // Half closed, or on its way out: it ends by itself.
+    if (kept !== undefined || reason === 'not_movable' || connection.socket.destroyed) {
+      this.#forget(connection);
+      kept?.(reason === 'not_movable' ? 'closing' : 'refused');
+      return;
+    }
+    leaving.held = NOTHING;
+    leaving.notBefore = reason === 'slipped' ? 0 : performance.now() + RETRY_MS;
+    this.#waiting.set(connection, leaving);
+    this.#plan();
+  }
+
+  #putBack({ connection }: Leaving): void {
+    if (!connection.socket.destroyed) this.movableOf(connection)?.putBack();
+  }
+}

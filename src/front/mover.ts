@@ -1,0 +1,83 @@
+/** Asks agents for live connections that are to go elsewhere: one that is named, or all of a backend that drains. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { sameHandoff, type FlowRecord, type FlowTable } from '../steer/flow-table';
+import type { KeepReason, Wish } from '../wire/hand-back';
+
+/** How many are asked for at once, and how long the others wait: an agent moves some thousand in a second. */
+const PART = 1024;
+const PART_PAUSE_MS = 100;
+/** How often it is looked whether a connection has moved, and for how long. */
+const LOOK_MS = 2;
+const PATIENCE_MS = 10_000;
+
+/** The way to the agent that has a connection (wire/link.ts). */
+export interface MoveLink {
+  readonly up: boolean;
+  move(record: FlowRecord, wish: Wish): void;
+}
+
+/** What became of a connection that somebody wanted to move. */
+export type MoveAnswer =
+  | { readonly moved: true; readonly ms: number }
+  | { readonly moved: false; readonly why: KeepReason | 'no_channel' | 'gone' | 'timeout' };
+
+export class Mover {
+  /** Of those that somebody waits for, by handoff. */
+  readonly #kept = new Map<string, (reason: KeepReason) => void>();
+
+  constructor(
+    private readonly flows: FlowTable,
+    /** To the agent of a backend, by its number in the flow table. */
+    private readonly linkOf: (backend: number) => MoveLink | undefined,
+  ) {}
+
+  /** An agent does not hand back a connection that it was asked for. */
+  kept({ epoch, sequence }: FlowRecord['id'], reason: KeepReason): void {
+    this.#kept.get(`${epoch}.${sequence}`)?.(reason);
+  }
+
+  /** Moves the connection of a flow to a backend, or any other one for ''. Resolves when it has, or it is known why not. */
+  async move(flow: Buffer, wish: Wish): Promise<MoveAnswer> {
+    const entry = this.flows.get(flow);
+    if (entry === undefined) return { moved: false, why: 'gone' };
+    const link = this.linkOf(entry.backend);
+    if (link?.up !== true) return { moved: false, why: 'no_channel' };
+    const { id } = entry;
+    const key = `${id.epoch}.${id.sequence}`;
+    const began = performance.now();
+    let why: KeepReason | undefined;
+    this.#kept.set(key, (reason) => (why = reason));
+    try {
+      link.move({ flow, id }, wish);
+      while (performance.now() - began < PATIENCE_MS) {
+        await sleep(LOOK_MS);
+        const now = this.flows.get(flow);
+        if (now === undefined) return { moved: false, why: 'gone' };
+        if (!sameHandoff(now.id, id)) return { moved: true, ms: performance.now() - began };
+        if (why !== undefined) return { moved: false, why };
+      }
+      return { moved: false, why: 'timeout' };
+    } finally {
+      this.#kept.delete(key);
+    }
+  }
+
+  /**
+   * Asks for all connections of a backend, by its number; its agent goes on trying with those that are busy. `until` tells
+   * that it is no longer wanted.
+   */
+  async moveAll(backend: number, wish: Wish, until: () => boolean): Promise<void> {
+    const link = this.linkOf(backend);
+    let asked = 0;
+    for (const records of this.flows.silent(Infinity)) {
+      for (const { flow, id } of records) {
+        if (this.flows.get(flow)?.backend !== backend) continue;
+        if (until() || link?.up !== true) return;
+        link.move({ flow, id }, wish);
+        asked += 1;
+        if (asked % PART === 0) await sleep(PART_PAUSE_MS);
+      }
+      await sleep(0);
+    }
+  }
+}

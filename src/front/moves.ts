@@ -1,0 +1,367 @@
+/**
+ * Live connections that their agents hand back, on their way to another backend (wire/hand-back.ts).
+ *
+ *   handedBack   is it steered to that agent? where does it belong? OFFER
+ *   prepared, settled                                                  in any order
+ *                still steered to that agent? steer, COMMIT, TAKEN     <- the commit point
+ *   rejected, timeout, channel lost                                    the next backend, then RETURNED
+ *   withdrawn    ABORT
+ *
+ * The discipline is that of a handoff (handoff.ts): up to the commit point the agent's copy can be thawed, from there on it
+ * never speaks again, and what it has frozen its client sends again, to whoever has the connection then.
+ */
+import { FLOW_BYTES, flowFamily } from '../kernel/flow';
+import { Http1Peek } from '../peek/http1';
+import type { RoutableHead } from '../peek/head';
+import type { DumpBuffer } from '../repair/dump';
+import { RepairError } from '../repair/errors';
+import {
+  acknowledged,
+  checkSnapshot,
+  FLAGS,
+  FLOW,
+  PER_REQUEST,
+  RECEIVE_LENGTH,
+  RECEIVE_SEQUENCE,
+  ROUTED,
+} from '../repair/layout';
+import { sameHandoff, type FlowEntry, type FlowTable, type HandoffId } from '../steer/flow-table';
+import type { RejectReason } from '../wire/frames';
+import type { ReturnReason, Wish } from '../wire/hand-back';
+import { encodeNames } from '../wire/handoff-details';
+import type { HandBack } from '../wire/records';
+import { Answering } from './answering';
+import type { Backend } from './backend';
+import { Deadlines, type Expirable } from './deadlines';
+import type { HeadEditor } from './head-editor';
+import type { Offered, Offers } from './offers';
+import type { Pool } from './pool';
+import type { Routes } from './routes';
+
+/** As of a handoff. */
+const MOST_ATTEMPTS = 3;
+/** What moves of all agents may hold here: snapshots wait for milliseconds. */
+export const MOST_MOVES = 4096;
+export const MOST_MOVING_BYTES = 64 * 1024 * 1024;
+/** Of a connection that moves without a head. */
+const NO_ROUTE = '-';
+
+/** What a request that has not come yet is routed by: nothing. */
+const NO_HEAD: RoutableHead = { method: '', host: '', path: '', query: '', header: () => undefined };
+
+/** What became of a move: values of the label `result` of moves_total and handbacks_total. */
+export const MOVE_RESULTS = [
+  'ok',
+  'withdrawn',
+  'channel_lost',
+  'same_backend',
+  'not_steered',
+  'no_route',
+  'answered',
+  'no_backend',
+  'refused',
+  'stopping',
+  'malformed',
+] as const;
+export type MoveResult = (typeof MOVE_RESULTS)[number];
+
+export interface MoveOutcomes {
+  /** The connection is another backend's now. */
+  moved(move: Move, backend: Backend): void;
+  /** Its agent keeps a connection, or nobody has it: `channel_lost` is the one of the agent that handed it back. */
+  stayed(wish: Wish, result: Exclude<MoveResult, 'ok'>): void;
+  rejected(backend: Backend, reason: RejectReason): void;
+}
+
+/** Where a connection that is handed back goes. */
+interface Way {
+  readonly pool: Pool;
+  readonly key: string;
+  readonly names: Buffer;
+  readonly snapshot: Buffer;
+}
+
+/** One connection on its way from a backend to another one. */
+export class Move implements Expirable, Offered {
+  expiresAt = 0;
+  sequence = 0;
+  tried: readonly Backend[] = [];
+  backend: Backend | undefined;
+  isPrepared = false;
+  isSettled = false;
+
+  constructor(
+    private readonly engine: Moves,
+    /** Whose it was. */
+    readonly source: Offers,
+    /** Of the handoff that brought it there. */
+    readonly id: HandoffId,
+    readonly flow: Buffer,
+    readonly wish: Wish,
+    readonly way: Way,
+    readonly startedAt: number,
+  ) {}
+
+  get names(): Buffer {
+    return this.way.names;
+  }
+
+  prepared(): void {
+    this.engine.prepared(this);
+  }
+
+  rejected(reason: RejectReason): void {
+    this.engine.rejected(this, reason);
+  }
+
+  lost(): void {
+    this.engine.lost(this);
+  }
+}
+
+export class Moves {
+  readonly #deadlines: Deadlines<Move>;
+  /** By the handoff that brought the connection where it is. */
+  readonly #moves = new Map<string, Move>();
+  #bytes = 0;
+  readonly #reader: Http1Peek;
+  stopping = false;
+
+  constructor(
+    private readonly flows: FlowTable,
+    private readonly epoch: number,
+    private readonly pools: ReadonlyMap<string, Pool>,
+    private readonly routes: Pick<Routes, 'actionFor'>,
+    private readonly editor: HeadEditor,
+    private readonly dumped: DumpBuffer,
+    { headBytes, prepareMs }: { readonly headBytes: number; readonly prepareMs: number },
+    private readonly outcomes: MoveOutcomes,
+  ) {
+    this.#deadlines = new Deadlines(prepareMs, (move) => this.#timedOut(move));
+    this.#reader = new Http1Peek(headBytes);
+  }
+
+  /** Moves that are not over. */
+  get size(): number {
+    return this.#moves.size;
+  }
+
+  stop(): void {
+    this.#deadlines.stop();
+  }
+
+  /** An agent hands a connection back; the snapshot lies in `bytes` up to `end`. */
+  handedBack(source: Offers, { id, wish, snapshotAt }: HandBack, bytes: Buffer, end: number): void {
+    const begun = this.#begin(source, id, wish, bytes, snapshotAt, end - snapshotAt);
+    if (!(begun instanceof Move)) this.#return(source, id, wish, begun);
+    else this.#attempt(begun);
+  }
+
+  settled(source: Offers, id: HandoffId): void {
+    const move = this.#find(source, id);
+    if (move === undefined) return;
+    move.isSettled = true;
+    if (move.isPrepared) this.#commit(move);
+  }
+
+  withdrawn(source: Offers, id: HandoffId): void {
+    const move = this.#find(source, id);
+    if (move === undefined) return;
+    move.backend?.offers.withdraw(move);
+    this.#end(move);
+    this.outcomes.stayed(move.wish, 'withdrawn');
+  }
+
+  /** The agent that handed connections back cannot be told any more; those that it has settled it has let go of. */
+  channelLost(source: Offers): void {
+    for (const move of [...this.#moves.values()]) {
+      // What it has settled goes on: nobody else has it.
+      if (move.source !== source || move.isSettled) continue;
+      move.backend?.offers.withdraw(move);
+      this.#end(move);
+      this.outcomes.stayed(move.wish, 'channel_lost');
+    }
+  }
+
+  prepared(move: Move): void {
+    move.isPrepared = true;
+    if (move.isSettled) this.#commit(move);
+  }
+
+  rejected(move: Move, reason: RejectReason): void {
+    if (move.backend !== undefined) this.outcomes.rejected(move.backend, reason);
+    this.#next(move);
+  }
+
+  lost(move: Move): void {
+    this.#next(move);
+  }
+
+  #timedOut(move: Move): void {
+    if (move.isPrepared) {
+      // It waits for its own agent, which has gone silent.
+      move.backend?.offers.withdraw(move);
+      this.#end(move);
+      this.#return(move.source, move.id, move.wish, 'refused');
+      return;
+    }
+    move.backend?.offers.overdue(move);
+    this.#next(move);
+  }
+
+  /** Returns why not, where the connection does not go anywhere. */
+  #begin(
+    source: Offers,
+    id: HandoffId,
+    wish: Wish,
+    bytes: Buffer,
+    at: number,
+    length: number,
+  ): Move | (ReturnReason & MoveResult) {
+    if (this.stopping) return 'stopping';
+    if (this.#moves.size >= MOST_MOVES || this.#bytes + length > MOST_MOVING_BYTES) return 'refused';
+    try {
+      checkSnapshot(bytes, at, length);
+    } catch (error) {
+      if (!(error instanceof RepairError)) throw error;
+      return 'malformed';
+    }
+    const flow = Buffer.from(bytes.subarray(at + FLOW, at + FLOW + FLOW_BYTES));
+    if (this.#moves.has(keyOf(id)) || this.#entryOf(source, flow, id) === undefined) return 'not_steered';
+    const way = this.#way(wish, flow, bytes.subarray(at, at + length));
+    if (typeof way === 'string') return way;
+    const move = new Move(this, source, id, flow, wish, way, performance.now());
+    const own = way.pool.backends.find(({ offers }) => offers === source);
+    // A request may belong where its connection is, after all; for any other reason it shall leave.
+    if (own !== undefined && wish.reason !== 'route') move.tried = [own];
+    move.backend = this.#pick(move);
+    if (move.backend === undefined) return 'no_backend';
+    if (move.backend.offers === source) return 'same_backend';
+    this.#moves.set(keyOf(id), move);
+    this.#bytes += way.snapshot.length;
+    return move;
+  }
+
+  /** The entry of a flow, if it is steered to one of the agent's backends by that handoff. */
+  #entryOf(source: Offers, flow: Buffer, id: HandoffId): FlowEntry | undefined {
+    const entry = this.flows.get(flow);
+    if (entry === undefined || !sameHandoff(entry.id, id)) return undefined;
+    for (const { backends } of this.pools.values())
+      if (backends.some(({ offers, number }) => offers === source && number === entry.backend)) return entry;
+    return undefined;
+  }
+
+  /** Where it goes: by the head in its receive queue where requests are routed, else to another backend of its pool. */
+  #way(
+    { pool: name }: Wish,
+    flow: Buffer,
+    snapshot: Buffer,
+  ): Way | 'malformed' | 'no_route' | 'answered' | 'no_backend' {
+    const { dumped } = this;
+    dumped.reserve(snapshot.length);
+    snapshot.copy(dumped.bytes);
+    const flags = snapshot.readUInt8(FLAGS);
+    const asker = { client: flow };
+    if ((flags & PER_REQUEST) !== 0) {
+      const outcome = this.#reader.read(dumped.queues, snapshot.readUInt32BE(RECEIVE_LENGTH));
+      if (outcome === 'malformed') return 'malformed';
+      if (outcome === 'head') {
+        const action = this.routes.actionFor(this.#reader, asker);
+        if (action === undefined) return 'no_route';
+        if (action instanceof Answering) return 'answered';
+        const pool = action.poolOf(this.#reader, asker);
+        const key = pool.keyOf(this.#reader, asker);
+        const changes = action.changesTo(this.#reader);
+        const length =
+          changes === undefined ? snapshot.length : this.editor.edit(dumped, snapshot.length, false, changes);
+        dumped.bytes[FLAGS] = flags | ROUTED;
+        return { pool, key, names: action.namesWith(pool), snapshot: this.#copied(length) };
+      }
+    }
+    const pool = this.pools.get(name);
+    if (pool === undefined) return 'no_backend';
+    // Of a head nothing has been judged, whatever had been of the one before.
+    dumped.bytes[FLAGS] = flags & ~ROUTED;
+    const key = pool.keyOf(NO_HEAD, asker);
+    return { pool, key, names: encodeNames(NO_ROUTE, name), snapshot: this.#copied(snapshot.length) };
+  }
+
+  #copied(length: number): Buffer {
+    return Buffer.from(this.dumped.bytes.subarray(0, length));
+  }
+
+  #pick({ flow, wish, way: { pool, key }, tried }: Move): Backend | undefined {
+    const family = flowFamily(flow);
+    if (wish.backend === '') return pool.pick(family, key, tried);
+    const wanted = pool.backends.find(({ name }) => name === wish.backend);
+    return wanted?.available && wanted.hops[family] !== undefined && !tried.includes(wanted)
+      ? wanted
+      : undefined;
+  }
+
+  #attempt(move: Move): void {
+    const { backend, way } = move;
+    move.isPrepared = false;
+    this.#deadlines.set(move);
+    backend?.offers.make(move, way.snapshot, way.snapshot.length);
+  }
+
+  #next(move: Move): void {
+    this.#deadlines.clear(move);
+    if (move.backend !== undefined) move.tried = [...move.tried, move.backend];
+    move.backend = move.tried.length > MOST_ATTEMPTS ? undefined : this.#pick(move);
+    if (move.backend !== undefined && move.backend.offers !== move.source) {
+      this.#attempt(move);
+      return;
+    }
+    this.#end(move);
+    this.#return(move.source, move.id, move.wish, move.backend === undefined ? 'refused' : 'same_backend');
+  }
+
+  #commit(move: Move): void {
+    const { backend, source, id, wish } = move;
+    this.#end(move);
+    if (backend === undefined) return;
+    if (!this.#steer(move, backend)) {
+      backend.offers.withdraw(move);
+      this.#return(source, id, wish, 'not_steered');
+      return;
+    }
+    backend.offers.commit(move);
+    source.taken(id);
+    this.outcomes.moved(move, backend);
+  }
+
+  /** False where its client has begun a new connection from the same port meanwhile. */
+  #steer({ source, flow, id, sequence, way }: Move, backend: Backend): boolean {
+    const entry = this.#entryOf(source, flow, id);
+    const hop = flowFamily(flow) === 4 ? backend.hops[4] : backend.hops[6];
+    if (entry === undefined || hop === undefined) return false;
+    const client = {
+      sequence: way.snapshot.readUInt32BE(RECEIVE_SEQUENCE),
+      acknowledged: acknowledged(way.snapshot, 0),
+      initial: entry.client.initial,
+    };
+    return this.flows.replace(flow, hop, backend.number, this.epoch, sequence, client);
+  }
+
+  #find(source: Offers, id: HandoffId): Move | undefined {
+    const move = this.#moves.get(keyOf(id));
+    return move?.source === source ? move : undefined;
+  }
+
+  #end(move: Move): void {
+    this.#deadlines.clear(move);
+    this.#moves.delete(keyOf(move.id));
+    this.#bytes -= move.way.snapshot.length;
+  }
+
+  #return(source: Offers, id: HandoffId, wish: Wish, reason: ReturnReason & MoveResult): void {
+    source.returned(id, reason);
+    this.outcomes.stayed(wish, reason);
+  }
+}
+
+function keyOf({ epoch, sequence }: HandoffId): string {
+  return `${epoch}.${sequence}`;
+}

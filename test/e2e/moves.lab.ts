@@ -1,0 +1,47 @@
+/** Live connections that move from one backend to another: by name, and when a backend is drained. */
+import { Cluster } from '../../src/lab/cluster';
+import { Asking, expectNothingLost } from './asking';
+import { APP, percentiles, report } from './support';
+
+const TIMEOUT_MS = 60_000;
+const NODES = ['b1', 'b2', 'b3'];
+
+let cluster: Cluster;
+
+beforeAll(async () => {
+  cluster = await Cluster.start({ app: APP, backends: 3, clientAddresses: 4 });
+}, TIMEOUT_MS);
+
+afterAll(() => cluster.destroy());
+
+interface Flow {
+  readonly flow: string;
+  readonly backend: string;
+  readonly moves: readonly { readonly from: string; readonly to: string; readonly reason: string }[];
+}
+
+const flows = async (): Promise<readonly Flow[]> =>
+  (await cluster.frontApi<{ flows: Flow[] }>('/v1/flows?limit=10000')).flows;
+
+test(
+  'a connection moves a hundred times while its client goes on asking',
+  async () => {
+    const asking = await Asking.start(cluster.client, { count: 1, pauseMs: [0, 5], bodyEvery: 7 });
+    const [{ flow = '' } = {}] = await flows();
+    const ms: number[] = [];
+    for (let n = 0; n < 100; n++) {
+      const to = NODES[n % 3];
+      const { status, body } = await cluster.frontPost('/v1/flows/move', { flow, to });
+      if (status === 409 && body.reason === 'refused' && n === 0) continue;
+      expect({ status, body }).toMatchObject({ status: 200, body: { flow } });
+      ms.push(Number(body.ms));
+    }
+    const asked = await asking.stop();
+    expectNothingLost(asked, 1);
+    expect(asked.changes).toBeGreaterThan(90);
+    report(
+      `${ms.length} moves, by the API in ${percentiles(ms)}; ${asked.requests} requests in ${percentiles(asked.ms)}, behind a move in ${percentiles(asked.changedMs)}`,
+    );
+  },
+  TIMEOUT_MS,
+);
