@@ -7,6 +7,7 @@ import { EXIT_FAILED, EXIT_USAGE } from './cli/command';
 import type * as demo from './cli/demo';
 import type * as explain from './cli/explain';
 import type * as front from './cli/front';
+import type * as move from './cli/move';
 
 /*
  * A command is loaded when it is run, since `front` and `agent` bring libraries that others need not wait for. By `require`:
@@ -29,6 +30,10 @@ const COMMANDS: Readonly<Record<string, { readonly load: () => Command; readonly
   explain: {
     load: () => (require('./cli/explain') as typeof explain).explain,
     help: '--config FILE [--host H] [--path P] ...   say where a request would go',
+  },
+  move: {
+    load: () => (require('./cli/move') as typeof move).move,
+    help: '--config FILE --flow F [--to BACKEND]   move one live connection to another backend',
   },
   certs: {
     load: () => (require('./cli/certs') as typeof certs).certs,

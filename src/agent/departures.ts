@@ -17,17 +17,22 @@ import {
   stopReading,
 } from '../kernel/node-socket';
 import { Epoll, EPOLLIN, EPOLLRDHUP, type Unwatch } from '../kernel/poll';
+import { sinceReceived, unreadBytes } from '../kernel/socket';
 import type { KeepReason, Wish } from '../wire/hand-back';
 import type { HandBacks, StayReason } from './hand-backs';
 import type { LiveConnection } from './live-connections';
 
-/** How long a connection has to be silent to be moved without a request. */
+/** How long a client has to be silent for its connection to be moved without a request. */
 const REST_MS = 20;
 /** How often it is looked who is between two requests; the ends of responses tell of most. */
 const SWEEP_MS = 20;
-/** How many are held in silence at once, and how many are on their way. */
-const MOST_RESTING = 256;
-const MOST_LEAVING = 64;
+/** How many wait for their next request in the kernel's hands at once. */
+const MOST_RESTING = 64;
+/**
+ * How many are on their way at once. With more of them each takes longer, and the longer one is frozen the more likely its
+ * client's next request meets that.
+ */
+const MOST_LEAVING = 8;
 /** Before a connection that found nobody tries again. */
 const RETRY_MS = 1000;
 /** How long somebody waits for a connection that is busy. */
@@ -85,6 +90,8 @@ export class Departures {
   /** By descriptor; earliest first. */
   readonly #resting = new Map<number, Leaving & { since: number }>();
   #onTheirWay = 0;
+  /** Of those that wait, the ones that have not been looked at since the last sweep. */
+  #round: Iterator<LiveConnection, undefined> = this.#waiting.keys();
   #timer: NodeJS.Timeout | undefined;
   #epoll: Epoll | undefined;
   #unwatch: Unwatch | undefined;
@@ -160,30 +167,42 @@ export class Departures {
   readonly #sweep = (): void => {
     this.#timer = undefined;
     const now = performance.now();
-    for (const [fd, leaving] of this.#resting) {
-      if (leaving.since + REST_MS > now || this.#onTheirWay >= MOST_LEAVING) break;
-      this.#wake(fd);
-      this.#go(leaving);
-    }
     for (const [connection, { kept, until }] of this.#waiting) {
-      if (kept !== undefined && until < now) {
-        this.#forget(connection);
-        kept('busy');
-      } else this.#try(connection);
+      if (kept === undefined || until > now) continue;
+      this.#forget(connection);
+      kept('busy');
     }
+    this.#round = this.#waiting.keys();
+    this.#goOn();
     if (this.#waiting.size + this.#resting.size > 0) this.#plan();
   };
 
+  /** Sends those on their way that have rested, and then those that wait. */
+  #goOn(): void {
+    const rested = performance.now() - REST_MS;
+    for (const [fd, leaving] of this.#resting) {
+      if (leaving.since > rested || this.#onTheirWay >= MOST_LEAVING) break;
+      this.#wake(fd);
+      this.#go(leaving);
+    }
+    while (this.#onTheirWay < MOST_LEAVING) {
+      const { value, done } = this.#round.next();
+      if (done === true) return;
+      this.#try(value);
+    }
+  }
+
   #try(connection: LiveConnection): void {
     const leaving = this.#waiting.get(connection);
-    if (leaving === undefined || this.#resting.size >= MOST_RESTING) return;
+    if (leaving === undefined || this.#resting.size >= MOST_RESTING || this.#onTheirWay >= MOST_LEAVING)
+      return;
     if (leaving.notBefore > performance.now()) return;
     const held = this.movableOf(connection)?.takeOut();
     const fd = descriptorOf(connection.socket);
     if (held === undefined || fd === undefined) return;
     this.#waiting.delete(connection);
     leaving.held = held;
-    if (held.length > 0) this.#go(leaving);
+    if (held.length > 0 || sinceReceived(fd) >= REST_MS || unreadBytes(fd) > 0) this.#go(leaving);
     else this.#rest(fd, leaving);
   }
 
@@ -223,10 +242,12 @@ export class Departures {
       moved: () => {
         this.#onTheirWay -= 1;
         this.#forget(connection);
+        this.#goOn();
       },
       stayed: (reason) => {
         this.#onTheirWay -= 1;
         this.#stayed(leaving, reason);
+        this.#goOn();
       },
     });
     if (refused === undefined) this.#onTheirWay += 1;

@@ -134,7 +134,8 @@ const WHY: Readonly<Record<Extract<MoveAnswer, { moved: false }>['why'], string>
 
 function backendOf(front: Front, flow: Buffer): string {
   const number = front.steering.flows.get(flow)?.backend;
-  return number === undefined ? '' : (front.steering.backends.name(number) ?? String(number));
+  // Behind the name is the agent's address.
+  return number === undefined ? '' : (front.steering.backends.name(number) ?? '').replace(/@.*/, '');
 }
 
 function describe(front: Front, backend: WatchedBackend): Record<string, unknown> {

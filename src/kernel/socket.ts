@@ -164,3 +164,14 @@ export function listenOn({ backlog, ...options }: ListenOptions): number {
     throw error;
   }
 }
+
+// struct tcp_info (include/uapi/linux/tcp.h), its beginning.
+const LAST_DATA_RECEIVED = 52;
+const TIMES_BYTES = 60;
+const times = Buffer.alloc(TIMES_BYTES);
+
+/** Milliseconds since a TCP socket has received data, by the kernel's clock; `-errno` where it cannot be told. */
+export function sinceReceived(fd: number): number {
+  const result = getOption(fd, IPPROTO_TCP, TCP_INFO, times, TIMES_BYTES);
+  return result < 0 ? result : times.readUInt32LE(LAST_DATA_RECEIVED);
+}

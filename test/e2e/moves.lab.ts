@@ -45,3 +45,43 @@ test(
   },
   TIMEOUT_MS,
 );
+
+/** The first backend's flows in the front's table, lingering ones left out. */
+async function flowsOf(name: string): Promise<number> {
+  const { backends } = await cluster.frontApi<{ backends: { name: string; flows: number }[] }>(
+    '/v1/backends',
+  );
+  return backends.find((each) => each.name === name)?.flows ?? NaN;
+}
+
+test(
+  'backends are drained one after the other, and no connection is lost',
+  async () => {
+    const CONNECTIONS = 500;
+    const asking = await Asking.start(cluster.client, {
+      count: CONNECTIONS,
+      pauseMs: [10, 400],
+      bodyEvery: 5,
+    });
+    const movedBefore = await cluster.frontMetric('baton_moves_total', { reason: 'drain', result: 'ok' });
+    let longest = 0;
+    let moved = 0;
+    for (let n = 0; n < 6; n++) {
+      const name = NODES[n % 3] ?? '';
+      const began = performance.now();
+      expect(await cluster.frontPost(`/v1/backends/web/${name}/drain`)).toMatchObject({ status: 200 });
+      await cluster.until(`${name} drained`, async () => (await flowsOf(name)) === 0);
+      longest = Math.max(longest, performance.now() - began);
+      expect(await cluster.frontPost(`/v1/backends/web/${name}/ready`)).toMatchObject({ status: 200 });
+      moved =
+        (await cluster.frontMetric('baton_moves_total', { reason: 'drain', result: 'ok' })) - movedBefore;
+    }
+    const asked = await asking.stop();
+    expectNothingLost(asked, CONNECTIONS);
+    expect(moved).toBeGreaterThan(CONNECTIONS);
+    report(
+      `${moved} moves by 6 drains, ${longest.toFixed(0)} ms at most; ${asked.requests} requests in ${percentiles(asked.ms)}, behind a move in ${percentiles(asked.changedMs)}`,
+    );
+  },
+  TIMEOUT_MS,
+);
