@@ -138,3 +138,21 @@ describe('flows', () => {
     );
   });
 });
+
+test.each(['198.18.1.1:40000>198.19.0.1:80', '[2001:2::1]:1>[2001:2:0:ff::1]:65535'])(
+  '%s is read as it is written',
+  (text) => {
+    const flow = flows.parseFlow(text);
+    expect(flow && flows.formatFlow(flow)).toBe(text);
+  },
+);
+
+test.each([
+  '',
+  '198.18.1.1:40000',
+  '198.18.1.1:40000>198.19.0.1',
+  '198.18.1.1:65536>198.19.0.1:80',
+  '198.18.1.1:1>[2001:2::1]:80',
+  '198.18.1:1>198.19.0.1:80',
+  '198.18.1.1:1>198.19.0.1:80 ',
+])('%p is no flow', (text) => expect(flows.parseFlow(text)).toBeUndefined());

@@ -87,6 +87,14 @@ export function describeFlowTable(
     expect(contents(table)).toEqual([lineOf(formatFlow(flowOf(1)), 2, { epoch: 1, sequence: 2 })]);
   });
 
+  test('steers a flow elsewhere where it is steered, and only there', () => {
+    openTable(10);
+    table.insert(flowOf(1), HOP, 1, 1, 1, CLIENT);
+    expect(table.replace(flowOf(1), HOP, 2, 1, 2, CLIENT)).toBe(true);
+    expect(table.replace(flowOf(2), HOP, 2, 1, 3, CLIENT)).toBe(false);
+    expect(contents(table)).toEqual([lineOf(formatFlow(flowOf(1)), 2, { epoch: 1, sequence: 2 })]);
+  });
+
   test('removes a flow for its own handoff only', () => {
     openTable(10);
     table.insert(flowOf(1), HOP, 1, 7, 9, CLIENT);

@@ -1,0 +1,300 @@
+import type { RouteConfig } from '../../src/config/model';
+import { Backend } from '../../src/front/backend';
+import { HeadEditor } from '../../src/front/head-editor';
+import { Moves, type Move } from '../../src/front/moves';
+import type { Offered, Offers } from '../../src/front/offers';
+import { Pool } from '../../src/front/pool';
+import { Routes } from '../../src/front/routes';
+import { makeFlow } from '../../src/kernel/flow';
+import { DumpBuffer } from '../../src/repair/dump';
+import * as layout from '../../src/repair/layout';
+import type { HandoffId } from '../../src/steer/flow-table';
+import type { Wish } from '../../src/wire/hand-back';
+import { until } from '../kernel/pair';
+import { makeSnapshot } from '../repair/snapshots';
+import { MemoryFlowTable } from '../steer/memory-flow-table';
+
+const FLOW = makeFlow('198.18.1.1', 40_000, '198.19.0.1', 80);
+const HOP = { address: Buffer.alloc(16, 1), ifindex: 2 };
+const ID: HandoffId = { epoch: 7, sequence: 1 };
+const EPOCH = 9;
+const PREPARE_MS = 200;
+const CLIENT = { sequence: 1, acknowledged: 2, initial: 3 };
+const DRAIN: Wish = { reason: 'drain', pool: 'web', backend: '' };
+const STRAY: Wish = { reason: 'route', pool: 'web', backend: '' };
+
+/** An agent's channel that keeps what is said to it. */
+class FakeOffers {
+  open = true;
+  sequence = 100;
+  readonly said: string[] = [];
+  offered: Offered | undefined;
+  snapshot = Buffer.alloc(0);
+
+  constructor(private readonly name: string) {}
+
+  make(offered: Offered, snapshot: Buffer, length: number): void {
+    offered.sequence = ++this.sequence;
+    this.offered = offered;
+    this.snapshot = Buffer.from(snapshot.subarray(0, length));
+    this.said.push('OFFER');
+  }
+
+  commit(): void {
+    this.said.push('COMMIT');
+  }
+
+  withdraw(): void {
+    this.said.push('ABORT');
+  }
+
+  overdue(): void {
+    this.said.push('ABORT, overdue');
+  }
+
+  taken({ sequence }: HandoffId): void {
+    this.said.push(`TAKEN ${sequence}`);
+  }
+
+  returned({ sequence }: HandoffId, reason: string): void {
+    this.said.push(`RETURNED ${sequence} ${reason}`);
+  }
+
+  get load(): number {
+    return 0;
+  }
+
+  toString(): string {
+    return this.name;
+  }
+}
+
+let agents: FakeOffers[];
+let flows: MemoryFlowTable;
+let moves: Moves;
+let moved: string[];
+let stayed: string[];
+
+/** Three backends; the second pool has the third one alone. */
+function open(routes: readonly RouteConfig[] = [{ pool: 'web' }]): void {
+  agents = ['b1', 'b2', 'b3'].map((name) => new FakeOffers(name));
+  const backends = agents.map((offers, index) => {
+    const options = { name: `b${index + 1}`, weight: 1, number: index + 1, hops: { 4: HOP } };
+    return new Backend(options, offers as unknown as Offers, { takes: true, warmingMs: 0 });
+  });
+  const config = { balance: 'round-robin', fallback: 'proxy', backends: [] } as const;
+  const pools = new Map([
+    ['web', new Pool({ name: 'web', ...config }, backends)],
+    ['api', new Pool({ name: 'api', ...config }, backends.slice(2))],
+  ]);
+  flows = new MemoryFlowTable();
+  [moved, stayed] = [[], []];
+  moves = new Moves(
+    flows,
+    EPOCH,
+    pools,
+    new Routes(routes, pools),
+    new HeadEditor(1024, 1024),
+    new DumpBuffer(),
+    { headBytes: 1024, prepareMs: PREPARE_MS },
+    {
+      moved: (move: Move, { name }) => moved.push(`${move.wish.reason} ${name}`),
+      stayed: ({ reason }, result) => stayed.push(`${reason} ${result}`),
+      rejected: () => undefined,
+    },
+  );
+  flows.insert(FLOW, HOP, 1, ID.epoch, ID.sequence, CLIENT);
+}
+
+beforeEach(() => open());
+
+afterEach(() => moves.stop());
+
+const agent = (k: number): FakeOffers => agents[k - 1] as FakeOffers;
+const offersOf = (k: number): Offers => agent(k) as unknown as Offers;
+
+/** A connection of this flow with these octets in its receive queue. */
+function snapshotOf(received = '', flags = 0, flow = FLOW): Buffer {
+  const bytes = makeSnapshot({ flow, flags, queues: [received.length, 0, 0] });
+  bytes.write(received, layout.HEADER_BYTES, 'latin1');
+  return bytes;
+}
+
+/** The first agent hands it back. */
+function handBack(wish = DRAIN, snapshot = snapshotOf(), id = ID, from = 1): void {
+  const bytes = Buffer.concat([Buffer.alloc(11, 0xee), snapshot, Buffer.alloc(7, 0xee)]);
+  moves.handedBack(offersOf(from), { id, wish, snapshotAt: 11 }, bytes, bytes.length - 7);
+}
+
+const PER_REQUEST = layout.PER_REQUEST;
+const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: lab\r\n\r\n`;
+
+describe('a connection moves', () => {
+  test.each([
+    ['prepared and then settled', ['prepared', 'settled']],
+    ['settled and then prepared', ['settled', 'prepared']],
+  ])('%s', (_what, order) => {
+    handBack();
+    expect([agent(1).said, agent(2).said]).toEqual([[], ['OFFER']]);
+    for (const [index, step] of order.entries()) {
+      if (step === 'prepared') agent(2).offered?.prepared();
+      else moves.settled(offersOf(1), ID);
+      if (index === 0) expect([agent(1).said, agent(2).said]).toEqual([[], ['OFFER']]);
+    }
+    expect([agent(1).said, agent(2).said]).toEqual([['TAKEN 1'], ['OFFER', 'COMMIT']]);
+    expect(flows.get(FLOW)).toMatchObject({
+      backend: 2,
+      id: { epoch: EPOCH, sequence: 101 },
+      client: { initial: 3 },
+    });
+    expect([moved, stayed, moves.size]).toEqual([['drain b2'], [], 0]);
+  });
+
+  test('to the backend that is wanted', () => {
+    handBack({ ...DRAIN, reason: 'move', backend: 'b3' });
+    agent(3).offered?.prepared();
+    moves.settled(offersOf(1), ID);
+    expect(flows.get(FLOW)?.backend).toBe(3);
+  });
+
+  test('to another one where the first does not take it', () => {
+    handBack();
+    agent(2).offered?.rejected('stopping');
+    expect(agent(3).said).toEqual(['OFFER']);
+    moves.settled(offersOf(1), ID);
+    agent(3).offered?.prepared();
+    expect([agent(1).said, flows.get(FLOW)?.backend]).toEqual([['TAKEN 1'], 3]);
+  });
+
+  test('to another one where the first does not answer in time', async () => {
+    handBack();
+    await until(() => agent(3).said.length > 0);
+    expect(agent(2).said).toEqual(['OFFER', 'ABORT, overdue']);
+    moves.settled(offersOf(1), ID);
+    agent(3).offered?.prepared();
+    expect(flows.get(FLOW)?.backend).toBe(3);
+  });
+
+  test('although the channel of its agent is lost, once it is settled', () => {
+    handBack();
+    moves.settled(offersOf(1), ID);
+    moves.channelLost(offersOf(1));
+    agent(2).offered?.prepared();
+    expect([agent(2).said, moved]).toEqual([['OFFER', 'COMMIT'], ['drain b2']]);
+  });
+
+  test('with what has come of its next request, of which nothing counts as routed', () => {
+    handBack(DRAIN, snapshotOf('GET / HT', PER_REQUEST | layout.ROUTED));
+    expect(agent(2).snapshot.toString('latin1', layout.HEADER_BYTES)).toBe('GET / HT');
+    expect(agent(2).snapshot[layout.FLAGS]).toBe(PER_REQUEST);
+  });
+});
+
+describe('a request belongs elsewhere', () => {
+  test('its connection goes where the routes say', () => {
+    open([{ match: { path_prefix: ['/api'] }, pool: 'api' }, { pool: 'web' }]);
+    handBack(STRAY, snapshotOf(get('/api/x') + get('/next'), PER_REQUEST));
+    expect([agent(2).said, agent(3).said]).toEqual([[], ['OFFER']]);
+    expect(agent(3).snapshot[layout.FLAGS]).toBe(PER_REQUEST | layout.ROUTED);
+    expect(agent(3).snapshot.toString('latin1', layout.HEADER_BYTES)).toBe(get('/api/x') + get('/next'));
+  });
+
+  test('or nowhere', () => {
+    open([{ match: { path: ['/gone'] }, deny: { status: 403 } }]);
+    handBack(STRAY, snapshotOf(get('/gone'), PER_REQUEST));
+    handBack(STRAY, snapshotOf(get('/other'), PER_REQUEST));
+    handBack(STRAY, snapshotOf('GARBAGE\r\n', PER_REQUEST));
+    expect(agent(1).said).toEqual(['RETURNED 1 answered', 'RETURNED 1 no_route', 'RETURNED 1 malformed']);
+    expect(stayed).toEqual(['route answered', 'route no_route', 'route malformed']);
+  });
+
+  test('or stays, where the policy picks its own backend', () => {
+    for (const offers of [agent(2), agent(3)]) offers.open = false;
+    handBack(STRAY, snapshotOf(get('/'), PER_REQUEST));
+    expect(agent(1).said).toEqual(['RETURNED 1 same_backend']);
+  });
+});
+
+describe('a connection stays', () => {
+  test.each<[string, () => void, string]>([
+    ['where nobody takes it', () => [2, 3].forEach((k) => (agent(k).open = false)), 'no_backend'],
+    ['where the thread stops', () => (moves.stopping = true), 'stopping'],
+    ['where it is steered to another agent', () => flows.insert(FLOW, HOP, 2, 7, 1, CLIENT), 'not_steered'],
+    ['where it is another handoff', () => flows.insert(FLOW, HOP, 1, 7, 2, CLIENT), 'not_steered'],
+    ['where it is not steered', () => flows.remove(FLOW, ID), 'not_steered'],
+  ])('%s', (_what, arrange, reason) => {
+    arrange();
+    handBack();
+    expect([agent(1).said, stayed, moves.size]).toEqual([[`RETURNED 1 ${reason}`], [`drain ${reason}`], 0]);
+  });
+
+  test('where the snapshot is none', () => {
+    handBack(DRAIN, Buffer.alloc(20));
+    expect(agent(1).said).toEqual(['RETURNED 1 malformed']);
+  });
+
+  test('where its pool is unknown', () => {
+    handBack({ ...DRAIN, pool: 'none' });
+    expect(agent(1).said).toEqual(['RETURNED 1 no_backend']);
+  });
+
+  test('where the wanted backend is its own, or none', () => {
+    handBack({ ...DRAIN, backend: 'b1' });
+    handBack({ ...DRAIN, backend: 'b9' });
+    expect(agent(1).said).toEqual(['RETURNED 1 no_backend', 'RETURNED 1 no_backend']);
+  });
+
+  test('where all refuse it', () => {
+    handBack();
+    agent(2).offered?.rejected('kernel');
+    agent(3).offered?.lost();
+    expect([agent(1).said, stayed]).toEqual([['RETURNED 1 refused'], ['drain refused']]);
+  });
+
+  test('where its agent takes it back', () => {
+    handBack();
+    agent(2).offered?.prepared();
+    moves.withdrawn(offersOf(1), ID);
+    moves.settled(offersOf(1), ID);
+    expect([agent(1).said, agent(2).said]).toEqual([[], ['OFFER', 'ABORT']]);
+    expect([flows.get(FLOW)?.backend, moves.size]).toEqual([1, 0]);
+  });
+
+  test('where the channel of its agent is lost before it is settled', () => {
+    handBack();
+    agent(2).offered?.prepared();
+    moves.channelLost(offersOf(1));
+    expect([agent(2).said, stayed]).toEqual([['OFFER', 'ABORT'], ['drain channel_lost']]);
+  });
+
+  test('where its client has begun a new connection meanwhile', () => {
+    handBack();
+    flows.remove(FLOW, ID);
+    moves.settled(offersOf(1), ID);
+    agent(2).offered?.prepared();
+    expect([agent(1).said, agent(2).said]).toEqual([['RETURNED 1 not_steered'], ['OFFER', 'ABORT']]);
+    expect(flows.size).toBe(0);
+  });
+
+  test('where its agent says no more about it', async () => {
+    handBack();
+    agent(2).offered?.prepared();
+    await until(() => agent(1).said.length > 0);
+    expect([agent(1).said, agent(2).said]).toEqual([['RETURNED 1 refused'], ['OFFER', 'ABORT']]);
+  });
+});
+
+test('a connection that is on its way is not handed back again, nor by another agent', () => {
+  handBack();
+  handBack();
+  handBack(DRAIN, snapshotOf(), ID, 2);
+  expect([agent(1).said, agent(2).said]).toEqual([
+    ['RETURNED 1 not_steered'],
+    ['OFFER', 'RETURNED 1 not_steered'],
+  ]);
+  moves.settled(offersOf(2), ID);
+  agent(2).offered?.prepared();
+  expect(moved).toEqual([]);
+  moves.settled(offersOf(1), ID);
+  expect(moved).toEqual(['drain b2']);
+});
