@@ -3,6 +3,7 @@
  * (`upstream`). Either way it is an http.Server that is given sockets.
  */
 import { createServer, Server, type RequestListener } from 'node:http';
+import type { Socket } from 'node:net';
 import { pathToFileURL } from 'node:url';
 import type { Endpoint, ServeConfig } from '../config/model';
 import { LONGEST_HEAD_BYTES, prepareFedServer, trackConnections } from '../relay/fed-server';
@@ -12,8 +13,8 @@ import { createRelayServer } from '../relay/server';
 
 export interface Adapter {
   readonly server: Server;
-  /** Takes no ordinary connections from now on; `close` follows. */
-  stopListening(): void;
+  /** Takes no ordinary connections from now on, and leaves those alone that are `adopted`; `close` follows. */
+  stopListening(adopted: (socket: Socket) => boolean): void;
   /** Lets requests of ordinary connections finish until `deadline` (performance.now()). */
   close(deadline: number): Promise<void>;
 }
@@ -58,12 +59,16 @@ async function appAdapter(file: string, listen: Endpoint | undefined): Promise<A
   // The application may print; that its reader is gone or its disk is full must not end it, and all its connections.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   const server = await serverOf(await importApplication(file));
-  const connections = new OpenConnections(server);
+  let spared = (_socket: Socket): boolean => false;
+  const connections = new OpenConnections(server, (socket) => !spared(socket));
   if (listen !== undefined) await startListening(server, listen);
   else if (!server.listening) trackConnections(server);
   return {
     server,
-    stopListening: () => connections.stopListening(),
+    stopListening: (adopted) => {
+      spared = adopted;
+      connections.stopListening();
+    },
     close: (deadline) => connections.drain(deadline),
   };
 }

@@ -53,11 +53,11 @@ export class Agent {
   readonly #responses = new Responses();
   readonly #handBacks: HandBacks;
   readonly departures: Departures;
-  /** By socket. */
+  /** Until when connections that are to leave are not closed, performance.now(). */
+  #leavingUntil = Infinity;
+  /** By their sockets, the connections that came from a front: the server may have others. */
   readonly #liveOf = new WeakMap<Socket, LiveConnection>();
-  /** Sockets that came from a front: the server may have others. */
-  readonly #adopted = new WeakSet<Socket>();
-  /** Those of them that carry one request. */
+  /** Those that carry one request. */
   readonly #oneRequests = new WeakMap<Socket, OneRequest>();
   /** All of the server, of which the adopted ones are ended here. */
   readonly #connections: OpenConnections;
@@ -128,7 +128,11 @@ export class Agent {
       voided: (record) => this.control.reportVoid(record),
     });
     this.departures = new Departures(this.#handBacks, (connection) => this.#movableOf(connection));
-    this.#connections = new OpenConnections(server, (socket) => this.#adopted.has(socket));
+    this.#connections = new OpenConnections(server, (socket) => {
+      const connection = this.#liveOf.get(socket);
+      if (connection === undefined) return false;
+      return !this.departures.has(connection) || performance.now() >= this.#leavingUntil;
+    });
     if (config.sticky_cookie !== undefined)
       this.#stickyCookie = new StickyCookie(config.sticky_cookie, config.node);
     server.on('connection', this.#attached);
@@ -191,6 +195,11 @@ export class Agent {
     return this.#serving;
   }
 
+  /** Whether a connection of the server came from a front. */
+  hasAdopted(socket: Socket): boolean {
+    return this.#liveOf.has(socket);
+  }
+
   /** Asks all fronts for no more connections, or for them again; those that are open stay. */
   drain(draining: boolean): void {
     if (this.control.draining !== draining)
@@ -215,8 +224,8 @@ export class Agent {
   #move(record: FlowRecord, { reason, pool, backend }: Wish, kept: (reason: KeepReason) => void): void {
     const connection = this.live.find(record);
     if (connection === undefined || (pool !== '' && pool !== connection.details?.pool)) kept('unknown');
-    // Of those that are asked for in crowds nobody waits for one.
-    else this.#leave(connection, reason, backend, reason === 'move' ? kept : undefined);
+    // A backend that drains goes on trying; whoever else asks wants to hear that it stays.
+    else this.#leave(connection, reason, backend, reason === 'drain' ? undefined : kept);
   }
 
   /** Connections that carry one request end by themselves. */
@@ -260,12 +269,17 @@ export class Agent {
   }
 
   /**
-   * Takes no more connections and lets running requests finish until `deadline` (performance.now()). Those that are still
-   * running then are broken off. The server's other connections are left to their owner.
+   * Takes no more connections, hands back those that it has, and lets running requests finish until `deadline`
+   * (performance.now()). Those that are still running then are broken off. The server's other connections are left to their
+   * owner.
    */
   async stop(deadline = performance.now() + GRACE_MS): Promise<void> {
     this.#serving = false;
     this.adopter.stopping = true;
+    // Their fronts may have others for them; those that stay are closed as they become idle.
+    this.#leavingUntil = deadline;
+    this.departures.cancel('drain');
+    for (const connection of this.live) this.#leave(connection, 'drain', '', () => undefined);
     await this.#connections.drain(deadline, () => this.live.size + this.control.prepared > 0);
     // Their ends are reported by 'close' events, which come in a later turn.
     await new Promise((resolve) => setTimeout(resolve, ENDED_MS));
@@ -300,7 +314,6 @@ export class Agent {
   /** Every adopted connection passes here on its way to the server, and nowhere else. */
   #admit(connection: LiveConnection, message: OnlyMessage | undefined): void {
     const { socket } = connection;
-    this.#adopted.add(socket);
     this.#liveOf.set(socket, connection);
     this.accessLog?.opened(connection);
     if (message !== undefined) this.#oneRequests.set(socket, new OneRequest(socket, message, this.server));
@@ -314,7 +327,7 @@ export class Agent {
   };
 
   readonly #countRequest = (request: IncomingMessage, response: ServerResponse): void => {
-    if (!this.#adopted.has(request.socket)) return;
+    if (!this.#liveOf.has(request.socket)) return;
     this.accessLog?.requested(request, response);
     this.#stickyCookie?.add(request, response);
     let began = performance.now();

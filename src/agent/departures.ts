@@ -107,6 +107,10 @@ export class Departures {
     return this.#leaving.size;
   }
 
+  has(connection: LiveConnection): boolean {
+    return this.#leaving.has(connection);
+  }
+
   /** Has a connection leave as soon as it can. `kept` is called where it does not; without it, it tries again. */
   leave(connection: LiveConnection, wish: Wish, kept?: (reason: KeepReason) => void): void {
     if (this.movableOf(connection) === undefined) {

@@ -21,7 +21,7 @@ export const agent: Command = (args, output) =>
         return {
           stop: async () => {
             const deadline = performance.now() + GRACE_MS;
-            adapter.stopListening();
+            adapter.stopListening((socket) => running.hasAdopted(socket));
             await running.stop(deadline);
             await adapter.close(deadline);
           },

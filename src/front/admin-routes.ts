@@ -88,6 +88,14 @@ export function addFrontRoutes(admin: FastifyInstance, front: Front): void {
     );
   }
 
+  admin.post<{ Params: { pool: string } }>('/v1/pools/:pool/rebalance', (request, reply) => {
+    const { pool } = request.params;
+    const answer = front.rebalance(pool);
+    if (answer === undefined) return reply.code(404).send({ error: `there is no pool "${pool}"` });
+    if (typeof answer === 'string') return reply.code(409).send({ error: `pool "${pool}" stays: ${answer}` });
+    return reply.send({ pool, ...answer });
+  });
+
   admin.post<{ Body: unknown }>('/v1/flows/move', async (request, reply) => {
     const wanted = moveAsked(request.body);
     if (typeof wanted === 'string') return reply.code(400).send({ error: wanted });

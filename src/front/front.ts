@@ -16,7 +16,7 @@ import { prepareFreeze } from '../repair/freeze';
 import type { HandoffId } from '../steer/flow-table';
 import { NextHops } from '../steer/next-hops';
 import { Steering } from '../steer/steering';
-import type { KeepReason } from '../wire/hand-back';
+import type { KeepReason, Wish } from '../wire/hand-back';
 import { AdminApi } from './admin-api';
 import { addFrontRoutes } from './admin-routes';
 import { ConnectionCounts } from './connection-counts';
@@ -31,6 +31,7 @@ import { addressOf, Listeners } from './listeners';
 import { sumStatus, type Moved, type WorkerStatus } from './messages';
 import { Mover, type MoveAnswer } from './mover';
 import { Owners } from './owners';
+import { planFor } from './rebalancing';
 import type { Predecessor } from './predecessor';
 import { Succession, type Legacy } from './succession';
 import type { WatchedBackend } from './watched-backend';
@@ -90,6 +91,8 @@ export class Front {
   readonly owners = new Owners();
   /** Backends whose connections are being asked for, by number. */
   readonly #evacuated = new Set<number>();
+  /** Pools that are being rebalanced. */
+  readonly #rebalanced = new Set<string>();
   readonly #discovery: Discovery;
   /** As of the last load: none of the discovered backends is in it. */
   #loaded: FrontConfig | undefined;
@@ -273,6 +276,31 @@ export class Front {
   /** Moves the connection of a flow to a backend, or away from its own for ''. */
   move(flow: Buffer, backend: string): Promise<MoveAnswer> {
     return this.#mover.move(flow, { reason: 'move', pool: '', backend });
+  }
+
+  /**
+   * Has connections of a pool move until its policy's distribution holds again; returns how many at most, or why it cannot be
+   * done. Undefined where there is no such pool.
+   */
+  rebalance(name: string): { readonly moves: number } | string | undefined {
+    const own = this.generation.backends.filter(({ pool }) => pool.name === name);
+    const pool = own[0]?.pool ?? this.generation.config.pools.find((each) => each.name === name);
+    if (pool === undefined) return undefined;
+    if (this.#rebalanced.has(name))
+      return 'it is being rebalanced: wait until moves_total{reason="rebalance"} stands still';
+    const eligible = own.filter((backend) => backend.eligible && backend.ejection === undefined);
+    const plan = planFor(pool, eligible, (backend) => this.flowsOf(backend));
+    if (typeof plan === 'string') return plan;
+    this.#rebalanced.add(name);
+    const unwanted = (): boolean => this.#stopping || plan.left === 0;
+    const wishFor = (flow: Buffer, number: number): Wish | undefined => {
+      const from = eligible.find((backend) => backend.number === number);
+      const backend = from && plan.destinationFor(from.name, flow);
+      return backend === undefined ? undefined : { reason: 'rebalance', pool: name, backend };
+    };
+    const moves = plan.left;
+    void this.#mover.rebalance(wishFor, unwanted).finally(() => this.#rebalanced.delete(name));
+    return { moves };
   }
 
   /** Has the connections of a backend move to others of its pool. */

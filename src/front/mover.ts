@@ -6,6 +6,8 @@ import type { KeepReason, Wish } from '../wire/hand-back';
 /** How many are asked for at once, and how long the others wait: an agent moves some thousand in a second. */
 const PART = 1024;
 const PART_PAUSE_MS = 100;
+/** The same where nobody waits for it: some hundred in a second, beside all else that the backends do. */
+const REBALANCED = 50;
 /** How often it is looked whether a connection has moved, and for how long. */
 const LOOK_MS = 2;
 const PATIENCE_MS = 10_000;
@@ -15,6 +17,9 @@ export interface MoveLink {
   readonly up: boolean;
   move(record: FlowRecord, wish: Wish): void;
 }
+
+/** What is wanted of the connection of a flow, by the number of its backend; undefined where it is to stay. */
+export type WishFor = (flow: Buffer, backend: number) => Wish | undefined;
 
 /** What became of a connection that somebody wanted to move. */
 export type MoveAnswer =
@@ -67,15 +72,29 @@ export class Mover {
    * that it is no longer wanted.
    */
   async moveAll(backend: number, wish: Wish, until: () => boolean): Promise<void> {
-    const link = this.linkOf(backend);
+    const wishFor = (_flow: Buffer, owner: number): Wish | undefined =>
+      owner === backend ? wish : undefined;
+    await this.#ask(wishFor, until, PART);
+  }
+
+  /** Asks for the connections that `wishFor` has a wish for, by their flow and backend, so many in a second. */
+  async rebalance(wishFor: WishFor, until: () => boolean): Promise<void> {
+    await this.#ask(wishFor, until, REBALANCED);
+  }
+
+  async #ask(wishFor: WishFor, until: () => boolean, part: number): Promise<void> {
     let asked = 0;
     for (const records of this.flows.silent(Infinity)) {
       for (const { flow, id } of records) {
-        if (this.flows.get(flow)?.backend !== backend) continue;
-        if (until() || link?.up !== true) return;
+        if (until()) return;
+        const entry = this.flows.get(flow);
+        const wish = entry && wishFor(flow, entry.backend);
+        if (entry === undefined || wish === undefined) continue;
+        const link = this.linkOf(entry.backend);
+        if (link?.up !== true) continue;
         link.move({ flow, id }, wish);
         asked += 1;
-        if (asked % PART === 0) await sleep(PART_PAUSE_MS);
+        if (asked % part === 0) await sleep(PART_PAUSE_MS);
       }
       await sleep(0);
     }

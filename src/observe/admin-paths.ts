@@ -44,6 +44,11 @@ export const ADMIN_PATHS: Readonly<Record<Component, readonly AdminPath[]>> = {
       help: 'Takes the draining back, and ends an ejection.',
     },
     {
+      method: 'POST',
+      path: '/v1/pools/POOL/rebalance',
+      help: "Moves idle connections, some hundred a second, until the distribution of the pool's policy holds again.",
+    },
+    {
       method: 'GET',
       path: '/v1/explain',
       help: 'Where a request would go and why: `?host=&path=&method=&header=NAME: VALUE&client=`; `header` any number of times.',

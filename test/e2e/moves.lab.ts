@@ -1,6 +1,7 @@
 /** Live connections that move from one backend to another: by name, and when a backend is drained. */
 import { Cluster } from '../../src/lab/cluster';
 import { Asking, expectNothingLost } from './asking';
+import { adoptedBy } from './exhaustion/holders';
 import { APP, percentiles, report } from './support';
 
 const TIMEOUT_MS = 60_000;
@@ -33,7 +34,7 @@ test(
       const to = NODES[n % 3];
       const { status, body } = await cluster.frontPost('/v1/flows/move', { flow, to });
       if (status === 409 && body.reason === 'refused' && n === 0) continue;
-      expect({ status, body }).toMatchObject({ status: 200, body: { flow } });
+      expect({ status, body }).toMatchObject({ status: 200, body: { flow, backend: to } });
       ms.push(Number(body.ms));
     }
     const asked = await asking.stop();
@@ -82,6 +83,53 @@ test(
     report(
       `${moved} moves by 6 drains, ${longest.toFixed(0)} ms at most; ${asked.requests} requests in ${percentiles(asked.ms)}, behind a move in ${percentiles(asked.changedMs)}`,
     );
+  },
+  TIMEOUT_MS,
+);
+
+/** Connections of each backend, as their agents know them. */
+const adopted = (): Promise<number[]> => adoptedBy(cluster);
+
+test(
+  'a backend that is back gets its part of the connections that are there',
+  async () => {
+    const CONNECTIONS = 60;
+    expect(await cluster.frontPost('/v1/backends/web/b3/drain')).toMatchObject({ status: 200 });
+    const asking = await Asking.start(cluster.client, { count: CONNECTIONS, pauseMs: [20, 60] });
+    await cluster.until('two of them have all', async () => String(await adopted()) === '30,30,0');
+    expect(await cluster.frontPost('/v1/backends/web/b3/ready')).toMatchObject({ status: 200 });
+    // It goes by the table, which is counted once a second: a plan may come too early for the connections of before.
+    await cluster.until('each has its part', async () => {
+      await cluster.frontPost('/v1/pools/web/rebalance');
+      return String(await adopted()) === '20,20,20';
+    });
+    expectNothingLost(await asking.stop(), CONNECTIONS);
+    expect(await cluster.frontPost('/v1/pools/none/rebalance')).toMatchObject({ status: 404 });
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'an agent that is told to stop hands its connections to the others',
+  async () => {
+    const CONNECTIONS = 90;
+    const asking = await Asking.start(cluster.client, {
+      count: CONNECTIONS,
+      pauseMs: [5, 200],
+      bodyEvery: 5,
+    });
+    for (const k of [1, 2, 3]) {
+      const agent = cluster.agents[k - 1];
+      const began = performance.now();
+      agent?.kill('SIGTERM');
+      expect(await agent?.exited).toMatchObject({ code: 0 });
+      report(`agent b${k} ended ${(performance.now() - began).toFixed(0)} ms after SIGTERM`);
+      await cluster.startAgent(k);
+      await cluster.allUp();
+    }
+    const asked = await asking.stop();
+    expectNothingLost(asked, CONNECTIONS);
+    report(`three agents restarted: ${asked.requests} requests, ${asked.changes} moves, none lost`);
   },
   TIMEOUT_MS,
 );
