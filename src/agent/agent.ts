@@ -1,5 +1,6 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { formatVip } from '../config/addresses';
@@ -14,6 +15,7 @@ import { SockDiag } from '../kernel/sock-diag';
 import { createAdmin, listenAdmin } from '../observe/admin';
 import { AdminAccess, readToken } from '../observe/admin-access';
 import { droppedLines } from '../observe/log';
+import { LogThrottle } from '../observe/log-throttle';
 import { DurationHistogram } from '../observe/duration-histogram';
 import { createRegistry } from '../observe/registry';
 import type { StatsSnapshot } from '../observe/stats';
@@ -23,13 +25,16 @@ import { rehearse } from '../repair/rehearsal';
 import { expiryOf } from '../wire/identity';
 import { addAgentRoutes } from './admin-routes';
 import { AccessLog } from './access-log';
-import { Adopter, ADOPTION_RESULTS } from './adopter';
+import { Adopter, ADOPTION_RESULTS, type Arrival } from './adopter';
 import { listenBesideOthers } from './beside-others';
+import { announce } from './connection-of';
 import { ControlServer } from './control-server';
 import { LiveConnections, type LiveConnection } from './live-connections';
-import { OneRequest, type OnlyMessage } from './one-request';
+import { OneRequest } from './one-request';
 import { Responses } from './responses';
+import { adoptFor, serves, type Services } from './services';
 import { StickyCookie } from './sticky-cookie';
+import { TcpConnections, type LetGo } from './tcp-connections';
 import { Undelivered } from './undelivered';
 import { addressesOf, manageVips, missingVips } from './vips';
 
@@ -40,23 +45,32 @@ const ENDED_MS = 20;
 /** Keys that need a restart. */
 const UNCHANGEABLE = ['node', 'vips', 'manage_vips', 'serve', 'sticky_cookie'] as const;
 
-/** An agent: takes connections over from fronts and gives them to an http.Server as ordinary ones. */
+/** Connections that applications let go of stay where they are: nothing moves them yet. */
+const nobodyTakes: LetGo = () => Promise.resolve(false);
+
+/**
+ * An agent: takes connections over from fronts and gives them to an http.Server as ordinary ones, or to an application that
+ * adopts them.
+ */
 export class Agent {
   readonly live: LiveConnections;
   readonly adopter: Adopter;
   readonly control: ControlServer;
   readonly #restoreDuration = new DurationHistogram();
   readonly #responses = new Responses();
-  /** Sockets that came from a front: the server may have others. */
-  readonly #adopted = new WeakSet<Socket>();
+  /** Sockets that came from a front, with what they are: the server may have others. */
+  readonly #adopted = new WeakMap<Duplex, LiveConnection>();
   /** Those of them that carry one request. */
   readonly #oneRequests = new WeakMap<Socket, OneRequest>();
   /** All of the server, of which the adopted ones are ended here. */
-  readonly #connections: OpenConnections;
+  readonly #connections: OpenConnections | undefined;
+  readonly #tcp: TcpConnections;
   readonly #undelivered: Undelivered;
   readonly #sockDiag: SockDiag | undefined;
   /** Ends what the access log hears of upgrades by. */
   readonly #ignoreUpgrades: (() => void) | undefined;
+  /** Takes back that applications find their connections here. */
+  readonly #retract: () => void;
   #admin: FastifyInstance | undefined;
   #access: AdminAccess | undefined;
   #serving = false;
@@ -66,7 +80,7 @@ export class Agent {
 
   private constructor(
     readonly config: AgentConfig,
-    private readonly server: Server,
+    private readonly services: Services,
     private readonly logger: Logger,
     private readonly accessLog: AccessLog | undefined,
   ) {
@@ -87,7 +101,8 @@ export class Agent {
       })),
       live: this.live,
       reservedFrom: unreserved(raiseFileLimit()),
-      admit: (connection, message) => this.#admit(connection, message),
+      serves: (arrival) => serves(services, arrival),
+      admit: (connection, arrival) => this.#admit(connection, arrival),
       restored: (seconds) => this.#restoreDuration.observe(seconds),
       lost: (flow, cause) =>
         logger.error({ flow: formatFlow(flow), cause }, 'a committed connection could not go live'),
@@ -107,9 +122,20 @@ export class Agent {
       logger,
       this.#undelivered,
     );
-    this.#connections = new OpenConnections(server, (socket) => this.#adopted.has(socket));
+    const throttle = new LogThrottle();
+    this.#tcp = new TcpConnections(nobodyTakes, ({ flow }, cause) => {
+      if (throttle.allows('adopt'))
+        logger.error({ flow: formatFlow(flow), cause: String(cause) }, 'the application failed to adopt');
+    });
+    this.#retract = announce((socket) => {
+      const live = this.#adopted.get(socket);
+      return live && this.#tcp.of(live);
+    });
     if (config.sticky_cookie !== undefined)
       this.#stickyCookie = new StickyCookie(config.sticky_cookie, config.node);
+    const { server } = services;
+    if (server === undefined) return;
+    this.#connections = new OpenConnections(server, (socket) => this.#adopted.has(socket));
     server.on('connection', this.#attached);
     // In front of the application: it may answer, or be busy, before its listener returns.
     server.prependListener('request', this.#countRequest);
@@ -121,8 +147,8 @@ export class Agent {
       listenBesideOthers(server, 'upgrade', (request: IncomingMessage) => accessLog.upgraded(request));
   }
 
-  /** Starts an agent for a server; throws an Error whose message names the step and the cause. */
-  static async start(config: AgentConfig, server: Server, logger: Logger): Promise<Agent> {
+  /** Starts an agent for those who serve; throws an Error whose message names the step and the cause. */
+  static async start(config: AgentConfig, services: Services, logger: Logger): Promise<Agent> {
     if (config.control.insecure) logger.warn(INSECURE_WARNING);
     const classicBecause = prepareAnyFreeze();
     const { lowPorts, destroying } = rehearse();
@@ -146,7 +172,7 @@ export class Agent {
       );
     }
     const accessLog = config.access_log && new AccessLog(config.node, config.access_log);
-    const agent = new Agent(config, server, logger, accessLog);
+    const agent = new Agent(config, services, logger, accessLog);
     try {
       await agent.#start();
     } catch (error) {
@@ -214,19 +240,22 @@ export class Agent {
 
   /**
    * Takes no more connections and lets running requests finish until `deadline` (performance.now()). Those that are still
-   * running then are broken off. The server's other connections are left to their owner.
+   * running then are broken off. Connections that applications have adopted go on until then, and end with what is written.
+   * The server's other connections are left to their owner.
    */
   async stop(deadline = performance.now() + GRACE_MS): Promise<void> {
     this.#serving = false;
     this.adopter.stopping = true;
-    await this.#connections.drain(deadline, () => this.live.size + this.control.prepared > 0);
+    const busy = (): boolean => this.live.size + this.control.prepared > 0;
+    await Promise.all([this.#connections?.drain(deadline, busy), this.#tcp.drain(deadline, busy)]);
     // Their ends are reported by 'close' events, which come in a later turn.
     await new Promise((resolve) => setTimeout(resolve, ENDED_MS));
-    this.#connections.detach();
-    this.server.off('connection', this.#attached);
-    this.server.off('request', this.#countRequest);
-    this.server.off('checkContinue', this.#countRequest);
+    this.#connections?.detach();
+    this.services.server?.off('connection', this.#attached);
+    this.services.server?.off('request', this.#countRequest);
+    this.services.server?.off('checkContinue', this.#countRequest);
     this.#ignoreUpgrades?.();
+    this.#retract();
     this.#undelivered.stop();
     this.#sockDiag?.close();
     this.control.close();
@@ -248,13 +277,21 @@ export class Agent {
     this.logger.info(address, 'admin API is listening');
   }
 
-  /** Every adopted connection passes here on its way to the server, and nowhere else. */
-  #admit(connection: LiveConnection, message: OnlyMessage | undefined): void {
+  /** Every adopted connection passes here on its way to whoever serves it, and nowhere else. */
+  #admit(connection: LiveConnection, arrival: Arrival): void {
     const { socket } = connection;
-    this.#adopted.add(socket);
+    this.#adopted.set(socket, connection);
+    const adopt = adoptFor(this.services, arrival);
+    if (adopt !== undefined) {
+      this.#tcp.give(connection, adopt, arrival.state);
+      return;
+    }
+    const { server } = this.services;
+    if (server === undefined) throw new Error('admit: nobody serves, and the offer was not rejected');
+    const { message } = arrival;
     this.accessLog?.opened(connection);
-    if (message !== undefined) this.#oneRequests.set(socket, new OneRequest(socket, message, this.server));
-    this.server.emit('connection', socket);
+    if (message !== undefined) this.#oneRequests.set(socket, new OneRequest(socket, message, server));
+    server.emit('connection', socket);
   }
 
   /** Behind the server's own listener. */

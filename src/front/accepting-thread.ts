@@ -5,7 +5,7 @@ import { formatEndpoint } from '../config/addresses';
 import type { BackendConfig, PoolConfig } from '../config/model';
 import { LogThrottle } from '../observe/log-throttle';
 import type { StatsSnapshot } from '../observe/stats';
-import type { RoutableHead } from '../peek/head';
+import { NO_HEAD, type RoutableHead } from '../peek/head';
 import type { Http1Peek } from '../peek/http1';
 import type { Answer, Destination } from '../relay/destination';
 import { DumpBuffer } from '../repair/dump';
@@ -80,7 +80,7 @@ export class AcceptingThread {
     this.#agents = new AgentAddresses(config.control);
     this.#exhaustion = new Exhaustion(logger);
     this.#fallback = new Fallback(
-      (request) => this.#destinationOf(request),
+      (request, listener) => this.#destinationOf(request, listener),
       (connection) => this.#acceptor.ended(connection),
     );
     const added = config.routes.reduce((most, { edits }) => Math.max(most, edits ? addedBytes(edits) : 0), 0);
@@ -100,7 +100,11 @@ export class AcceptingThread {
           if (reason === 'flow_table_full') this.#exhausted('flows', detail);
           else if (pool.saturated) this.#exhausted('offers', detail);
           else
-            this.#logSometimes(reason, { flow, pool: pool.name, reason, detail }, 'no handoff, falling back');
+            this.#logSometimes(
+              reason,
+              { flow, pool: pool.name, reason, detail },
+              `no handoff, ${connection.raw ? 'connection reset' : 'falling back'}`,
+            );
           this.#fallback.serve(connection, pool);
         },
         lost: (connection, detail) => {
@@ -230,6 +234,7 @@ export class AcceptingThread {
       otherFiles: () => this.#otherFiles(),
       accepted: (listener) => this.#accepted.add(listener),
       head: (connection, head, received, now) => this.#route(connection, head, received, now),
+      raw: (connection, now) => this.#routeRaw(connection, now),
       refused: (connection, status, reason) => {
         this.#refusals.add(reason);
         this.#fallback.refuse(connection, status);
@@ -264,9 +269,25 @@ export class AcceptingThread {
     }
   }
 
+  /** For a connection without a head. */
+  #routeRaw(connection: Connection, now: number): void {
+    const action = this.#routes.actionFor(NO_HEAD, connection);
+    if (action === undefined) {
+      this.#refusals.add('no_route');
+      this.#fallback.refuse(connection, 404);
+    } else if (action instanceof Answering) {
+      // Whatever the route says, in a protocol that nobody here speaks there is nothing to say.
+      this.#responses.add(`${action.action} 0`);
+      this.#fallback.refuse(connection, 403);
+    } else {
+      const pool = action.poolOf(NO_HEAD, connection);
+      this.#handoffs.begin(connection, pool, pool.keyOf(NO_HEAD, connection), 0, now, undefined, action);
+    }
+  }
+
   /** For a request of a connection that the fallback relays. */
-  #destinationOf(request: IncomingMessage): Destination {
-    const head = new RequestHead(request);
+  #destinationOf(request: IncomingMessage, listener: string): Destination {
+    const head = new RequestHead(request, listener);
     const action = this.#routes.actionFor(head, head);
     if (action === undefined) {
       this.#refusals.add('no_route');
