@@ -1,6 +1,8 @@
+import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { clientOf, vipOf } from '../kernel/flow';
-import { breakOff } from '../relay/finish';
+import { descriptorOf } from '../kernel/node-socket';
+import { setLinger } from '../kernel/socket';
 import type { LiveConnection } from './live-connections';
 import { TcpConnection, type Adopt, type State } from './tcp-connection';
 
@@ -49,7 +51,7 @@ export class TcpConnections {
     const adopting = async (): Promise<void> => adopt(this.of(live), state);
     adopting().catch((cause: unknown) => {
       this.failed(live, cause);
-      breakOff(socket);
+      cutOff(socket);
     });
   }
 
@@ -62,6 +64,9 @@ export class TcpConnections {
     const left = [...this.#given];
     for (const { socket } of left) {
       socket.end();
+      // A client's end is seen by who reads, and a pipe has just stopped.
+      socket.resume();
+      socket.once('finish', () => socket.resume());
       // What an application still says has come too late; an error would throw away what it has said before.
       socket.write = () => true;
       socket.end = () => socket;
@@ -71,9 +76,16 @@ export class TcpConnections {
       await sleep(DRAIN_POLL_MS);
     for (const { socket } of left) {
       if (socket.writableFinished) socket.destroy();
-      else breakOff(socket);
+      else cutOff(socket);
     }
   }
+}
+
+/** Node's own resetAndDestroy fails, and leaves the socket open, where end() has been called (uv_tcp_close_reset in libuv). */
+function cutOff(socket: Socket): void {
+  const fd = descriptorOf(socket);
+  if (fd !== undefined) setLinger(fd, 0);
+  socket.destroy();
 }
 
 function ignore(): void {

@@ -15,8 +15,8 @@ const noHead = (name: string) =>
 const CASES: ProblemCase[] = [
   [
     'pool: web',
-    'pool: web\n    match: { listener: ¶ehco }\n  - pool: web',
-    'routes[0].match.listener: there is no listener "ehco": did you mean "echo"?',
+    'pool: web\n    match: { listener: ¶ecko }\n  - pool: web',
+    'routes[0].match.listener: there is no listener "ecko": did you mean "echo"?',
   ],
   [
     'pool: web',

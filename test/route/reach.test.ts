@@ -8,6 +8,17 @@ import { askedHead, ruleList } from './plain-rules';
 const names = fc.constantFrom('web', 'echo', 'other');
 const someNames = fc.array(names, { minLength: 1, maxLength: 3 });
 
+/** Without what no configuration can ask for: empty methods, hosts and paths, which a connection without a head has. */
+function asConfigured({ not, ...match }: RouteMatch): RouteMatch {
+  const kept = Object.entries(match).flatMap(([key, value]): [string, unknown][] => {
+    if (!Array.isArray(value) || key === 'path_regex') return [[key, value]];
+    const some = (value as string[]).filter((text) => /[\w/*:]/.test(text));
+    return some.length > 0 ? [[key, some]] : [];
+  });
+  const rest = Object.fromEntries(kept) as RouteMatch;
+  return not && Object.keys(not).length > 0 ? { ...rest, not: asConfigured(not) } : rest;
+}
+
 /** Matches of all kinds, with conditions on the listener beside the others or not. */
 const matches: fc.Arbitrary<RouteMatch> = fc
   .tuple(
@@ -17,7 +28,7 @@ const matches: fc.Arbitrary<RouteMatch> = fc
     fc.boolean(),
   )
   .map(([match, wanted, unwanted, bare]) => {
-    const rest = bare ? {} : match;
+    const rest = bare ? {} : asConfigured(match);
     const not = unwanted === undefined ? rest.not : { ...rest.not, listener: unwanted };
     return { ...rest, ...(wanted && { listener: wanted }), ...(not && { not }) };
   });
