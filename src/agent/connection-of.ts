@@ -34,6 +34,6 @@ export function announce(find: FindConnection): () => void {
 }
 
 function agents(): Set<FindConnection> {
-  const shared = globalThis as { [AGENTS]?: Set<FindConnection> };
+  const shared = globalThis as unknown as Record<symbol, Set<FindConnection> | undefined>;
   return (shared[AGENTS] ??= new Set());
 }

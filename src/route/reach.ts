@@ -23,7 +23,7 @@ function holds(
   { name, headless }: ReachedListener,
 ): Reach {
   if (names !== undefined && !names.includes(name)) return 'none';
-  const asksHead = Object.values(ofHead).some((value) => value !== undefined);
+  const asksHead = Object.keys(ofHead).length > 0;
   if (asksHead && headless) return 'none';
   return asksHead || client !== undefined ? 'some' : 'all';
 }

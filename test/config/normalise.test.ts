@@ -226,14 +226,14 @@ test('an application for connections without a head stands alone, or beside one 
 });
 
 test('listeners of a match are a list', () => {
-  const routes = 'match: { listener: web, not: { listener: [web, web2] } }\n    pool: web';
+  const routes = 'match: { listener: web, not: { listener: [web2, web3] } }\n    pool: web';
   const text = FRONT.replace('pool: web', routes).replace(
     'routes:',
     '  - { name: web2, bind: 198.19.0.1:81, protocol: tcp }\n  - { name: web3, bind: 198.19.0.1:82, protocol: tcp }\nroutes:\n  - { match: { listener: [web2, web3] }, pool: web }',
   );
   const [first, second] = front(text).routes;
   expect(first?.match).toEqual({ listener: ['web2', 'web3'] });
-  expect(second?.match).toBeUndefined();
+  expect(second?.match).toEqual({ listener: ['web'], not: { listener: ['web2', 'web3'] } });
 });
 
 test('an access log goes to standard output, all of it, or as it is said', () => {

@@ -184,6 +184,15 @@ test(`${CROWD} at once`, async () => {
   );
 });
 
+test('a relayed request is of the listener that its connection came to', async () => {
+  const pipelined = await cluster.frontMetric('baton_fallbacks_total', { reason: 'pipelined' });
+  const request = 'GET /who HTTP/1.1\r\nHost: a\r\n';
+  const both = `${request}\r\n${request}Connection: close\r\n\r`;
+  const [told] = await talk(80, { halfClose: both });
+  expect(told?.heard.filter((line) => line.startsWith('HTTP/'))).toEqual(Array(2).fill('HTTP/1.1 200 OK\r'));
+  expect(await cluster.frontMetric('baton_fallbacks_total', { reason: 'pipelined' })).toBe(pipelined + 1);
+});
+
 test('beyond the limit of a listener connections are reset', async () => {
   const held = await begin(LIMITED, { count: MOST_CONNECTIONS, lines: ['a', 'b'], gate: 1 });
   const [told] = await talk(LIMITED, { greeted: true });
