@@ -5,14 +5,17 @@
 import { createServer, Server, type RequestListener } from 'node:http';
 import type { Socket } from 'node:net';
 import { pathToFileURL } from 'node:url';
-import type { Endpoint, ServeConfig } from '../config/model';
+import type { Endpoint, HttpServeConfig } from '../config/model';
 import { LONGEST_HEAD_BYTES, prepareFedServer, trackConnections } from '../relay/fed-server';
 import { OpenConnections } from '../relay/open-connections';
 import { Relay } from '../relay/relay';
 import { createRelayServer } from '../relay/server';
+import type { Adopt, TcpApplication } from './tcp-connection';
 
 export interface Adapter {
   readonly server: Server;
+  /** The application's, where it takes connections that another one has had. */
+  readonly adopt?: Adopt;
   /** Takes no ordinary connections from now on, and leaves those alone that are `adopted`; `close` follows. */
   stopListening(adopted: (socket: Socket) => boolean): void;
   /** Lets requests of ordinary connections finish until `deadline` (performance.now()). */
@@ -28,8 +31,16 @@ interface FastifyLike {
 /** Anything that `attach` and `serve.app` accept as the application. */
 export type Application = RequestListener | Server | FastifyLike;
 
-export async function openAdapter(serve: ServeConfig): Promise<Adapter> {
+export async function openAdapter(serve: HttpServeConfig): Promise<Adapter> {
   return serve.kind === 'upstream' ? upstreamAdapter(serve.upstream) : appAdapter(serve.app, serve.listen);
+}
+
+/** The application of `serve.tcp`. */
+export async function importTcpApplication(file: string): Promise<TcpApplication> {
+  const { default: exported } = await importModule('serve.tcp', file);
+  if (!isTcpApplication(exported))
+    throw new Error(`serve.tcp: ${file} has no object with a function adopt as default export`);
+  return exported;
 }
 
 /** The http.Server behind an application; a Fastify instance is made ready first. */
@@ -56,15 +67,15 @@ function upstreamAdapter(upstream: string): Adapter {
 }
 
 async function appAdapter(file: string, listen: Endpoint | undefined): Promise<Adapter> {
-  // The application may print; that its reader is gone or its disk is full must not end it, and all its connections.
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
-  const server = await serverOf(await importApplication(file));
+  const { application, adopt } = await importApplication(file);
+  const server = await serverOf(application);
   let spared = (_socket: Socket): boolean => false;
   const connections = new OpenConnections(server, (socket) => !spared(socket));
   if (listen !== undefined) await startListening(server, listen);
   else if (!server.listening) trackConnections(server);
   return {
     server,
+    ...(adopt && { adopt }),
     stopListening: (adopted) => {
       spared = adopted;
       connections.stopListening();
@@ -73,20 +84,38 @@ async function appAdapter(file: string, listen: Endpoint | undefined): Promise<A
   };
 }
 
-async function importApplication(file: string): Promise<Application> {
-  let module: { default?: unknown };
-  try {
-    module = (await import(pathToFileURL(file).href)) as { default?: unknown };
-  } catch (cause) {
-    throw new Error(`serve.app: import ${file}: ${(cause as Error).message}`, { cause });
-  }
-  const { default: exported } = module;
-  if (!isApplication(exported)) {
+interface Imported {
+  readonly application: Application;
+  readonly adopt?: Adopt;
+}
+
+async function importApplication(file: string): Promise<Imported> {
+  const { default: application, adopt } = await importModule('serve.app', file);
+  if (!isApplication(application)) {
     throw new Error(
       `serve.app: ${file} has no (req, res) handler, http.Server or Fastify instance as default export`,
     );
   }
-  return exported;
+  if (adopt === undefined) return { application };
+  if (typeof adopt !== 'function') throw new Error(`serve.app: ${file} exports adopt, which is no function`);
+  return { application, adopt: adopt as Adopt };
+}
+
+async function importModule(key: string, file: string): Promise<{ default?: unknown; adopt?: unknown }> {
+  // The application may print; that its reader is gone or its disk is full must not end it, and all its connections.
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.off('error', ignore);
+    stream.on('error', ignore);
+  }
+  try {
+    return (await import(pathToFileURL(file).href)) as { default?: unknown; adopt?: unknown };
+  } catch (cause) {
+    throw new Error(`${key}: import ${file}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function ignore(): void {
+  // Nobody reads it.
 }
 
 function isApplication(value: unknown): value is Application {
@@ -94,6 +123,10 @@ function isApplication(value: unknown): value is Application {
   if (typeof value !== 'object' || value === null) return false;
   const candidate = value as Partial<FastifyLike>;
   return candidate.server instanceof Server && typeof candidate.ready === 'function';
+}
+
+function isTcpApplication(value: unknown): value is TcpApplication {
+  return typeof (value as Partial<TcpApplication> | null | undefined)?.adopt === 'function';
 }
 
 function startListening(server: Server, { host, port }: Endpoint): Promise<void> {

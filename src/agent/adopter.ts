@@ -11,8 +11,8 @@ import { FLOW_BYTES } from '../kernel/flow';
 import { socketOn } from '../kernel/node-socket';
 import { release } from '../repair/dump';
 import { RepairError } from '../repair/errors';
-import { checkSnapshot, FLOW } from '../repair/layout';
-import { goLive, Restorer, shouldProbe, unsentPart } from '../repair/restore';
+import { checkSnapshot, FLAGS, FLOW, RAW } from '../repair/layout';
+import { goLive, Restorer, shouldProbe, statePart, unsentPart } from '../repair/restore';
 import type { FlowRecord, HandoffId } from '../steer/flow-table';
 import type { HandoffDetails } from '../wire/handoff-details';
 import { Admission, type AllowedVip, type Claim } from './admission';
@@ -28,15 +28,24 @@ const MORE_MEMORY = 'this host has no memory for another connection';
 export const ADOPTION_RESULTS = ['ok', 'rejected', 'aborted', 'channel_lost', 'failed'] as const;
 export type AdoptionResult = (typeof ADOPTION_RESULTS)[number];
 
+/** What is to be known of a connection beside itself. */
+export interface Arrival {
+  /** It carries one request, and no more. */
+  readonly message: OnlyMessage | undefined;
+  /** It has no head. */
+  readonly raw: boolean;
+  /** What the application that had it before has left. */
+  readonly state: Buffer | undefined;
+}
+
 /** A restored connection that waits for the front's decision. */
-export interface Prepared {
+export interface Prepared extends Arrival {
   readonly id: HandoffId;
   readonly claim: Claim;
   readonly fd: number;
   readonly flow: Buffer;
   readonly unsent: Buffer;
   readonly probe: boolean;
-  readonly message: OnlyMessage | undefined;
   readonly since: number;
 }
 
@@ -50,8 +59,10 @@ export interface AdopterOptions {
    * gives out the lowest that is free (open(2)), so a fresh one from here on says that all below are in use.
    */
   readonly reservedFrom: number;
-  /** The one place through which every adopted connection passes to its server; `message` is its only one, if any. */
-  readonly admit: (connection: LiveConnection, message: OnlyMessage | undefined) => void;
+  /** Whether there is somebody who would serve such a connection. */
+  readonly serves: (arrival: Arrival) => boolean;
+  /** The one place through which every adopted connection passes to whoever serves it. */
+  readonly admit: (connection: LiveConnection, arrival: Arrival) => void;
   /** How long a restore took, seconds. */
   readonly restored: (seconds: number) => void;
   /** A commit that could not be kept. */
@@ -87,7 +98,12 @@ export class Adopter {
       if (this.stopping) throw new RejectedOffer('stopping', 'agent is stopping');
       checkSnapshot(bytes, offset, length);
       claim = this.#admission.claim(bytes, offset, length, front);
-      const message = onlyMessage(bytes, offset);
+      const arrival = {
+        message: onlyMessage(bytes, offset),
+        raw: (bytes.readUInt8(offset + FLAGS) & RAW) !== 0,
+        state: statePart(bytes, offset, length),
+      };
+      if (!this.options.serves(arrival)) throw new RejectedOffer('no_service', lackOf(arrival));
       const fd = this.#restore(bytes, offset, claim.replacesOpen);
       const flow = Buffer.from(bytes.subarray(offset + FLOW, offset + FLOW + FLOW_BYTES));
       const now = performance.now();
@@ -99,7 +115,7 @@ export class Adopter {
         flow,
         unsent: unsentPart(bytes, offset, length),
         probe: shouldProbe(bytes, offset),
-        message,
+        ...arrival,
         since: now,
       };
     } catch (error) {
@@ -119,7 +135,7 @@ export class Adopter {
 
   /** The commit point: from here on the connection is this host's. */
   adopt(prepared: Prepared, front: string, details?: HandoffDetails): void {
-    const { id, claim, fd, flow, unsent, probe, message } = prepared;
+    const { id, claim, fd, flow, unsent, probe } = prepared;
     this.#admission.release(claim);
     let taken: number;
     try {
@@ -137,7 +153,7 @@ export class Adopter {
     if (taken < unsent.length) socket.write(unsent.subarray(taken));
     const connection = this.options.live.add(flow, id, front, socket, details);
     this.results.ok += 1;
-    this.options.admit(connection, message);
+    this.options.admit(connection, prepared);
   }
 
   /** Forgets a prepared connection without a packet, as its front wishes. */
@@ -161,6 +177,14 @@ export class Adopter {
   close(): void {
     this.#restorer.close();
   }
+}
+
+/** What an agent would need to take it. */
+function lackOf({ raw, state }: Arrival): string {
+  if (raw) return 'nobody takes connections without a head: serve.tcp is missing';
+  if (state !== undefined)
+    return "nobody takes connections with an application's state: serve.app exports no adopt";
+  return 'nobody takes HTTP connections: serve.app or serve.upstream is missing';
 }
 
 /** Whatever went wrong with one offer, the agent lives on: it serves other connections. */

@@ -1,5 +1,6 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { formatVip } from '../config/addresses';
@@ -14,6 +15,7 @@ import { SockDiag } from '../kernel/sock-diag';
 import { createAdmin, listenAdmin } from '../observe/admin';
 import { AdminAccess, readToken } from '../observe/admin-access';
 import { droppedLines } from '../observe/log';
+import { LogThrottle } from '../observe/log-throttle';
 import { DurationHistogram } from '../observe/duration-histogram';
 import { createRegistry } from '../observe/registry';
 import type { StatsSnapshot } from '../observe/stats';
@@ -25,15 +27,19 @@ import type { KeepReason, MoveReason, Wish } from '../wire/hand-back';
 import { expiryOf } from '../wire/identity';
 import { addAgentRoutes } from './admin-routes';
 import { AccessLog } from './access-log';
-import { Adopter, ADOPTION_RESULTS } from './adopter';
+import { ApplicationMoves } from './application-moves';
+import { Adopter, ADOPTION_RESULTS, type Arrival } from './adopter';
 import { listenBesideOthers } from './beside-others';
+import { announce } from './connection-of';
 import { ControlServer } from './control-server';
 import { Departures, PlainMovable, type Movable } from './departures';
 import { HandBacks } from './hand-backs';
 import { LiveConnections, type LiveConnection } from './live-connections';
-import { OneRequest, type OnlyMessage } from './one-request';
+import { OneRequest } from './one-request';
 import { Responses } from './responses';
+import { adoptFor, serves, type Services } from './services';
 import { StickyCookie } from './sticky-cookie';
+import { TcpConnections, type LetGo } from './tcp-connections';
 import { Undelivered } from './undelivered';
 import { addressesOf, manageVips, missingVips } from './vips';
 
@@ -44,7 +50,10 @@ const ENDED_MS = 20;
 /** Keys that need a restart. */
 const UNCHANGEABLE = ['node', 'vips', 'manage_vips', 'serve', 'sticky_cookie'] as const;
 
-/** An agent: takes connections over from fronts and gives them to an http.Server as ordinary ones. */
+/**
+ * An agent: takes connections over from fronts and gives them to an http.Server as ordinary ones, or to an application that
+ * adopts them.
+ */
 export class Agent {
   readonly live: LiveConnections;
   readonly adopter: Adopter;
@@ -53,18 +62,24 @@ export class Agent {
   readonly #responses = new Responses();
   readonly #handBacks: HandBacks;
   readonly departures: Departures;
+  readonly #applicationMoves: ApplicationMoves;
+  /** Connections without a head. */
+  readonly #raw = new WeakSet<LiveConnection>();
   /** Until when connections that are to leave are not closed, performance.now(). */
   #leavingUntil = Infinity;
-  /** By their sockets, the connections that came from a front: the server may have others. */
-  readonly #liveOf = new WeakMap<Socket, LiveConnection>();
-  /** Those that carry one request. */
+  /** Sockets that came from a front, with what they are: the server may have others. */
+  readonly #adopted = new WeakMap<Duplex, LiveConnection>();
+  /** Those of them that carry one request. */
   readonly #oneRequests = new WeakMap<Socket, OneRequest>();
   /** All of the server, of which the adopted ones are ended here. */
-  readonly #connections: OpenConnections;
+  readonly #connections: OpenConnections | undefined;
+  readonly #tcp: TcpConnections;
   readonly #undelivered: Undelivered;
   readonly #sockDiag: SockDiag | undefined;
   /** Ends what the access log hears of upgrades by. */
   readonly #ignoreUpgrades: (() => void) | undefined;
+  /** Takes back that applications find their connections here. */
+  readonly #retract: () => void;
   #admin: FastifyInstance | undefined;
   #access: AdminAccess | undefined;
   #serving = false;
@@ -74,7 +89,7 @@ export class Agent {
 
   private constructor(
     readonly config: AgentConfig,
-    private readonly server: Server,
+    private readonly services: Services,
     private readonly logger: Logger,
     private readonly accessLog: AccessLog | undefined,
   ) {
@@ -95,7 +110,8 @@ export class Agent {
       })),
       live: this.live,
       reservedFrom: unreserved(raiseFileLimit()),
-      admit: (connection, message) => this.#admit(connection, message),
+      serves: (arrival) => serves(services, arrival),
+      admit: (connection, arrival) => this.#admit(connection, arrival),
       restored: (seconds) => this.#restoreDuration.observe(seconds),
       lost: (flow, cause) =>
         logger.error({ flow: formatFlow(flow), cause }, 'a committed connection could not go live'),
@@ -128,13 +144,34 @@ export class Agent {
       voided: (record) => this.control.reportVoid(record),
     });
     this.departures = new Departures(this.#handBacks, (connection) => this.#movableOf(connection));
-    this.#connections = new OpenConnections(server, (socket) => {
-      const connection = this.#liveOf.get(socket);
-      if (connection === undefined) return false;
-      return !this.departures.has(connection) || performance.now() >= this.#leavingUntil;
+    const throttle = new LogThrottle();
+    const failed =
+      (what: string) =>
+      ({ flow }: LiveConnection, cause: unknown): void => {
+        if (throttle.allows(what))
+          logger.error({ flow: formatFlow(flow), cause: String(cause) }, `the application failed to ${what}`);
+      };
+    const letGo: LetGo = (connection, state) =>
+      this.#applicationMoves.letGo(connection, this.#wishFor(connection, 'detach', ''), state);
+    this.#tcp = new TcpConnections(letGo, failed('adopt'));
+    this.#applicationMoves = new ApplicationMoves({
+      handBacks: this.#handBacks,
+      isRaw: (connection) => this.#raw.has(connection),
+      failed: failed('let go'),
+    });
+    this.#retract = announce((socket) => {
+      const live = this.#adopted.get(socket);
+      return live && this.#tcp.of(live);
     });
     if (config.sticky_cookie !== undefined)
       this.#stickyCookie = new StickyCookie(config.sticky_cookie, config.node);
+    const { server } = services;
+    if (server === undefined) return;
+    this.#connections = new OpenConnections(server, (socket) => {
+      const connection = this.#adopted.get(socket);
+      if (connection === undefined) return false;
+      return !this.#isLeaving(connection) || performance.now() >= this.#leavingUntil;
+    });
     server.on('connection', this.#attached);
     // In front of the application: it may answer, or be busy, before its listener returns.
     server.prependListener('request', this.#countRequest);
@@ -146,8 +183,8 @@ export class Agent {
       listenBesideOthers(server, 'upgrade', (request: IncomingMessage) => accessLog.upgraded(request));
   }
 
-  /** Starts an agent for a server; throws an Error whose message names the step and the cause. */
-  static async start(config: AgentConfig, server: Server, logger: Logger): Promise<Agent> {
+  /** Starts an agent for those who serve; throws an Error whose message names the step and the cause. */
+  static async start(config: AgentConfig, services: Services, logger: Logger): Promise<Agent> {
     if (config.control.insecure) logger.warn(INSECURE_WARNING);
     const classicBecause = prepareAnyFreeze();
     const { lowPorts, destroying } = rehearse();
@@ -171,7 +208,7 @@ export class Agent {
       );
     }
     const accessLog = config.access_log && new AccessLog(config.node, config.access_log);
-    const agent = new Agent(config, server, logger, accessLog);
+    const agent = new Agent(config, services, logger, accessLog);
     try {
       await agent.#start();
     } catch (error) {
@@ -197,7 +234,7 @@ export class Agent {
 
   /** Whether a connection of the server came from a front. */
   hasAdopted(socket: Socket): boolean {
-    return this.#liveOf.has(socket);
+    return this.#adopted.has(socket);
   }
 
   /** Asks all fronts for no more connections, or for them again; those that are open stay. */
@@ -216,8 +253,27 @@ export class Agent {
     backend: string,
     kept?: (reason: KeepReason) => void,
   ): void {
-    const pool = connection.details?.pool ?? '';
-    this.departures.leave(connection, { reason, pool, backend }, kept);
+    const wish = this.#wishFor(connection, reason, backend);
+    if (!this.#isApplications(connection)) {
+      this.departures.leave(connection, wish, kept);
+      return;
+    }
+    void this.#applicationMoves.ask(connection, this.#tcp.of(connection), wish).then((why) => {
+      if (why !== undefined) kept?.(why);
+    });
+  }
+
+  /** Whether an application has it and no server: it was adopted, or has left HTTP and says how it moves. */
+  #isApplications(connection: LiveConnection): boolean {
+    return this.#raw.has(connection) || this.#tcp.has(connection);
+  }
+
+  #wishFor({ details }: LiveConnection, reason: MoveReason, backend: string): Wish {
+    return { reason, pool: details?.pool ?? '', backend };
+  }
+
+  #isLeaving(connection: LiveConnection): boolean {
+    return this.departures.has(connection) || this.#applicationMoves.has(connection);
   }
 
   /** A front asks for a connection; of one that belongs to another pool it does not speak. */
@@ -270,8 +326,8 @@ export class Agent {
 
   /**
    * Takes no more connections, hands back those that it has, and lets running requests finish until `deadline`
-   * (performance.now()). Those that are still running then are broken off. The server's other connections are left to their
-   * owner.
+   * (performance.now()). Those that are still running then are broken off. Connections that applications have adopted go on
+   * until then, and end with what is written. The server's other connections are left to their owner.
    */
   async stop(deadline = performance.now() + GRACE_MS): Promise<void> {
     this.#serving = false;
@@ -280,16 +336,18 @@ export class Agent {
     this.#leavingUntil = deadline;
     this.departures.cancel('drain');
     for (const connection of this.live) this.#leave(connection, 'drain', '', () => undefined);
-    await this.#connections.drain(deadline, () => this.live.size + this.control.prepared > 0);
+    const busy = (): boolean => this.live.size + this.control.prepared > 0;
+    await Promise.all([this.#connections?.drain(deadline, busy), this.#tcp.drain(deadline, busy)]);
     // Their ends are reported by 'close' events, which come in a later turn.
     await new Promise((resolve) => setTimeout(resolve, ENDED_MS));
-    this.#connections.detach();
-    this.server.off('connection', this.#attached);
-    this.server.off('request', this.#countRequest);
-    this.server.off('checkContinue', this.#countRequest);
+    this.#connections?.detach();
+    this.services.server?.off('connection', this.#attached);
+    this.services.server?.off('request', this.#countRequest);
+    this.services.server?.off('checkContinue', this.#countRequest);
     this.#ignoreUpgrades?.();
     this.departures.stop();
     this.#handBacks.stop();
+    this.#retract();
     this.#undelivered.stop();
     this.#sockDiag?.close();
     this.control.close();
@@ -311,14 +369,25 @@ export class Agent {
     this.logger.info(address, 'admin API is listening');
   }
 
-  /** Every adopted connection passes here on its way to the server, and nowhere else. */
-  #admit(connection: LiveConnection, message: OnlyMessage | undefined): void {
+  /** Every adopted connection passes here on its way to whoever serves it, and nowhere else. */
+  #admit(connection: LiveConnection, arrival: Arrival): void {
     const { socket } = connection;
-    this.#liveOf.set(socket, connection);
-    this.accessLog?.opened(connection);
-    if (message !== undefined) this.#oneRequests.set(socket, new OneRequest(socket, message, this.server));
-    this.server.emit('connection', socket);
+    this.#adopted.set(socket, connection);
+    if (arrival.raw) this.#raw.add(connection);
+    const adopt = adoptFor(this.services, arrival);
+    if (adopt !== undefined) {
+      this.#tcp.give(connection, adopt, arrival.state);
+    } else this.#serve(connection, arrival);
     if (this.control.draining) this.#leave(connection, 'drain', '');
+  }
+
+  #serve(connection: LiveConnection, { message }: Arrival): void {
+    const { socket } = connection;
+    const { server } = this.services;
+    if (server === undefined) throw new Error('admit: nobody serves, and the offer was not rejected');
+    this.accessLog?.opened(connection);
+    if (message !== undefined) this.#oneRequests.set(socket, new OneRequest(socket, message, server));
+    server.emit('connection', socket);
   }
 
   /** Behind the server's own listener. */
@@ -327,7 +396,7 @@ export class Agent {
   };
 
   readonly #countRequest = (request: IncomingMessage, response: ServerResponse): void => {
-    if (!this.#liveOf.has(request.socket)) return;
+    if (!this.#adopted.has(request.socket)) return;
     this.accessLog?.requested(request, response);
     this.#stickyCookie?.add(request, response);
     let began = performance.now();
@@ -341,7 +410,7 @@ export class Agent {
       // An application may have promised to keep the connection alive, whatever it was asked for.
       this.#oneRequests.get(request.socket)?.close();
       if (this.departures.size > 0) {
-        const connection = this.#liveOf.get(request.socket);
+        const connection = this.#adopted.get(request.socket);
         if (connection !== undefined) this.departures.responded(connection);
       }
     });

@@ -11,7 +11,7 @@ export type HashKey = (head: Hashable, asker: Asker) => string;
 
 /**
  * The key that `hash: client | path | header:NAME | cookie:NAME` asks for. A request whose header or cookie is absent or empty
- * is told by its client: all of them together would overrun one backend.
+ * is told by its client, and so is a connection without a head: all of them together would overrun one backend.
  */
 export function hashKey(hash: string): HashKey {
   const colon = hash.indexOf(':');
@@ -20,7 +20,7 @@ export function hashKey(hash: string): HashKey {
     case 'client':
       return (_head, asker) => addressOf(asker);
     case 'path':
-      return ({ path }) => path;
+      return ({ path }, asker) => path || addressOf(asker);
     case 'header': {
       const field = name.toLowerCase();
       return (head, asker) => head.header(field) || addressOf(asker);

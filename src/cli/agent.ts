@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { openAdapter } from '../agent/adapters';
+import { importTcpApplication, openAdapter } from '../agent/adapters';
 import { Agent, GRACE_MS } from '../agent/agent';
 import { loadAgentConfig } from '../config/load';
 import { formatProblems } from '../config/problems';
@@ -16,14 +16,20 @@ export const agent: Command = (args, output) =>
       logger: (config) => createLogger({ node: config.node, component: 'agent' }),
       start: async (config, file, logger) => {
         if (config.serve === undefined) throw new Error('serve: is missing');
-        const adapter = await openAdapter(config.serve);
-        const running = await Agent.start(config, adapter.server, logger);
+        const { http, tcp } = config.serve;
+        const adapter = http && (await openAdapter(http));
+        const services = {
+          server: adapter?.server,
+          adopt: adapter?.adopt,
+          tcp: tcp === undefined ? undefined : await importTcpApplication(tcp),
+        };
+        const running = await Agent.start(config, services, logger);
         return {
           stop: async () => {
             const deadline = performance.now() + GRACE_MS;
-            adapter.stopListening((socket) => running.hasAdopted(socket));
+            adapter?.stopListening((socket) => running.hasAdopted(socket));
             await running.stop(deadline);
-            await adapter.close(deadline);
+            await adapter?.close(deadline);
           },
           reload: () => {
             reload(running, file, logger);

@@ -6,7 +6,8 @@ import { Explainer, type Explanation } from '../front/explanation';
 import { EXIT_DONE, EXIT_FAILED, EXIT_USAGE, type Command } from './command';
 
 const USAGE = `usage: baton explain --config FILE [--host HOST] [--path PATH] [--method METHOD]
-                     [--header 'NAME: VALUE']... [--client ADDRESS] [--json]
+                     [--header 'NAME: VALUE']... [--client ADDRESS]
+                     [--listener NAME] [--json]
 `;
 
 /** `baton explain`: says where a request would go by a configuration, without asking whether the backends are up. */
@@ -52,6 +53,7 @@ function parse(args: string[]): { file: string; question: Question; json: boolea
         method: one,
         header: { type: 'string', multiple: true },
         client: one,
+        listener: one,
         json: { type: 'boolean' },
       },
     });
@@ -65,8 +67,10 @@ function parse(args: string[]): { file: string; question: Question; json: boolea
 }
 
 function inWords(explanation: Explanation): string {
-  const { request, path, outcome, routes, omitted, pools, edits } = explanation;
-  const lines = [`${request.method} ${request.host}${request.path} from ${request.client}`];
+  const { request, protocol, path, outcome, routes, omitted, pools, edits } = explanation;
+  const { method, host, client, listener } = request;
+  const asked = protocol === 'tcp' ? `a connection to ${listener}` : `${method} ${host}${request.path}`;
+  const lines = [`${asked} from ${client}`];
   if (path !== undefined && path !== request.path.replace(/\?.*/, '')) lines.push(`  routes compare ${path}`);
   if (omitted > 0) lines.push(`  (${omitted} routes are not listed)`);
   for (const { route, verdict, why } of routes) lines.push(`  routes[${route}] ${verdict}: ${why}`);

@@ -40,12 +40,14 @@ function checkVips(vips: readonly string[], report: ProblemReport): void {
 }
 
 function checkServe(serve: NonNullable<AgentInput['serve']>, directory: string, report: ProblemReport): void {
-  const { upstream, app, listen } = serve;
+  const { upstream, app, listen, tcp } = serve;
   if (upstream !== undefined && app !== undefined)
     report.add(['serve'], 'has both "upstream" and "app": keep one');
-  if (upstream === undefined && app === undefined) report.add(['serve'], 'needs either "upstream" or "app"');
+  if (upstream === undefined && app === undefined && tcp === undefined)
+    report.add(['serve'], 'needs "upstream" or "app", "tcp", or both kinds');
   if (listen !== undefined && app === undefined) report.add(['serve', 'listen'], 'goes with "app" only');
-  if (app !== undefined && !isFile(resolve(directory, app))) {
-    report.add(['serve', 'app'], `there is no file ${JSON.stringify(resolve(directory, app))}`);
+  for (const [key, file] of Object.entries({ app, tcp })) {
+    if (file !== undefined && !isFile(resolve(directory, file)))
+      report.add(['serve', key], `there is no file ${JSON.stringify(resolve(directory, file))}`);
   }
 }

@@ -6,6 +6,7 @@ import { checkDiscovery } from './discovery';
 import { parseDuration } from './durations';
 import { MatchChecks } from './match';
 import type { Path, ProblemReport } from './problems';
+import { checkReach } from './reach';
 import type { FrontInput } from './schema';
 import { checkVias, listenersByFamily } from './vias';
 
@@ -35,6 +36,7 @@ export function checkFront(input: FrontInput, directory: string, report: Problem
   checkAdmin(input.admin, directory, report);
   checkListeners(input.listeners, report);
   checkRoutes(input, report);
+  checkReach(input, report);
   for (const [name, pool] of Object.entries(input.pools)) checkPool(name, pool, input.listeners, report);
   checkNextHops(input, report);
   checkIdentities(input.pools, report);
@@ -52,8 +54,11 @@ function checkListeners(listeners: FrontInput['listeners'], report: ProblemRepor
   });
 }
 
-function checkRoutes({ routes, pools }: FrontInput, report: ProblemReport): void {
-  const matches = new MatchChecks(report);
+function checkRoutes({ listeners, routes, pools }: FrontInput, report: ProblemReport): void {
+  const matches = new MatchChecks(
+    listeners.map(({ name }) => name),
+    report,
+  );
   const names = new Set<string>();
   let catchAll: number | undefined;
   routes.forEach((route, index) => {

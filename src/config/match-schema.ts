@@ -1,8 +1,8 @@
 import { Type } from '@sinclair/typebox';
 import { HEADER_NAME } from './actions';
-import { mapOf, mapping, oneOrMore, text, valueMatch, TOKEN } from './fields';
+import { mapOf, mapping, name, oneOrMore, text, valueMatch, TOKEN } from './fields';
 
-/** What routes tell requests by. */
+/** What routes tell requests, and connections without any, by. */
 
 const HOST = text('Host.', 'a host such as api.example.com or *.example.com', { format: 'host-pattern' });
 const PATH = text('Path.', 'a path that starts with "/"', { pattern: '^/[!"$->@-\\[\\]-~]*$' });
@@ -56,13 +56,19 @@ const HEAD_MATCH = {
       text('Network or address.', 'an IP address or a network such as 10.0.0.0/8', { format: 'network' }),
     ),
   ),
+  listener: Type.Optional(
+    oneOrMore('Listener that the connection comes to; any of a list.', name('Name of a listener.')),
+  ),
 };
 
-export const MATCH = mapping('What a head must have, all of it; without it the route takes everything.', {
-  ...HEAD_MATCH,
-  not: Type.Optional(
-    mapping('What must not hold as a whole.', HEAD_MATCH, {
-      minProperties: 1,
-    }),
-  ),
-});
+export const MATCH = mapping(
+  'What a head must have, all of it; without it the route takes everything. A connection to a tcp listener has no head: only `client`, `listener` and `not` can hold for it.',
+  {
+    ...HEAD_MATCH,
+    not: Type.Optional(
+      mapping('What must not hold as a whole.', HEAD_MATCH, {
+        minProperties: 1,
+      }),
+    ),
+  },
+);

@@ -1,6 +1,7 @@
 import { Network } from '../route/network';
 import { faultOf } from '../route/pattern';
 import type { HeadMatchConfig, RouteMatchConfig, ValueMatchConfig } from './model';
+import { didYouMean } from './nearest';
 import type { Path, ProblemReport } from './problems';
 import type { FrontInput } from './schema';
 
@@ -15,20 +16,25 @@ const MAX_PATTERNS = 4096;
 export class MatchChecks {
   #patterns = 0;
 
-  constructor(private readonly report: ProblemReport) {}
+  /** @param listeners names of those that there are. */
+  constructor(
+    private readonly listeners: readonly string[],
+    private readonly report: ProblemReport,
+  ) {}
 
   check({ not, ...match }: MatchInput, path: Path): void {
     this.#checkHead(match, path);
     if (not !== undefined) this.#checkHead(not, [...path, 'not']);
   }
 
-  #checkHead({ path_regex, headers, query, cookie, client }: HeadMatchInput, path: Path): void {
+  #checkHead({ path_regex, headers, query, cookie, client, listener }: HeadMatchInput, path: Path): void {
     this.#checkNames(headers, [...path, 'headers']);
     for (const [key, values] of Object.entries({ headers, query, cookie }))
       this.#checkValues(values, [...path, key]);
     for (const [text, place] of entriesOf(path_regex, [...path, 'path_regex']))
       this.#checkPattern(text, place);
     for (const [text, place] of entriesOf(client, [...path, 'client'])) this.#checkNetwork(text, place);
+    for (const [name, place] of entriesOf(listener, [...path, 'listener'])) this.#checkListener(name, place);
   }
 
   #checkNames(headers: ValueInputs = {}, path: Path): void {
@@ -54,6 +60,12 @@ export class MatchChecks {
     if (fault !== undefined) this.report.add(path, `is no regular expression: ${fault}`);
     if (this.#patterns === MAX_PATTERNS + 1)
       this.report.add(path, `there are more than ${MAX_PATTERNS} regular expressions`);
+  }
+
+  #checkListener(name: string, path: Path): void {
+    if (this.listeners.includes(name)) return;
+    const hint = this.report.full ? '' : didYouMean(name, this.listeners);
+    this.report.add(path, `there is no listener "${name}"${hint}`);
   }
 
   #checkNetwork(text: string, path: Path): void {

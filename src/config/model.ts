@@ -47,6 +47,8 @@ export interface HeadMatchConfig {
   readonly cookie?: Readonly<Record<string, ValueMatchConfig>>;
   /** Addresses and networks, in one spelling each. */
   readonly client?: readonly string[];
+  /** Names of listeners. */
+  readonly listener?: readonly string[];
 }
 
 export interface RouteMatchConfig extends HeadMatchConfig {
@@ -241,7 +243,8 @@ export interface FrontConfig {
   readonly workers: number;
 }
 
-export type ServeConfig =
+/** Who serves HTTP. */
+export type HttpServeConfig =
   | { readonly kind: 'upstream'; readonly upstream: string }
   | {
       readonly kind: 'app';
@@ -250,6 +253,13 @@ export type ServeConfig =
       /** Where the app is served to ordinary connections too: health checks and the front's proxy fallback. */
       readonly listen?: Endpoint;
     };
+
+/** One of the two at least. */
+export interface ServeConfig {
+  readonly http?: HttpServeConfig;
+  /** Absolute path of the module that takes connections without a head. */
+  readonly tcp?: string;
+}
 
 /** A VIP of an agent: with any port, where it names none. */
 export interface VipConfig {

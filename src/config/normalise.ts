@@ -14,6 +14,7 @@ import type {
   Credentials,
   FrontConfig,
   HealthConfig,
+  HttpServeConfig,
   OutlierConfig,
   PoolConfig,
   RouteConfig,
@@ -149,15 +150,18 @@ function normaliseBackend({ agent, via, http, slow_start, ...rest }: BackendInpu
 }
 
 function normaliseServe(
-  { upstream, app, listen }: NonNullable<AgentInput['serve']>,
+  { upstream, app, listen, tcp }: NonNullable<AgentInput['serve']>,
   directory: string,
 ): ServeConfig {
-  if (upstream !== undefined) return { kind: 'upstream', upstream: new URL(upstream).origin };
-  return {
-    kind: 'app',
-    app: resolve(directory, valid(app)),
-    ...(listen !== undefined && { listen: endpoint(listen) }),
-  };
+  let http: HttpServeConfig | undefined;
+  if (upstream !== undefined) http = { kind: 'upstream', upstream: new URL(upstream).origin };
+  else if (app !== undefined)
+    http = {
+      kind: 'app',
+      app: resolve(directory, app),
+      ...(listen !== undefined && { listen: endpoint(listen) }),
+    };
+  return { ...(http && { http }), ...(tcp !== undefined && { tcp: resolve(directory, tcp) }) };
 }
 
 const endpoint = (text: string) => valid(parseEndpoint(text));

@@ -174,7 +174,7 @@ export const POOL = mapping('Backends that serve the same thing.', {
   // No `default` here: only a fallback that is asked for by name makes `http` mandatory.
   fallback: Type.Optional(
     choice(
-      'What happens when no handoff is possible: `proxy` relays through the front, `refuse` closes. Without it: proxy, as far as the backends have `http`.',
+      'What happens when no handoff is possible: `proxy` relays through the front, `refuse` closes. Without it: proxy, as far as the backends have `http`. A tcp connection is reset in any case.',
       ['proxy', 'refuse'],
     ),
   ),

@@ -47,17 +47,17 @@ const LISTENER = mapping('One VIP address and port.', {
   name: name('Name of the listener, a label in metrics.'),
   bind: endpoint('The VIP and its port; an IPv6 address stands in brackets.'),
   protocol: choice(
-    'What the head of a connection is: an HTTP/1 request, a TLS ClientHello, or nothing. This version has `http` alone.',
+    'What the head of a connection is: an HTTP/1 request, a TLS ClientHello (not in this version), or nothing: with `tcp` each connection is handed off at once, by its listener and its client.',
     ['http', 'tls', 'tcp'],
   ),
   routing: choice(
-    'What later requests of a connection are: routed like the first, or served by the backend that the first one chose.',
+    'What later requests of a connection are: routed like the first, or served by the backend that the first one chose. Nothing with `tcp`.',
     ['per-request', 'per-connection'],
     { default: 'per-request' },
   ),
   limits: Type.Optional(
     mapping(
-      'What the clients of this listener may have, handed-off connections included; an IPv6 /64 is one client.',
+      'What the clients of this listener may have, handed-off connections included; an IPv6 /64 is one client. A tcp connection beyond is reset, without an answer.',
       {
         connections: Type.Optional(integer('Open connections; 503 beyond.', 1, 16_777_216)),
         client_connections: Type.Optional(
@@ -174,7 +174,7 @@ export const AGENT_SCHEMA = mapping('Configuration of an agent.', {
   }),
   serve: Type.Optional(
     mapping(
-      'Who serves the connections: either `upstream` or `app`. Only a service that is its own agent (`attach`) has none.',
+      'Who serves the connections: either `upstream` or `app` those to http listeners, `tcp` those to tcp listeners, or both kinds. Only a service that is its own agent (`attach`) has none.',
       {
         upstream: Type.Optional(
           text('Any HTTP server on this host.', 'an http:// URL of host and port alone', {
@@ -182,7 +182,14 @@ export const AGENT_SCHEMA = mapping('Configuration of an agent.', {
           }),
         ),
         app: Type.Optional(
-          file('Module with a default export: a (req, res) handler, an http.Server or a Fastify instance.'),
+          file(
+            'Module with a default export: a (req, res) handler, an http.Server or a Fastify instance. A named export `adopt` gets connections that come with the state of an application before.',
+          ),
+        ),
+        tcp: Type.Optional(
+          file(
+            'Module whose default export has a function `adopt(connection, state)`: it gets each connection.',
+          ),
         ),
         listen: Type.Optional(
           endpoint('Where the app is served to ordinary connections too: health checks, the proxy fallback.'),

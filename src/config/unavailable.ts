@@ -6,7 +6,7 @@ import type { FrontInput } from './schema';
  * that asks for one of these must not load, because it would run without what its operator relies on.
  */
 
-const PROTOCOLS = new Set<string>(['tls', 'tcp']);
+const PROTOCOLS = new Set<string>(['tls']);
 
 export function reportUnavailableInFront(input: FrontInput, report: ProblemReport): void {
   input.listeners.forEach(({ protocol }, index) => {

@@ -5,7 +5,7 @@ import { formatEndpoint } from '../config/addresses';
 import type { BackendConfig, PoolConfig } from '../config/model';
 import { LogThrottle } from '../observe/log-throttle';
 import { mergeStats, type StatsSnapshot } from '../observe/stats';
-import type { RoutableHead } from '../peek/head';
+import { NO_HEAD, type RoutableHead } from '../peek/head';
 import type { Http1Peek } from '../peek/http1';
 import type { Answer, Destination } from '../relay/destination';
 import { DumpBuffer } from '../repair/dump';
@@ -29,8 +29,9 @@ import { Handoffs } from './handoff';
 import { HandoffIds } from './handoff-ids';
 import { HeadEditor } from './head-editor';
 import type { BackendFacts, Failing, Moved, Recovered, Standing, WorkerData, WorkerStatus } from './messages';
+import { listenersByVip } from './listeners-by-vip';
 import { MoveCounts } from './move-counts';
-import { Moves, type Move } from './moves';
+import { Moves, type Move, type MoveParts } from './moves';
 import { Offers, type OfferEvents } from './offers';
 import { isFollowed } from './one-request';
 import { goesByLoad, Pool } from './pool';
@@ -86,7 +87,7 @@ export class AcceptingThread {
     this.#agents = new AgentAddresses(config.control);
     this.#exhaustion = new Exhaustion(logger);
     this.#fallback = new Fallback(
-      (request) => this.#destinationOf(request),
+      (request, listener) => this.#destinationOf(request, listener),
       (connection) => this.#acceptor.ended(connection),
     );
     const added = config.routes.reduce((most, { edits }) => Math.max(most, edits ? addedBytes(edits) : 0), 0);
@@ -106,7 +107,11 @@ export class AcceptingThread {
           if (reason === 'flow_table_full') this.#exhausted('flows', detail);
           else if (pool.saturated) this.#exhausted('offers', detail);
           else
-            this.#logSometimes(reason, { flow, pool: pool.name, reason, detail }, 'no handoff, falling back');
+            this.#logSometimes(
+              reason,
+              { flow, pool: pool.name, reason, detail },
+              `no handoff, ${connection.raw ? 'connection reset' : 'falling back'}`,
+            );
           this.#fallback.serve(connection, pool);
         },
         lost: (connection, detail) => {
@@ -122,8 +127,18 @@ export class AcceptingThread {
       this.#pools.set(pool.name, new Pool(pool, backends));
     });
     this.#routes = new Routes(config.routes, this.#pools);
-    const moving = { headBytes: config.limits.head_bytes, prepareMs: config.timeouts.prepare };
-    this.#moves = new Moves(flows, this.#ids.epoch, this.#pools, this.#routes, editor, this.#dumped, moving, {
+    const moveParts: MoveParts = {
+      flows,
+      epoch: this.#ids.epoch,
+      pools: this.#pools,
+      routes: this.#routes,
+      listenerOf: listenersByVip(config.listeners),
+      editor,
+      dumped: this.#dumped,
+      headBytes: config.limits.head_bytes,
+      prepareMs: config.timeouts.prepare,
+    };
+    this.#moves = new Moves(moveParts, {
       moved: (move, backend) => this.#moved(move, backend),
       stayed: ({ reason, pool, backend }, result) => {
         this.#moveCounts.add(reason, result);
@@ -247,6 +262,7 @@ export class AcceptingThread {
       otherFiles: () => this.#otherFiles(),
       accepted: (listener) => this.#accepted.add(listener),
       head: (connection, head, received, now) => this.#route(connection, head, received, now),
+      raw: (connection, now) => this.#routeRaw(connection, now),
       refused: (connection, status, reason) => {
         this.#refusals.add(reason);
         this.#fallback.refuse(connection, status);
@@ -281,9 +297,25 @@ export class AcceptingThread {
     }
   }
 
+  /** For a connection without a head. */
+  #routeRaw(connection: Connection, now: number): void {
+    const action = this.#routes.actionFor(NO_HEAD, connection);
+    if (action === undefined) {
+      this.#refusals.add('no_route');
+      this.#fallback.refuse(connection, 404);
+    } else if (action instanceof Answering) {
+      // Whatever the route says, in a protocol that nobody here speaks there is nothing to say.
+      this.#responses.add(`${action.action} 0`);
+      this.#fallback.refuse(connection, 403);
+    } else {
+      const pool = action.poolOf(NO_HEAD, connection);
+      this.#handoffs.begin(connection, pool, pool.keyOf(NO_HEAD, connection), 0, now, undefined, action);
+    }
+  }
+
   /** For a request of a connection that the fallback relays. */
-  #destinationOf(request: IncomingMessage): Destination {
-    const head = new RequestHead(request);
+  #destinationOf(request: IncomingMessage, listener: string): Destination {
+    const head = new RequestHead(request, listener);
     const action = this.#routes.actionFor(head, head);
     if (action === undefined) {
       this.#refusals.add('no_route');

@@ -2,7 +2,8 @@
  * Accepts connections of an accepting thread's listeners and waits until each one's head is complete.
  *
  * The head is peeked: the bytes stay in the receive queue and travel with the connection. Nearly every client's head
- * is there when its connection is accepted (TCP_DEFER_ACCEPT); the others are watched edge-triggered.
+ * is there when its connection is accepted (TCP_DEFER_ACCEPT); the others are watched edge-triggered. Connections of listeners
+ * without heads are given away at once.
  */
 import { EAGAIN, EINTR, errnoName, EXHAUSTED, KernelError, OUT_OF_FILES } from '../kernel/errors';
 import { flowClientFromSockaddr, FLOW_BYTES, flowVipFromSockaddr, SOCKADDR_BYTES } from '../kernel/flow';
@@ -37,6 +38,8 @@ export interface AcceptorEvents {
   accepted(listener: string): void;
   /** The head is complete, read from the first `received` bytes; the connection is the callee's. */
   head(connection: Connection, head: Http1Peek, received: number, now: number): void;
+  /** A connection without a head has come; it is the callee's. */
+  raw(connection: Connection, now: number): void;
   /** The head is malformed or too late, or the client has too much; the connection is the callee's. */
   refused(connection: Connection, status: number, reason: string): void;
   /** The client said nothing in time: the connection is closed already. */
@@ -56,6 +59,7 @@ interface Listener {
   /** A flow with the VIP's half filled in, or undefined where the listener is bound to every address. */
   readonly template: Buffer | undefined;
   readonly oneRequest: boolean;
+  readonly raw: boolean;
   readonly limits: LimitsOfListener | undefined;
 }
 
@@ -99,13 +103,13 @@ export class Acceptor {
   /** Accepts from these listening sockets, whose descriptors are the acceptor's from here on. */
   start(listeners: readonly OpenListener[]): void {
     for (const listener of listeners) {
-      const { name, host, address, fd, oneRequest } = listener;
+      const { name, host, address, fd, oneRequest, raw } = listener;
       const { counts, threads } = this.options;
       const limits = listener.limits && counts && new LimitsOfListener(listener.limits, counts, threads);
       const everyAddress = host === '0.0.0.0' || host === '::';
       const template = everyAddress ? undefined : vipHalf(fd);
       listen(listener);
-      this.#listeners.set(fd, { name, address, fd, template, oneRequest, limits });
+      this.#listeners.set(fd, { name, address, fd, template, oneRequest, raw, limits });
       this.#epoll.add(fd, EPOLLIN);
     }
     this.#unwatch = this.#epoll.watch(() => {
@@ -208,10 +212,13 @@ export class Acceptor {
     }
     flowClientFromSockaddr(this.#peer, flow);
     this.options.counts?.accepted(flow);
-    const connection = new Connection(fd, flow, listener.oneRequest);
-    const reason = listener.limits?.exceededBy(flow, performance.now());
-    if (reason === undefined) this.#inspect(connection, false);
-    else this.#refuse(connection, reason);
+    const { name, oneRequest, raw } = listener;
+    const connection = new Connection(fd, flow, oneRequest, name, raw);
+    const now = performance.now();
+    const reason = listener.limits?.exceededBy(flow, now);
+    if (reason !== undefined) this.#refuse(connection, reason);
+    else if (raw) this.events.raw(connection, now);
+    else this.#inspect(connection, false);
   }
 
   /** Its client may take a while to close: until then it must not count, or one client could use up what all have. */

@@ -61,7 +61,9 @@ export function addFrontRoutes(admin: FastifyInstance, front: Front): void {
     );
     const unknown = Object.keys(rest).find((key) => !Object.hasOwn(given, key));
     if (unknown !== undefined)
-      return reply.code(400).send({ error: `"${unknown}" is not one of host, path, method, header, client` });
+      return reply
+        .code(400)
+        .send({ error: `"${unknown}" is not one of host, path, method, header, client, listener` });
     const twice = Object.entries(given).find(([, value]) => typeof value !== 'string');
     if (twice !== undefined) return reply.code(400).send({ error: `"${twice[0]}" is given twice` });
     try {

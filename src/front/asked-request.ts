@@ -1,5 +1,5 @@
 import { parseAddress } from '../kernel/flow';
-import type { Asker, RoutableHead } from '../peek/head';
+import { NO_HEAD, type Asker, type RoutableHead } from '../peek/head';
 import { Http1Peek } from '../peek/http1';
 
 /** A request that somebody asks about. */
@@ -12,10 +12,19 @@ export interface Question {
   readonly headers: readonly string[];
   /** An IP address. */
   readonly client: string;
+  /** Name of the listener; '' for the first one that has heads. */
+  readonly listener: string;
 }
 
 /** What a question leaves out. */
-export const USUAL: Question = { method: 'GET', host: '', path: '/', headers: [], client: '0.0.0.0' };
+export const USUAL: Question = {
+  method: 'GET',
+  host: '',
+  path: '/',
+  headers: [],
+  client: '0.0.0.0',
+  listener: '',
+};
 
 /** How the front would read the request, or refuse to. */
 export type AskedRequest =
@@ -27,7 +36,7 @@ export type AskedRequest =
  * an option that would end its line of the head.
  */
 export function readQuestion(question: Question, headBytes: number): AskedRequest {
-  const { method, host, path, headers, client } = question;
+  const { method, host, path, headers, client, listener } = question;
   for (const part of [method, host, path, ...headers]) {
     if (/[\r\n]/.test(part)) throw new RangeError(`${JSON.stringify(part)} has more than one line`);
   }
@@ -36,9 +45,14 @@ export function readQuestion(question: Question, headBytes: number): AskedReques
   const bytes = Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'utf8');
   const head = new Http1Peek(headBytes);
   const outcome = head.read(bytes, Math.min(bytes.length, headBytes));
-  if (outcome === 'head') return { head, asker: { client: parseAddress(client) } };
+  if (outcome === 'head') return { head, asker: { client: parseAddress(client), listener } };
   const { status, reason } = outcome === 'more' ? { status: 431, reason: 'head_too_large' } : head;
   return { refused: { status, reason } };
+}
+
+/** A connection without a head, of which the client and the listener alone are asked. */
+export function readConnection({ client, listener }: Question): AskedRequest {
+  return { head: NO_HEAD, asker: { client: parseAddress(client), listener } };
 }
 
 function lineOf(header: string): string {

@@ -17,6 +17,10 @@ export class Connection implements Expirable {
     readonly flow: Buffer,
     /** Whether its first request is its only one: one-request.ts. */
     readonly oneRequest: boolean,
+    /** Name of the listener that it came to. */
+    readonly listener: string,
+    /** Whether it has no head: it is handed off at once, and gets no answer that a client could not read. */
+    readonly raw: boolean,
   ) {}
 
   /** Begins with the client's address. */

@@ -2,13 +2,13 @@
 import { hashKey } from '../balance/hash-key';
 import { Maglev } from '../balance/maglev';
 import { WeightedSplit } from '../balance/weighted-split';
-import type { BackendConfig, FrontConfig, PoolConfig, RouteConfig } from '../config/model';
+import type { BackendConfig, FrontConfig, ListenerConfig, PoolConfig, RouteConfig } from '../config/model';
 import type { Asker, RoutableHead } from '../peek/head';
 import { changesTo } from '../route/head-edits';
 import { normalisePath } from '../route/path';
 import { Router } from '../route/router';
 import { answeringOf } from './answering';
-import { readQuestion, type Question } from './asked-request';
+import { readConnection, readQuestion, type Question } from './asked-request';
 
 /** Routes that an explanation lists: the last ones before the one that matches, and some behind. */
 const ROUTES_BEFORE = 100;
@@ -39,6 +39,8 @@ export interface ExplainedPool {
 
 export interface Explanation {
   readonly request: Question;
+  /** Of the listener. With `tcp` only its name and the client matter. */
+  readonly protocol: ListenerConfig['protocol'];
   /** As routes compare it. */
   readonly path?: string;
   /** The request is refused before it is routed. */
@@ -67,9 +69,12 @@ export class Explainer {
   constructor(private readonly config: FrontConfig) {}
 
   /** Throws a RangeError for a question that is none. */
-  explain(request: Question, standpointOf: StandpointOf): Explanation {
-    const read = readQuestion(request, this.config.limits.head_bytes);
-    const nowhere = { request, route: null, pools: [], routes: [], omitted: 0 };
+  explain(question: Question, standpointOf: StandpointOf): Explanation {
+    const { name, protocol } = this.#listenerOf(question);
+    const request = { ...question, listener: name };
+    const headless = protocol === 'tcp';
+    const read = headless ? readConnection(request) : readQuestion(request, this.config.limits.head_bytes);
+    const nowhere = { request, protocol, route: null, pools: [], routes: [], omitted: 0 };
     if ('refused' in read) {
       const { status, reason } = read.refused;
       return { ...nowhere, ...read, outcome: `refused with ${status}: ${reason}` };
@@ -92,10 +97,27 @@ export class Explainer {
             : ('not reached' as const),
       why: failed,
     }));
-    const common = { ...nowhere, path, routes, omitted: verdicts.length - routes.length };
+    const common = {
+      ...nowhere,
+      ...(!headless && { path }),
+      routes,
+      omitted: verdicts.length - routes.length,
+    };
     const route = this.config.routes[found];
-    if (route === undefined) return { ...common, outcome: 'refused with 404: no route matches' };
+    if (route === undefined)
+      return { ...common, outcome: `${headless ? 'reset' : 'refused with 404'}: no route matches` };
+    if (headless && answeringOf(route) !== undefined)
+      return { ...common, route: found, outcome: 'reset: the route leads to no pool' };
     return { ...common, route: found, ...this.#fateOf(route, head, asker, standpointOf) };
+  }
+
+  /** The one that is asked about; the first one that has heads, if any has, where none is named. */
+  #listenerOf({ listener: wanted }: Question): ListenerConfig {
+    const { listeners } = this.config;
+    const usual = listeners.find(({ protocol }) => protocol === 'http') ?? listeners[0];
+    const found = wanted === '' ? usual : listeners.find(({ name }) => name === wanted);
+    if (found === undefined) throw new RangeError(`there is no listener ${JSON.stringify(wanted)}`);
+    return found;
   }
 
   /** What the route that matches does. */

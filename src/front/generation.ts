@@ -230,7 +230,9 @@ export class Generation {
   /** Clients that lose their kept-alive connections shall not be a riddle, nor requests that no route has seen. */
   #explainRouting(): void {
     const { config } = this;
-    const kept = config.listeners.filter(({ routing }) => routing === 'per-connection');
+    const kept = config.listeners.filter(
+      ({ protocol, routing }) => protocol !== 'tcp' && routing === 'per-connection',
+    );
     if (
       kept.length > 0 &&
       config.routes.some(({ pool, edits }) => pool === undefined || edits !== undefined)

@@ -1,5 +1,5 @@
 /**
- * The handoff of a connection whose head is complete.
+ * The handoff of a connection whose head is complete, or that has none.
  *
  *   begin     pick a backend, freeze
  *   attempt   dump, OFFER                               undo from here on: ABORT, thaw
@@ -14,7 +14,7 @@ import type { FlowTable } from '../steer/flow-table';
 import { dump, type DumpBuffer, reset, silence, thaw, unmoved } from '../repair/dump';
 import { RepairError } from '../repair/errors';
 import { freeze } from '../repair/freeze';
-import { acknowledged, RECEIVE_SEQUENCE } from '../repair/layout';
+import { acknowledged, FLAGS, RAW, RECEIVE_SEQUENCE } from '../repair/layout';
 import type { RejectReason } from '../wire/frames';
 import type { Backend, HandoffResult } from './backend';
 import type { Connection } from './connection';
@@ -76,7 +76,7 @@ export class Handoff implements Expirable, Offered {
     readonly pool: Pool,
     readonly key: string,
     first: Backend,
-    /** performance.now() when the head was complete. */
+    /** performance.now() when the head was complete, or a connection without one accepted. */
     readonly startedAt: number,
     /** What is changed of the head. */
     readonly changes: HeadChanges | undefined,
@@ -197,10 +197,11 @@ export class Handoffs {
   /** Dumps the frozen connection and offers it to `handoff.backend`. */
   #attempt(handoff: Handoff, received = 0): void {
     const { changes } = handoff;
-    const { fd, flow, oneRequest } = handoff.connection;
+    const { fd, flow, oneRequest, raw } = handoff.connection;
     let length = dump(fd, flow, this.dumped, received);
     if (oneRequest || changes !== undefined)
       length = this.editor.edit(this.dumped, length, oneRequest, changes);
+    if (raw) this.dumped.bytes[FLAGS] = RAW;
     handoff.receiveSequence = this.dumped.bytes.readUInt32BE(RECEIVE_SEQUENCE);
     handoff.acknowledged = acknowledged(this.dumped.bytes, 0);
     handoff.initialSequence = this.dumped.initialSequence;

@@ -29,6 +29,8 @@ export interface OpenListener {
   readonly fd: number;
   /** Whether its connections carry one request each: one-request.ts. */
   readonly oneRequest: boolean;
+  /** Whether its connections have no head: protocol tcp. */
+  readonly raw: boolean;
   readonly limits?: ListenerLimits;
 }
 
@@ -59,6 +61,9 @@ export class Listeners {
   #open = new Map<string, ListeningSocket[]>();
   /** What the last `prepare` has opened. */
   #fresh = new Set<ListeningSocket>();
+  /** Seconds of TCP_DEFER_ACCEPT by address, as they are and as they were before the last `prepare`. */
+  #deferred = new Map<string, number>();
+  #deferredBefore: ReadonlyMap<string, number> = new Map<string, number>();
 
   constructor(private readonly inherited = new InheritedSockets()) {}
 
@@ -69,11 +74,15 @@ export class Listeners {
   prepare(config: FrontConfig): OpenListener[][] {
     const { listeners, timeouts, workers } = config;
     this.#fresh = new Set();
+    this.#deferredBefore = new Map(this.#deferred);
     const threads: OpenListener[][] = Array.from({ length: workers }, () => []);
     try {
       for (const listener of listeners) {
         const { name, bind } = listener;
-        const sockets = this.#socketsFor(name, bind, workers, deferSeconds(timeouts.head));
+        const raw = listener.protocol === 'tcp';
+        // Where nobody waits for a head, the server may be the first to speak.
+        const deferAccept = raw ? 0 : deferSeconds(timeouts.head);
+        const sockets = this.#socketsFor(name, bind, workers, deferAccept);
         const oneRequest = carriesOneRequest(listener, config);
         const { limits } = listener;
         const common = {
@@ -81,6 +90,7 @@ export class Listeners {
           host: bind.host,
           address: addressOf(bind),
           oneRequest,
+          raw,
           ...(limits && { limits }),
         };
         for (const [thread, own] of shareOut(sockets, workers).entries()) {
@@ -104,6 +114,10 @@ export class Listeners {
     }
     for (const { fd } of this.#fresh) close(fd);
     this.#fresh = new Set();
+    // Whoever goes on accepting may be of another protocol, whose clients wait to be spoken to.
+    this.#deferred = new Map(this.#deferredBefore);
+    for (const [address, seconds] of this.#deferred)
+      for (const { fd } of this.#open.get(address) ?? []) setListenerOptions(fd, seconds);
   }
 
   /** Gives up all addresses that a configuration does not need, and returns them: the threads have sockets of them yet. */
@@ -127,6 +141,7 @@ export class Listeners {
     const sockets = [...(this.#open.get(address) ?? this.inherited.take(address))];
     this.#set(address, sockets);
     for (const { fd } of sockets) setListenerOptions(fd, deferAccept);
+    this.#deferred.set(address, deferAccept);
     const served = sockets.length > 0;
     while (sockets.length < workers && !sockets.some(({ held }) => held)) {
       const socket = { fd: openListener(name, bind, deferAccept, !served), held: false };

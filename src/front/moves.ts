@@ -12,7 +12,7 @@
  */
 import { FLOW_BYTES, flowFamily } from '../kernel/flow';
 import { Http1Peek } from '../peek/http1';
-import type { RoutableHead } from '../peek/head';
+import { NO_HEAD } from '../peek/head';
 import type { DumpBuffer } from '../repair/dump';
 import { RepairError } from '../repair/errors';
 import {
@@ -46,9 +46,6 @@ export const MOST_MOVING_BYTES = 64 * 1024 * 1024;
 /** Of a connection that moves without a head. */
 const NO_ROUTE = '-';
 
-/** What a request that has not come yet is routed by: nothing. */
-const NO_HEAD: RoutableHead = { method: '', host: '', path: '', query: '', header: () => undefined };
-
 /** What became of a move: values of the label `result` of moves_total and handbacks_total. */
 export const MOVE_RESULTS = [
   'ok',
@@ -71,6 +68,22 @@ export interface MoveOutcomes {
   /** Its agent keeps a connection, or nobody has it: `channel_lost` is the one of the agent that handed it back. */
   stayed(wish: Wish, result: Exclude<MoveResult, 'ok'>): void;
   rejected(backend: Backend, reason: RejectReason): void;
+}
+
+/** What an accepting thread has for its moves. */
+export interface MoveParts {
+  readonly flows: FlowTable;
+  /** Of the thread's handoffs. */
+  readonly epoch: number;
+  readonly pools: ReadonlyMap<string, Pool>;
+  readonly routes: Pick<Routes, 'actionFor'>;
+  /** Name of the listener that the connection of a flow came to. */
+  readonly listenerOf: (flow: Buffer) => string | undefined;
+  readonly editor: HeadEditor;
+  /** Where snapshots are worked on. */
+  readonly dumped: DumpBuffer;
+  readonly headBytes: number;
+  readonly prepareMs: number;
 }
 
 /** Where a connection that is handed back goes. */
@@ -128,17 +141,11 @@ export class Moves {
   stopping = false;
 
   constructor(
-    private readonly flows: FlowTable,
-    private readonly epoch: number,
-    private readonly pools: ReadonlyMap<string, Pool>,
-    private readonly routes: Pick<Routes, 'actionFor'>,
-    private readonly editor: HeadEditor,
-    private readonly dumped: DumpBuffer,
-    { headBytes, prepareMs }: { readonly headBytes: number; readonly prepareMs: number },
+    private readonly parts: MoveParts,
     private readonly outcomes: MoveOutcomes,
   ) {
-    this.#deadlines = new Deadlines(prepareMs, (move) => this.#timedOut(move));
-    this.#reader = new Http1Peek(headBytes);
+    this.#deadlines = new Deadlines(parts.prepareMs, (move) => this.#timedOut(move));
+    this.#reader = new Http1Peek(parts.headBytes);
   }
 
   /** Moves that are not over. */
@@ -244,9 +251,9 @@ export class Moves {
 
   /** The entry of a flow, if it is steered to one of the agent's backends by that handoff. */
   #entryOf(source: Offers, flow: Buffer, id: HandoffId): FlowEntry | undefined {
-    const entry = this.flows.get(flow);
+    const entry = this.parts.flows.get(flow);
     if (entry === undefined || !sameHandoff(entry.id, id)) return undefined;
-    for (const { backends } of this.pools.values())
+    for (const { backends } of this.parts.pools.values())
       if (backends.some(({ offers, number }) => offers === source && number === entry.backend)) return entry;
     return undefined;
   }
@@ -257,28 +264,29 @@ export class Moves {
     flow: Buffer,
     snapshot: Buffer,
   ): Way | 'malformed' | 'no_route' | 'answered' | 'no_backend' {
-    const { dumped } = this;
+    const { dumped, routes, editor, pools, listenerOf } = this.parts;
     dumped.reserve(snapshot.length);
     snapshot.copy(dumped.bytes);
     const flags = snapshot.readUInt8(FLAGS);
-    const asker = { client: flow };
+    const listener = listenerOf(flow);
+    const asker = { client: flow, ...(listener !== undefined && { listener }) };
     if ((flags & PER_REQUEST) !== 0) {
       const outcome = this.#reader.read(dumped.queues, snapshot.readUInt32BE(RECEIVE_LENGTH));
       if (outcome === 'malformed') return 'malformed';
       if (outcome === 'head') {
-        const action = this.routes.actionFor(this.#reader, asker);
+        const action = routes.actionFor(this.#reader, asker);
         if (action === undefined) return 'no_route';
         if (action instanceof Answering) return 'answered';
         const pool = action.poolOf(this.#reader, asker);
         const key = pool.keyOf(this.#reader, asker);
         const changes = action.changesTo(this.#reader);
         const length =
-          changes === undefined ? snapshot.length : this.editor.edit(dumped, snapshot.length, false, changes);
+          changes === undefined ? snapshot.length : editor.edit(dumped, snapshot.length, false, changes);
         dumped.bytes[FLAGS] = flags | ROUTED;
         return { pool, key, names: action.namesWith(pool), snapshot: this.#copied(length) };
       }
     }
-    const pool = this.pools.get(name);
+    const pool = pools.get(name);
     if (pool === undefined) return 'no_backend';
     // Of a head nothing has been judged, whatever had been of the one before.
     dumped.bytes[FLAGS] = flags & ~ROUTED;
@@ -287,7 +295,7 @@ export class Moves {
   }
 
   #copied(length: number): Buffer {
-    return Buffer.from(this.dumped.bytes.subarray(0, length));
+    return Buffer.from(this.parts.dumped.bytes.subarray(0, length));
   }
 
   #pick({ flow, wish, way: { pool, key }, tried }: Move): Backend | undefined {
@@ -342,7 +350,7 @@ export class Moves {
       acknowledged: acknowledged(way.snapshot, 0),
       initial: entry.client.initial,
     };
-    return this.flows.replace(flow, hop, backend.number, this.epoch, sequence, client);
+    return this.parts.flows.replace(flow, hop, backend.number, this.parts.epoch, sequence, client);
   }
 
   #find(source: Offers, id: HandoffId): Move | undefined {

@@ -17,7 +17,9 @@ export function carriesOneRequest(
   { routes, pools }: Pick<FrontConfig, 'routes' | 'pools'>,
 ): boolean {
   const mixes = pools.some(({ hash = 'client', sticky }) => hash !== 'client' || sticky !== undefined);
-  return listener.routing === 'per-request' && (mixes || !leadToOnePool(routes));
+  // Without heads there are no requests to tell from each other.
+  if (listener.protocol === 'tcp' || listener.routing === 'per-connection') return false;
+  return mixes || !leadToOnePool(routes, listener.name);
 }
 
 /**

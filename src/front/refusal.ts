@@ -1,5 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import { Socket } from 'node:net';
+import { close } from '../kernel/libc';
+import { setLinger } from '../kernel/socket';
 import { isBodiless, type Answer } from '../relay/destination';
 import { plainAnswer } from './plain-answer';
 
@@ -33,6 +35,12 @@ export function answer(fd: number, given: Answer, withBody: boolean, closed: () 
     clearTimeout(timer);
     timer = setTimeout(() => socket.destroy(), LINGER_MS);
   });
+}
+
+/** Ends a connection in whose protocol nothing can be said: the RST tells at least that nobody will answer. */
+export function cutOff(fd: number): void {
+  setLinger(fd, 0);
+  close(fd);
 }
 
 function messageOf({ status, fields, body }: Answer, withBody: boolean): Buffer {

@@ -10,7 +10,10 @@ export class RequestHead implements RoutableHead, Asker {
   readonly path: string;
   readonly query: string;
 
-  constructor(private readonly request: IncomingMessage) {
+  constructor(
+    private readonly request: IncomingMessage,
+    readonly listener: string,
+  ) {
     this.method = request.method ?? '';
     const target = request.url ?? '';
     const absolute = /^https?:\/\/([^/?#]*)(.*)$/i.exec(target);

@@ -91,6 +91,20 @@ function formatEndpoint(flow: Buffer, address: number, port: number): string {
   return `${host.includes(':') ? `[${host}]` : host}:${flow.readUInt16BE(port)}`;
 }
 
+/** An address and a port, apart. */
+interface FlowEnd {
+  readonly address: string;
+  readonly port: number;
+}
+
+export function clientOf(flow: Buffer): FlowEnd {
+  return { address: formatAddress(flow), port: flow.readUInt16BE(CLIENT_PORT) };
+}
+
+export function vipOf(flow: Buffer): FlowEnd {
+  return { address: formatAddress(flow, VIP_ADDRESS), port: flow.readUInt16BE(VIP_PORT) };
+}
+
 /** Builds a flow from literals; for tests, tools and configuration, not for the hot path. */
 export function makeFlow(client: string, clientPort: number, vip: string, vipPort: number): Buffer {
   const flow = Buffer.alloc(FLOW_BYTES);

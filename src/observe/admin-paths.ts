@@ -51,7 +51,7 @@ export const ADMIN_PATHS: Readonly<Record<Component, readonly AdminPath[]>> = {
     {
       method: 'GET',
       path: '/v1/explain',
-      help: 'Where a request would go and why: `?host=&path=&method=&header=NAME: VALUE&client=`; `header` any number of times.',
+      help: 'Where a request would go and why: `?host=&path=&method=&header=NAME: VALUE&client=&listener=`; `header` any number of times.',
     },
     {
       method: 'POST',

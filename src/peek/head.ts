@@ -19,6 +19,9 @@ export interface RoutableHead {
   header(lowerCaseName: string): string | undefined;
 }
 
+/** What a connection without a head has in its place: nothing that is asked of a head holds for it. */
+export const NO_HEAD: RoutableHead = { method: '', host: '', path: '', query: '', header: () => undefined };
+
 /** What becomes of a head on its way to a backend. */
 export interface HeadChanges {
   /** In place of the path, and never longer than that; absent: as it was sent. */
@@ -32,6 +35,8 @@ export interface HeadChanges {
 /** Who asks: `client` begins with the 16 bytes of the address (kernel/flow.ts). It is read by those who need it, and only then. */
 export interface Asker {
   readonly client: Buffer;
+  /** Name of the listener that the connection came to; absent where nobody knows. */
+  readonly listener?: string;
 }
 
 /** What stands between the values of several lines of a field. */

@@ -12,6 +12,7 @@
  *                     ONE_REQUEST   the connection carries one request and nothing behind it
  *                     PER_REQUEST   each request that begins on it is to be judged by the front's routes
  *                     ROUTED        but not the one whose head begins the receive queue: it has been routed, and edited
+ *                     RAW           no HTTP: the connection is for whoever takes those without a head
  *        7      1  0
  *        8     36  flow (kernel/flow.ts): client address, VIP address, client port, VIP port
  *       44      4  timestamp clock of this connection (TCP_TIMESTAMP), 0 without TIMESTAMPS
@@ -74,7 +75,8 @@ const OPTIONS_ALL = 7;
 export const ONE_REQUEST = 1;
 export const PER_REQUEST = 2;
 export const ROUTED = 4;
-const SETS_OF_FLAGS: readonly number[] = [0, ONE_REQUEST, PER_REQUEST, PER_REQUEST | ROUTED];
+export const RAW = 8;
+const SETS_OF_FLAGS: readonly number[] = [0, ONE_REQUEST, PER_REQUEST, PER_REQUEST | ROUTED, RAW];
 
 /**
  * The longest queues that are moved. tcp_rmem and tcp_wmem allow 6 and 4 MiB by default, and the kernel may hold a

@@ -1,5 +1,6 @@
 import { ClientMatcher } from './client-matcher';
 import { HostMatcher } from './host-matcher';
+import { ListenerMatcher } from './listener-matcher';
 import type { RouteMatch, ValueMatch } from './match';
 import type { Matcher } from './matcher';
 import { MethodMatcher } from './method-matcher';
@@ -10,6 +11,7 @@ import { CookieMatcher, HeaderMatcher, QueryMatcher } from './value-matchers';
 /** The conditions of a match, the cheap ones first, so that the others are rarely reached. */
 export function compileMatch(match: RouteMatch): readonly Matcher[] {
   const matchers: Matcher[] = [];
+  if (match.listener) matchers.push(new ListenerMatcher(match.listener));
   if (match.method) matchers.push(new MethodMatcher(match.method));
   if (match.host) matchers.push(new HostMatcher(match.host));
   if (match.path) matchers.push(new PathMatcher(match.path));

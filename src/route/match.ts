@@ -3,7 +3,7 @@ export type ValueMatch = string | { readonly regex: string } | { readonly presen
 
 type ValueMatches = Readonly<Record<string, ValueMatch>>;
 
-/** Every key that is given must hold, and of a list any member. */
+/** Every key that is given must hold, and of a list any member. Without a head none does but `client` and `listener`. */
 export interface HeadMatch {
   /** Exact host, or `*.suffix` for one or more labels before the suffix; in any case, IPv6 without brackets. */
   readonly host?: readonly string[];
@@ -22,6 +22,8 @@ export interface HeadMatch {
   readonly cookie?: ValueMatches;
   /** Addresses and networks of clients, as Network reads them. */
   readonly client?: readonly string[];
+  /** Names of listeners. */
+  readonly listener?: readonly string[];
 }
 
 /** What a head, and who sent it, must be like. */

@@ -1,11 +1,10 @@
 import { cookiesOf } from '../peek/cookies';
-import type { Asker, RoutableHead } from '../peek/head';
+import { NO_HEAD, type Asker, type RoutableHead } from '../peek/head';
 import { normaliseHost } from './host';
 import { normalisePath } from './path';
 import { parametersOf } from './query';
 import { Values } from './values';
 
-const NO_HEAD: RoutableHead = { method: '', host: '', path: '', query: '', header: () => undefined };
 const NOBODY: Asker = { client: Buffer.alloc(16) };
 
 /**
@@ -13,7 +12,7 @@ const NOBODY: Asker = { client: Buffer.alloc(16) };
  * made once, and only when a rule asks for it. Reusable: view() turns it to the next head.
  */
 export class MatchedHead implements RoutableHead, Asker {
-  private head = NO_HEAD;
+  private head: RoutableHead = NO_HEAD;
   private asker = NOBODY;
   private normalHost: string | undefined;
   private normalPath: string | undefined;
@@ -28,6 +27,11 @@ export class MatchedHead implements RoutableHead, Asker {
     this.parameterValues = this.cookieValues = undefined;
     this.clientBytes = undefined;
     return this;
+  }
+
+  /** Whether there is none: a connection of a protocol that Baton does not read. */
+  get isAbsent(): boolean {
+    return this.head === NO_HEAD;
   }
 
   get method(): string {
@@ -56,6 +60,10 @@ export class MatchedHead implements RoutableHead, Asker {
 
   get client(): Buffer {
     return (this.clientBytes ??= this.asker.client);
+  }
+
+  get listener(): string {
+    return this.asker.listener ?? '';
   }
 
   header(lowerCaseName: string): string | undefined {

@@ -1,14 +1,20 @@
+import { reachOf } from './reach';
 import type { RouteRule } from './router';
 
 /**
- * Whether every head leads to the same pool, and as it was sent: then no request can be meant for another pool than the one
- * before it, or would have been changed or answered on its way. It takes a rule without a match, which everything reaches
- * that no rule before it takes.
+ * Whether every head at a listener leads to the same pool, and as it was sent: then no request can be meant for another pool
+ * than the one before it, or would have been changed or answered on its way. It takes a rule that takes all that comes to the
+ * listener, which everything reaches that no rule before it takes.
  */
-export function leadToOnePool(rules: readonly RouteRule[]): boolean {
-  const last = rules.findIndex(({ match }) => match === undefined || Object.keys(match).length === 0);
-  if (last < 0) return false;
-  const places = rules.slice(0, last + 1).map(placeOf);
+export function leadToOnePool(rules: readonly RouteRule[], listener: string): boolean {
+  const places: (string | undefined)[] = [];
+  let complete = false;
+  for (const rule of rules) {
+    const reach = reachOf(rule.match ?? {}, { name: listener, headless: false });
+    if (reach !== 'none') places.push(placeOf(rule));
+    if ((complete = reach === 'all')) break;
+  }
+  if (!complete) return false;
   return places[0] !== undefined && places.every((place) => place === places[0]);
 }
 

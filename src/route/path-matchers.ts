@@ -56,6 +56,8 @@ export class PathRegexMatcher implements Matcher {
   }
 
   matches(head: MatchedHead): boolean {
+    // Else `.*` would hold.
+    if (head.isAbsent) return false;
     const path = head.path;
     for (const pattern of this.patterns) {
       if (pattern.fits(path)) return true;

@@ -4,6 +4,9 @@ import type { Matcher } from './matcher';
 import { valueTest, type ValueTest } from './value-test';
 import { anyOf, quoted, shortened } from './words';
 
+/** Of a connection without a head: that it lacks a header says nothing about it. */
+const NO_HEAD_THERE = 'there is no head';
+
 export class HeaderMatcher implements Matcher {
   readonly name: string;
   private readonly field: string;
@@ -16,10 +19,11 @@ export class HeaderMatcher implements Matcher {
   }
 
   matches(head: MatchedHead): boolean {
-    return this.test.fits(head.header(this.field));
+    return !head.isAbsent && this.test.fits(head.header(this.field));
   }
 
   failure(head: MatchedHead): string {
+    if (head.isAbsent) return NO_HEAD_THERE;
     const value = head.header(this.field);
     return failureOf(value === undefined ? [] : [value], this.test);
   }
@@ -38,6 +42,7 @@ abstract class RepeatableMatcher implements Matcher {
   protected abstract valuesIn(head: MatchedHead): readonly string[];
 
   matches(head: MatchedHead): boolean {
+    if (head.isAbsent) return false;
     const values = this.valuesIn(head);
     if (values.length === 0) return this.test.fits(undefined);
     for (const value of values) {
@@ -47,7 +52,7 @@ abstract class RepeatableMatcher implements Matcher {
   }
 
   failure(head: MatchedHead): string {
-    return failureOf(this.valuesIn(head), this.test);
+    return head.isAbsent ? NO_HEAD_THERE : failureOf(this.valuesIn(head), this.test);
   }
 }
 

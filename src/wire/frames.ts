@@ -75,6 +75,7 @@ export const REJECT_REASONS = [
   'stopping',
   'kernel',
   'exhausted',
+  'no_service',
 ] as const;
 export type RejectReason = (typeof REJECT_REASONS)[number];
 

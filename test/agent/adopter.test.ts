@@ -1,19 +1,24 @@
+import { createServer } from 'node:http';
 import { Adopter } from '../../src/agent/adopter';
 import { LiveConnections } from '../../src/agent/live-connections';
 import { RejectedOffer } from '../../src/agent/rejected-offer';
+import { serves, type Services } from '../../src/agent/services';
 import { makeFlow, parseAddress } from '../../src/kernel/flow';
-import { HEADER_BYTES, ONE_REQUEST } from '../../src/repair/layout';
+import { HEADER_BYTES, ONE_REQUEST, RAW } from '../../src/repair/layout';
 import { makeSnapshot } from '../repair/snapshots';
 
 let adopter: Adopter;
 let restores: number;
+let services: Services;
 
 function openAdopter(...vips: string[]): void {
   restores = 0;
+  services = { server: createServer() };
   adopter = new Adopter({
     vips: vips.map((vip) => ({ address: parseAddress(vip) })),
     live: new LiveConnections(() => undefined),
     reservedFrom: Infinity,
+    serves: (arrival) => serves(services, arrival),
     admit: () => undefined,
     restored: () => (restores += 1),
     lost: () => undefined,
@@ -82,4 +87,26 @@ test('a stopping agent refuses before it looks', () => {
   adopter.stopping = true;
   expect(refusalOf(Buffer.alloc(0))).toMatchObject({ reason: 'stopping', message: 'agent is stopping' });
   expect(adopter.results.rejected).toBe(1);
+});
+
+describe('a connection for which nobody serves is refused, before anything is restored', () => {
+  const adopt = (): void => undefined;
+  const without = /^nobody takes /;
+
+  test.each<[what: string, services: Services, raw: boolean, state: number]>([
+    ['no head, and HTTP alone', { server: createServer(), adopt }, true, 0],
+    ['no head, with state', { server: createServer(), adopt }, true, 5],
+    ['a request, and no server', { tcp: { adopt } }, false, 0],
+    ['the state of a session, and no adopt', { server: createServer(), tcp: { adopt } }, false, 5],
+    ['nobody at all', {}, false, 0],
+  ])('%s', (_what, given, raw, state) => {
+    openAdopter('198.19.0.1');
+    services = given;
+    const refusal = refusalOf(makeSnapshot({ flags: raw ? RAW : 0, state }));
+    expect(refusal).toMatchObject({
+      reason: 'no_service',
+      message: expect.stringMatching(without) as string,
+    });
+    expect([restores, adopter.results.rejected]).toEqual([0, 1]);
+  });
 });

@@ -48,6 +48,7 @@ export class AgentParts {
       vips: [{ address: parseAddress(VIP) }],
       live: this.live,
       reservedFrom,
+      serves: () => true,
       admit,
       restored: () => (this.restores += 1),
       lost: (_flow, cause) => {

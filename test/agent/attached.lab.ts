@@ -86,3 +86,15 @@ test('the fronts that may connect', async () => {
   expect((await front.next())?.type).toBe(frames.BYE);
   await front.end();
 });
+
+test('an agent for connections without a head needs no server', async () => {
+  const listen = `${CONTROL.host}:${CONTROL.port + 1}`;
+  const plain = { node: 'b2', control: { listen, insecure: true }, vips: [VIP] };
+  await expect(attach(undefined, plain)).rejects.toThrow(
+    'attach: neither an application nor options.tcp is given, so nobody would serve',
+  );
+  const alone = await attach(undefined, plain, { tcp: { adopt: () => undefined }, logger: silentLogger() });
+  expect(alone.serving).toBe(true);
+  await alone.stop();
+  expect(alone.serving).toBe(false);
+});

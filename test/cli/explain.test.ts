@@ -44,3 +44,15 @@ test.each<[string, string[], number, RegExp]>([
   expect([result.code, result.stdout]).toEqual([code, '']);
   expect(result.stderr).toMatch(message);
 });
+
+test('of a listener without heads its name and the client decide', async () => {
+  const file = join(__dirname, '../../config/tcp.yaml');
+  const asked = (client: string) => run('--config', file, '--listener', 'echo', '--client', client);
+  const { code, stdout } = await asked('198.18.1.1');
+  expect([code, stdout.split('\n')[0]]).toEqual([0, 'a connection to echo from 198.18.1.1']);
+  expect(stdout).toMatch(/^goes to pool echo\npool echo: maglev by client, which is b[12]$/m);
+  expect((await asked('10.0.0.1')).stdout).toMatch(/^reset: the route leads to no pool$/m);
+  expect((await run('--config', file, '--listener', 'nowhere')).stderr).toMatch(
+    /there is no listener "nowhere"/,
+  );
+});

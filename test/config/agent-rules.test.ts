@@ -9,7 +9,9 @@ const quoted = (file: string) => JSON.stringify(join(dirname(__filename), file))
 
 const CASES: ProblemCase[] = [
   [AGENT, `¶${AGENT.replace(/serve.*\n/, '')}`, 'key "serve" is missing'],
-  [UPSTREAM, '¶{}', 'serve: needs either "upstream" or "app"'],
+  [UPSTREAM, '¶{}', 'serve: needs "upstream" or "app", "tcp", or both kinds'],
+  [UPSTREAM, '{ tcp: ¶./absent.mjs }', `serve.tcp: there is no file ${quoted('absent.mjs')}`],
+  [UPSTREAM, `{ tcp: ${here}, listen: ¶127.0.0.1:80 }`, 'serve.listen: goes with "app" only'],
   [
     UPSTREAM,
     `¶{ upstream: http://127.0.0.1:8080, app: ${here} }`,

@@ -10,7 +10,6 @@ import { configOf } from './texts';
 /** What no example shows: the place of a key, with `=VALUE` for one of its values, and the reason. */
 const EXEMPT: Readonly<Record<string, string>> = {
   'listeners[].protocol=tls': 'not available in this version',
-  'listeners[].protocol=tcp': 'not available in this version',
   'pools.NAME.health.tls.insecure': 'it would be copied',
 };
 

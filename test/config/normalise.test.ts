@@ -198,7 +198,7 @@ test('an agent with nothing but the necessary gets the documented defaults', () 
     control: { insecure: true, listen: { host: '198.18.0.21', port: 7400, family: 4 } },
     vips: [{ host: '198.19.0.1', family: 4 }],
     manage_vips: false,
-    serve: { kind: 'upstream', upstream: 'http://127.0.0.1:8080' },
+    serve: { http: { kind: 'upstream', upstream: 'http://127.0.0.1:8080' } },
     admin: { listen: { host: '127.0.0.1', port: 9181, family: 4 } },
   });
 });
@@ -206,10 +206,34 @@ test('an agent with nothing but the necessary gets the documented defaults', () 
 test('an app is found from its configuration', () => {
   const text = AGENT.replace(/serve.*/, 'serve: { app: ./texts.ts, listen: 198.18.0.21:8080 }');
   expect(configOf(parseAgentConfig(text, __filename)).serve).toEqual({
-    kind: 'app',
-    app: join(dirname(__filename), 'texts.ts'),
-    listen: { host: '198.18.0.21', port: 8080, family: 4 },
+    http: {
+      kind: 'app',
+      app: join(dirname(__filename), 'texts.ts'),
+      listen: { host: '198.18.0.21', port: 8080, family: 4 },
+    },
   });
+});
+
+test('an application for connections without a head stands alone, or beside one of the others', () => {
+  const tcp = join(dirname(__filename), 'texts.ts');
+  const serveOf = (serve: string) =>
+    configOf(parseAgentConfig(AGENT.replace(/serve.*/, `serve: ${serve}`), __filename)).serve;
+  expect(serveOf('{ tcp: ./texts.ts }')).toEqual({ tcp });
+  expect(serveOf('{ tcp: texts.ts, upstream: "http://h" }')).toEqual({
+    tcp,
+    http: { kind: 'upstream', upstream: 'http://h' },
+  });
+});
+
+test('listeners of a match are a list', () => {
+  const routes = 'match: { listener: web, not: { listener: [web2, web3] } }\n    pool: web';
+  const text = FRONT.replace('pool: web', routes).replace(
+    'routes:',
+    '  - { name: web2, bind: 198.19.0.1:81, protocol: tcp }\n  - { name: web3, bind: 198.19.0.1:82, protocol: tcp }\nroutes:\n  - { match: { listener: [web2, web3] }, pool: web }',
+  );
+  const [first, second] = front(text).routes;
+  expect(first?.match).toEqual({ listener: ['web2', 'web3'] });
+  expect(second?.match).toEqual({ listener: ['web'], not: { listener: ['web2', 'web3'] } });
 });
 
 test('an access log goes to standard output, all of it, or as it is said', () => {
@@ -245,8 +269,7 @@ test('a VIP stands alone or with a port', () => {
 test('an upstream is reduced to its origin', () => {
   const text = AGENT.replace('http://127.0.0.1:8080', 'HTTP://LocalHost:8080/');
   expect(configOf(parseAgentConfig(text, __filename)).serve).toEqual({
-    kind: 'upstream',
-    upstream: 'http://localhost:8080',
+    http: { kind: 'upstream', upstream: 'http://localhost:8080' },
   });
 });
 

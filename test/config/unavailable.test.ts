@@ -4,7 +4,6 @@ import type { ProblemCase } from './texts';
 
 const CASES: ProblemCase[] = [
   ['protocol: http', 'protocol: ¶tls', 'protocol tls is not available in this version'],
-  ['protocol: http', 'protocol: ¶tcp', 'protocol tcp is not available in this version'],
 ];
 
 test.each(CASES)('front: %j -> %j', (...problemCase) => {

@@ -10,7 +10,7 @@ import type { LabProcess } from '../../src/lab/lab-process';
 import { VIP4 } from '../../src/lab/topology';
 import { DnsServer } from '../lab/dns-server';
 import { CONFIG, EXAMPLES, isAgent, readExample } from '../config/examples';
-import { curl, report } from './support';
+import { curl, report, runClient } from './support';
 
 const START_MS = 60_000;
 const TIMEOUT_MS = 30_000;
@@ -27,15 +27,15 @@ interface Served {
 
 let cluster: Cluster;
 let upstream: LabProcess;
-/** Whether agents start as agent-secure.yaml has it. */
-let secure = false;
+/** What all agents start as; undefined for agent-app.yaml, and agent.yaml at one of them. */
+let agentExample: string | undefined;
 
 function agentSettings(k: number): Settings {
-  const name = secure ? 'agent-secure.yaml' : k === WITH_UPSTREAM ? 'agent.yaml' : 'agent-app.yaml';
+  const name = agentExample ?? (k === WITH_UPSTREAM ? 'agent.yaml' : 'agent-app.yaml');
   const text = readFileSync(join(CONFIG, name), 'utf8')
     .replaceAll('198.18.0.21', `198.18.0.${20 + k}`)
     .replaceAll(/\bb1\b/g, `b${k}`)
-    .replace('./hello.mjs', join(CONFIG, 'hello.mjs'));
+    .replaceAll(/\.\/(\w+\.mjs)/g, join(CONFIG, '$1'));
   return parse(text) as Settings;
 }
 
@@ -212,6 +212,22 @@ const SHOWN: Readonly<Record<string, () => Promise<void>>> = {
     expect(await cluster.frontApi('/v1/status')).toMatchObject({ workers: 2 });
   },
 
+  'tcp.yaml': async () => {
+    const { client } = cluster;
+    const options = { address: VIP4, port: 7, greeted: true, lines: ['one', '/name me', 'two'] };
+    const [talk] = await runClient<{ heard: string[] }[]>(client, 'talk.mjs', options);
+    const [greeting, ...lines] = talk?.heard ?? [];
+    expect(greeting).toMatch(/^echo at b[12], hello 198\.18\./);
+    expect(lines).toEqual([`1 ${client.address4} one`, '2 me /name me', '3 me two']);
+    const said = await runClient<string[]>(client, 'chat.mjs', {
+      address: VIP4,
+      texts: ['a', '/nick me', 'b'],
+    });
+    expect(said[0]).toMatch(/^welcome to b[12], guest-\d+$/);
+    expect(said.slice(1)).toEqual([said[0]?.replace(/.*, (.*)/, '$1 (1): a'), 'you are me', 'me (2): b']);
+    expect(await cluster.frontMetric('baton_connections_accepted_total', { listener: 'echo' })).toBe(1);
+  },
+
   'secure.yaml': async () => {
     expect(await cluster.frontPost('/v1/reload')).toMatchObject({ status: 200 });
     expect(new Set(await nodesOf(Array<string>(3).fill('/')))).toEqual(new Set(['b1', 'b2', 'b3']));
@@ -224,14 +240,17 @@ const SHOWN: Readonly<Record<string, () => Promise<void>>> = {
   },
 };
 
-/** What needs a start of its own: control channels, the admin socket. */
-const RESTARTED = ['secure.yaml'];
+/** What needs a start of its own, for its control channels, its admin socket or its agents, and what those are. */
+const RESTARTED: Readonly<Record<string, string>> = {
+  'tcp.yaml': 'agent-tcp.yaml',
+  'secure.yaml': 'agent-secure.yaml',
+};
 
 test('every example of a front is here', () => {
   expect(Object.keys(SHOWN).sort()).toEqual(EXAMPLES.filter((name) => !isAgent(name)));
 });
 
-test.each(Object.keys(SHOWN).filter((name) => !RESTARTED.includes(name)))(
+test.each(Object.keys(SHOWN).filter((name) => !(name in RESTARTED)))(
   '%s is loaded and does what it says',
   async (name) => {
     const before = await cluster.frontMetric('baton_handoffs_total', { result: 'ok' });
@@ -246,18 +265,23 @@ test.each(Object.keys(SHOWN).filter((name) => !RESTARTED.includes(name)))(
   TIMEOUT_MS,
 );
 
-test.each(RESTARTED)(
-  '%s is started, with agents of its kind, and does what it says',
-  async (name) => {
-    secure = true;
+test.each(Object.entries(RESTARTED))(
+  '%s is started, with the agents of %s, and does what it says',
+  async (name, agents) => {
+    agentExample = agents;
     await Promise.all([upstream, cluster.front, ...cluster.agents].map((program) => program.stop()));
-    await cluster.makeCertificates(cluster.tlsDir, ['--front', 'front-1', ...certificatesOf(cluster)]);
     const settings = frontSettings(name, cluster);
-    const admin = { ...(settings.admin as Settings), listen: `unix:${join(cluster.lab.dir, 'front.sock')}` };
-    cluster.writeFrontConfig({ ...settings, admin });
-    const agents = cluster.lab.backends.map((_, index) => cluster.startAgent(index + 1));
-    await Promise.all([startHttps(), ...agents, cluster.startFront()]);
-    await cluster.allUp();
+    if (settings.admin === undefined) {
+      cluster.writeFrontConfig(settings);
+    } else {
+      await cluster.makeCertificates(cluster.tlsDir, ['--front', 'front-1', ...certificatesOf(cluster)]);
+      const listen = `unix:${join(cluster.lab.dir, 'front.sock')}`;
+      cluster.writeFrontConfig({ ...settings, admin: { ...(settings.admin as Settings), listen } });
+      await startHttps();
+    }
+    const started = cluster.lab.backends.map((_, index) => cluster.startAgent(index + 1));
+    await Promise.all([...started, cluster.startFront()]);
+    await untilNoneDown();
     await SHOWN[name]?.();
   },
   START_MS,

@@ -30,19 +30,21 @@ let port: number;
 let clients: Client[];
 /** What the acceptor gave away: descriptors that are the test's. */
 let heads: Connection[];
+let raws: Connection[];
 let refused: { status: number; reason: string }[];
 let events: string[];
 let otherFiles: number;
 
-function open(options: Partial<AcceptorOptions>, limits?: ListenerLimits): void {
+function open(options: Partial<AcceptorOptions>, limits?: ListenerLimits, raw = false): void {
   // A client counts when its first bytes are there.
-  const fd = listenOn({ host: '127.0.0.1', port: 0, backlog: 4096, deferAccept: 1 });
+  const fd = listenOn({ host: '127.0.0.1', port: 0, backlog: 4096, deferAccept: raw ? 0 : 1 });
   port = portOf(fd);
-  [clients, heads, refused, events, otherFiles] = [[], [], [], [], 0];
+  [clients, heads, raws, refused, events, otherFiles] = [[], [], [], [], [], 0];
   acceptor = new Acceptor({ ...DEFAULTS, ...options }, new DumpBuffer(), {
     otherFiles: () => otherFiles,
     accepted: () => undefined,
     head: (connection) => heads.push(connection),
+    raw: (connection) => raws.push(connection),
     refused: (connection, status, reason) => {
       refused.push({ status, reason });
       end(connection);
@@ -52,7 +54,7 @@ function open(options: Partial<AcceptorOptions>, limits?: ListenerLimits): void 
     evicted: () => events.push('evicted'),
     crowded: () => events.push('crowded'),
   });
-  const listener = { name: 'web', host: '127.0.0.1', address: '127.0.0.1', fd, oneRequest: false };
+  const listener = { name: 'web', host: '127.0.0.1', address: '127.0.0.1', fd, oneRequest: false, raw };
   acceptor.start([{ ...listener, ...(limits && { limits }) }]);
 }
 
@@ -77,7 +79,7 @@ async function dial(text: string): Promise<Client> {
 
 /** Grows with everything that happens to a client. */
 function progress(): number {
-  return acceptor.waiting + heads.length + refused.length + events.length;
+  return acceptor.waiting + heads.length + raws.length + refused.length + events.length;
 }
 
 /** So many clients that begin their head and leave it at that. */
@@ -87,7 +89,7 @@ async function dialSlow(count: number): Promise<void> {
 
 afterEach(() => {
   for (const { socket } of clients) socket.destroy();
-  for (const { fd } of heads) close(fd);
+  for (const { fd } of [...heads, ...raws]) close(fd);
   acceptor.stopListening(new Set());
   acceptor.stop();
 });
@@ -251,5 +253,32 @@ describe('a client that has as much as it may', () => {
     await until(() => heads.length === 3);
     expect(refused).toEqual([{ status: 429, reason: 'client_rate' }]);
     heads.forEach(end);
+  });
+});
+
+describe('connections without a head', () => {
+  test('are given away at once, whoever speaks first', async () => {
+    open({ headMs: 60_000 }, undefined, true);
+    const silent = await dial('');
+    const talking = await dial('anything but a head');
+    await until(() => raws.length === 2);
+    expect(raws.map(({ raw, listener, oneRequest }) => [raw, listener, oneRequest])).toEqual([
+      [true, 'web', false],
+      [true, 'web', false],
+    ]);
+    expect([heads, refused, events, acceptor.active, acceptor.waiting]).toEqual([[], [], [], 2, 0]);
+    expect([silent.ended, talking.ended]).toEqual([undefined, undefined]);
+  });
+
+  test('have the limits of their listener', async () => {
+    const counts = new ConnectionCounts();
+    open({ counts }, { connections: 2 }, true);
+    for (let i = 0; i < 3; i++) await dial('');
+    await until(() => refused.length === 1);
+    expect(raws).toHaveLength(2);
+    expect(refused).toEqual([{ status: 503, reason: 'listener_connections' }]);
+    for (const connection of raws.splice(0)) end(connection);
+    await dial('');
+    await until(() => raws.length === 1);
   });
 });

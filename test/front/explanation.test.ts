@@ -110,3 +110,39 @@ test('of ten thousand routes the last hundred are listed', () => {
   expect([explained.route, explained.routes.length, explained.omitted]).toEqual([5000, 111, 9889]);
   expect(explained.routes[0]?.route).toBe(4900);
 });
+
+describe('a listener', () => {
+  const text = TEXT.replace(
+    'routes:\n',
+    `  - { name: echo, bind: "198.19.0.1:7", protocol: tcp }
+  - { name: extra, bind: "198.19.0.1:81", protocol: http }
+routes:
+  - { match: { listener: extra }, deny: {} }
+  - { match: { listener: echo, client: 198.18.8.0/24 }, pool: gold }
+  - { match: { listener: echo, client: 198.18.7.0/24 }, deny: {} }
+`,
+  );
+  const asked = (question: Partial<Question>): Explanation =>
+    new Explainer(configOf(parseFrontConfig(text, __filename))).explain(
+      { ...USUAL, host: 'a', ...question },
+      () => ({ candidate: true, why: '' }),
+    );
+
+  test.each<[Partial<Question>, string]>([
+    [{ listener: 'extra' }, 'deny: the front answers with 403'],
+    [{ listener: 'web' }, 'refused with 404: no route matches'],
+    [{}, 'refused with 404: no route matches'],
+    [{ listener: 'echo', client: '198.18.8.1' }, 'goes to pool gold'],
+    [{ listener: 'echo', client: '198.18.7.1' }, 'reset: the route leads to no pool'],
+    [{ listener: 'echo' }, 'reset: no route matches'],
+  ])('%j: %s', (question, outcome) => {
+    expect(asked(question).outcome).toBe(outcome);
+  });
+
+  test('is named in what is explained, and has to be there', () => {
+    expect(asked({}).request.listener).toBe('web');
+    expect(asked({ listener: 'echo' })).toMatchObject({ protocol: 'tcp' });
+    expect(asked({ listener: 'echo' }).routes[3]?.why).toBe('method: is "", not GET or POST');
+    expect(() => asked({ listener: 'nowhere' })).toThrow('there is no listener "nowhere"');
+  });
+});

@@ -41,17 +41,17 @@ function freePort(): number {
   return port;
 }
 
-function config(workers: number, used = ports): FrontConfig {
+function config(workers: number, used = ports, protocol = 'http', head = 1000): FrontConfig {
   return {
     workers,
     routes: [],
     pools: [],
     // So short that nothing is deferred: a connection can be accepted before it has said anything.
-    timeouts: { head: 1000 },
+    timeouts: { head },
     listeners: used.map((port, index) => ({
       name: `web${index}`,
       bind: { host: HOST, port, family: 4 },
-      protocol: 'http',
+      protocol,
       routing: 'per-request',
     })),
   } as unknown as FrontConfig;
@@ -178,4 +178,19 @@ describe('Listeners', () => {
 
 test('the kernel defers accepting only where the time for a head leaves room for it', () => {
   expect([deferSeconds(2000), deferSeconds(2001)]).toEqual([0, 1]);
+});
+
+test('who waits for no head has its connections at once, also behind a reload that failed', async () => {
+  held.push(...listeners.prepare(config(1, ports, 'tcp', 60_000)).flat());
+  const threads = [held.filter(({ raw }) => raw)];
+  expect(threads[0]).toHaveLength(2);
+  await dial();
+  await until(() => acceptFrom(threads) === 1);
+  // An http listener in its place would be told of a client that says nothing after a second.
+  held.push(...listeners.prepare(config(1, ports, 'http', 60_000)).flat());
+  listeners.abandon();
+  const began = performance.now();
+  await dial();
+  await until(() => acceptFrom(threads) === 1);
+  expect(performance.now() - began).toBeLessThan(500);
 });

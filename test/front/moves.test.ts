@@ -89,20 +89,22 @@ function open(routes: readonly RouteConfig[] = [{ pool: 'web' }]): void {
   ]);
   flows = new MemoryFlowTable();
   [moved, stayed] = [[], []];
-  moves = new Moves(
+  const parts = {
     flows,
-    EPOCH,
+    epoch: EPOCH,
     pools,
-    new Routes(routes, pools),
-    new HeadEditor(1024, 1024),
-    new DumpBuffer(),
-    { headBytes: 1024, prepareMs: PREPARE_MS },
-    {
-      moved: (move: Move, { name }) => moved.push(`${move.wish.reason} ${name}`),
-      stayed: ({ reason }, result) => stayed.push(`${reason} ${result}`),
-      rejected: () => undefined,
-    },
-  );
+    routes: new Routes(routes, pools),
+    listenerOf: () => undefined,
+    editor: new HeadEditor(1024, 1024),
+    dumped: new DumpBuffer(),
+    headBytes: 1024,
+    prepareMs: PREPARE_MS,
+  };
+  moves = new Moves(parts, {
+    moved: (move: Move, { name }) => moved.push(`${move.wish.reason} ${name}`),
+    stayed: ({ reason }, result) => stayed.push(`${reason} ${result}`),
+    rejected: () => undefined,
+  });
   flows.insert(FLOW, HOP, 1, ID.epoch, ID.sequence, CLIENT);
 }
 

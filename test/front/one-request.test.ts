@@ -54,3 +54,9 @@ test.each<[string, boolean, string]>([
   expect(head.read(bytes, bytes.length)).toBe('head');
   expect(isFollowed(head, bytes.length)).toBe(followed);
 });
+
+test('a connection without a head carries no requests', () => {
+  const routes: RouteConfig[] = [{ match: { path: ['/api'] }, pool: 'api' }, { pool: 'web' }];
+  const raw: ListenerConfig = { ...listener('per-request'), protocol: 'tcp' };
+  expect(carriesOneRequest(raw, { routes, pools: [] })).toBe(false);
+});

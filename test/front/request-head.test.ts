@@ -47,7 +47,7 @@ async function parsed(text: string): Promise<Record<string, unknown>> {
   failed.catch(() => undefined);
   client.write(text, 'latin1');
   const [request] = await Promise.race([seen, failed]);
-  const read = routable(new RequestHead(request));
+  const read = routable(new RequestHead(request, 'web'));
   client.destroy();
   return read;
 }
@@ -132,5 +132,5 @@ test.each([
   [undefined, '::'],
 ])('its client: %s -> %s', (remoteAddress, address) => {
   const request = { url: '/', headers: {}, socket: { remoteAddress } } as unknown as IncomingMessage;
-  expect(new RequestHead(request).client).toEqual(parseAddress(address));
+  expect(new RequestHead(request, 'web').client).toEqual(parseAddress(address));
 });

@@ -114,7 +114,7 @@ function isSound(bytes: Buffer): boolean {
   if (bytes.length < 92) return false;
   const { octets, mss, client, vip, ports, words } = fieldsOf(bytes);
   const [version = 0, options = 0, clientScale = 0, ourScale = 0, , , flags, padding] = octets;
-  if (version !== 3 || options > 7 || ![0, 1, 2, 6].includes(flags ?? 0) || padding !== 0 || mss < 88)
+  if (version !== 3 || options > 7 || ![0, 1, 2, 6, 8].includes(flags ?? 0) || padding !== 0 || mss < 88)
     return false;
   if (Math.max(clientScale, ourScale) > (options >= 4 ? 14 : 0)) return false;
 

@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { NO_HEAD } from '../../src/peek/head';
 import { Router, type RouteMatch } from '../../src/route/router';
 import { CLIENT, headOf, type HeadParts } from './heads';
 import { askedHead, firstOf, fitsPlainly, ruleList } from './plain-rules';
@@ -32,6 +33,7 @@ test.each<[RouteMatch, HeadParts, string]>([
     {},
     'client: 198.18.0.5 is not in 10.0.0.0/8 or 2001:db8::/32',
   ],
+  [{ listener: ['echo', 'chat'] }, {}, 'listener: is web, not echo or chat'],
   [{ not: { method: ['GET'] } }, {}, 'not: all of it holds (method)'],
   [
     { not: { method: ['GET'], host: ['a.example'], headers: { a: { present: false } } } },
@@ -42,6 +44,18 @@ test.each<[RouteMatch, HeadParts, string]>([
   [{ method: ['GET'], host: ['b'], path: ['/x'] }, {}, 'host: is a.example, not b'],
 ])('%j of %j: %s', (match, parts, failure) => {
   expect(failureOf(match, parts)).toBe(failure);
+});
+
+test('no condition on a head holds where there is none', () => {
+  const failure = (match: RouteMatch): string | undefined =>
+    new Router([{ match, pool: 'p' }]).explain(NO_HEAD, CLIENT)[0]?.failed;
+  expect(failure({ headers: { a: { present: false } } })).toBe('headers.a: there is no head');
+  expect(failure({ cookie: { a: { present: false } } })).toBe('cookie.a: there is no head');
+  expect(failure({ query: { a: { present: false } } })).toBe('query.a: there is no head');
+  expect(failure({ path_regex: ['.*'] })).toBe('path_regex: "" as a whole is no match of .*');
+  expect(failure({ path_prefix: ['/'] })).toBe('path_prefix: "" is not below /');
+  expect(failure({ method: ['GET'] })).toBe('method: is "", not GET');
+  expect(failure({ listener: ['web'], client: ['198.18.0.0/15'], not: { host: ['a'] } })).toBeUndefined();
 });
 
 test('rules behind the one that wins are not reached', () => {

@@ -12,7 +12,7 @@ export function headOf({ headers = {}, ...parts }: HeadParts): RoutableHead {
 }
 
 export function clientAt(address: string): Asker {
-  return { client: parseAddress(address) };
+  return { client: parseAddress(address), listener: 'web' };
 }
 
 /** For heads whose client does not matter. */

@@ -27,7 +27,7 @@ test.each<[string, RouteRule[]]>([
   // What stands behind a rule for everything is never reached.
   ['a rule for everything first', [everything('web'), host('api'), everything('api')]],
 ])('%s leads to one pool', (_what, rules) => {
-  expect(leadToOnePool(rules)).toBe(true);
+  expect(leadToOnePool(rules, 'web')).toBe(true);
 });
 
 test.each<[string, RouteRule[]]>([
@@ -65,5 +65,16 @@ test.each<[string, RouteRule[]]>([
     ],
   ],
 ])('%s does not', (_what, rules) => {
-  expect(leadToOnePool(rules)).toBe(false);
+  expect(leadToOnePool(rules, 'web')).toBe(false);
+});
+
+test('only what comes to the listener counts', () => {
+  const at = (listener: string, pool: string): RouteRule => ({ match: { listener: [listener] }, pool });
+  const rules = [at('echo', 'echo'), at('web', 'web'), host('api'), everything('api')];
+  expect(leadToOnePool(rules, 'web')).toBe(true);
+  expect(leadToOnePool(rules, 'echo')).toBe(true);
+  expect(leadToOnePool(rules, 'other')).toBe(true);
+  expect(leadToOnePool([at('echo', 'echo'), host('api'), everything('web')], 'other')).toBe(false);
+  expect(leadToOnePool([at('echo', 'echo')], 'web')).toBe(false);
+  expect(leadToOnePool([{ match: { not: { listener: ['echo'] } }, pool: 'web' }], 'web')).toBe(true);
 });

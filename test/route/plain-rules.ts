@@ -31,6 +31,7 @@ export function fitsPlainly(match: RouteMatch, head: RoutableHead, asker: Asker)
     any(match.path_regex, (regex) => isWhole(regex, path)) &&
     any(match.method, (method) => method === head.method) &&
     any(match.client, (network) => isIn(network, formatAddress(asker.client))) &&
+    any(match.listener, (name) => name === asker.listener) &&
     every(match.headers, (name) => [head.header(name.toLowerCase()) ?? []].flat()) &&
     every(match.query, (name) => new URLSearchParams(head.query).getAll(name)) &&
     every(match.cookie, (name) => cookiesNamed(name, head.header('cookie') ?? '')) &&
@@ -153,6 +154,7 @@ const conditions = {
   query: valueMatches(['q', 'ä', 'a b']),
   cookie: valueMatches(['s', 'S']),
   client: listOf(network),
+  listener: listOf(fc.constantFrom('web', 'web', 'other')),
 };
 const match: fc.Arbitrary<RouteMatch> = fc.record(
   { ...conditions, not: fc.record(conditions, { requiredKeys: [] }) },

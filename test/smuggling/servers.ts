@@ -89,7 +89,7 @@ export class AppServer extends ReadingServer {
   protected override open(): Promise<HttpServer> {
     return serverOf((request: IncomingMessage, response: ServerResponse) => {
       const { seen } = this;
-      this.routed.push(new RequestHead(request));
+      this.routed.push(new RequestHead(request, 'web'));
       let body = '';
       request.on('data', (chunk: Buffer) => (body += chunk.toString('latin1')));
       request.on('end', () => {
@@ -109,7 +109,7 @@ export class UpstreamServer extends ReadingServer {
     await this.upstream.start();
     return createRelayServer(this.#relay, (request) => {
       this.seen.push({ ...placeOf(request), body: '' });
-      this.routed.push(new RequestHead(request));
+      this.routed.push(new RequestHead(request, 'web'));
       return { origin: this.upstream.origin };
     });
   }

@@ -1,0 +1,124 @@
+/**
+ * Connections that applications have, on their way to another agent: the application says when, by `detach`, or is asked to let
+ * go (tcp-connection.ts).
+ *
+ *   onMove or detach   the application has stopped reading, and what it has written is waited for
+ *   quiet              nothing has come for a moment, or octets wait in the kernel, and travel along
+ *   handed back        with the octets that the socket holds unread, and the application's state
+ *   stayed             these go back into the socket, and `onStay` says so
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { descriptorOf, isWritten, resumeReading, stopReading } from '../kernel/node-socket';
+import { sinceReceived, unreadBytes } from '../kernel/socket';
+import { RAW } from '../repair/layout';
+import type { KeepReason, Wish } from '../wire/hand-back';
+import type { HandBacks, StayReason } from './hand-backs';
+import type { LiveConnection } from './live-connections';
+import { checkedState, type State, type TcpConnection } from './tcp-connection';
+
+const LOOK_MS = 2;
+/** What meets a frozen connection costs its client 200 ms, so a pause is waited for, but not for ever: some never pause. */
+const QUIET_MS = 20;
+const MOST_UNQUIET_MS = 200;
+/** How long a client may take to let what is written be the kernel's. */
+const WRITTEN_MS = 5_000;
+
+const NOTHING = Buffer.alloc(0);
+
+export interface ApplicationMovesOptions {
+  readonly handBacks: HandBacks;
+  /** Whether a connection has no head. */
+  readonly isRaw: (connection: LiveConnection) => boolean;
+  /** An application could not say what its state is. */
+  readonly failed: (connection: LiveConnection, cause: unknown) => void;
+}
+
+export class ApplicationMoves {
+  /** Those that are on their way. */
+  readonly #leaving = new Set<LiveConnection>();
+
+  constructor(private readonly options: ApplicationMovesOptions) {}
+
+  get size(): number {
+    return this.#leaving.size;
+  }
+
+  has(connection: LiveConnection): boolean {
+    return this.#leaving.has(connection);
+  }
+
+  /** Has an application let go of a connection; resolves with why it stays, or undefined when it has moved. */
+  async ask(connection: LiveConnection, view: TcpConnection, wish: Wish): Promise<KeepReason | undefined> {
+    if (view.onMove === undefined) return 'upgraded';
+    if (this.#leaving.has(connection)) return 'busy';
+    this.#leaving.add(connection);
+    try {
+      let state: State;
+      try {
+        state = checkedState(await view.onMove());
+      } catch (cause) {
+        this.options.failed(connection, cause);
+        view.onStay?.();
+        return 'refused';
+      }
+      const stayed = await this.#move(connection, wish, state);
+      if (stayed === undefined) return undefined;
+      if (!connection.socket.destroyed) view.onStay?.();
+      return stayed === 'not_movable' ? 'closing' : 'refused';
+    } finally {
+      this.#leaving.delete(connection);
+    }
+  }
+
+  /** An application has let go of a connection by itself; resolves with whether it has moved. */
+  async letGo(connection: LiveConnection, wish: Wish, state: State): Promise<boolean> {
+    if (this.#leaving.has(connection)) return false;
+    this.#leaving.add(connection);
+    try {
+      return (await this.#move(connection, wish, state)) === undefined;
+    } finally {
+      this.#leaving.delete(connection);
+    }
+  }
+
+  async #move(connection: LiveConnection, wish: Wish, state: State): Promise<StayReason | undefined> {
+    const { socket } = connection;
+    const raw = this.options.isRaw(connection);
+    // Without state the next agent would take it for HTTP.
+    if (!raw && (state === undefined || state.length === 0)) return 'not_movable';
+    if (!(await this.#written(connection))) return 'not_movable';
+    stopReading(socket);
+    await this.#quiet(connection);
+    if (socket.destroyed) return 'not_movable';
+    const held = (socket.read() as Buffer | null) ?? NOTHING;
+    // read() has Node ask for more.
+    stopReading(socket);
+    const departure = { connection, wish, held, state, flags: raw ? RAW : 0 };
+    return new Promise((resolve) => {
+      const stayed = (reason: StayReason): void => {
+        if (!socket.destroyed) {
+          if (held.length > 0) socket.unshift(held);
+          resumeReading(socket);
+        }
+        resolve(reason);
+      };
+      const refused = this.options.handBacks.begin(departure, { moved: () => resolve(undefined), stayed });
+      if (refused !== undefined) stayed(refused);
+    });
+  }
+
+  async #written({ socket }: LiveConnection): Promise<boolean> {
+    const deadline = performance.now() + WRITTEN_MS;
+    while (!isWritten(socket) && !socket.destroyed && performance.now() < deadline) await sleep(LOOK_MS);
+    return isWritten(socket) && !socket.destroyed;
+  }
+
+  async #quiet({ socket }: LiveConnection): Promise<void> {
+    const deadline = performance.now() + MOST_UNQUIET_MS;
+    while (performance.now() < deadline) {
+      const fd = descriptorOf(socket);
+      if (fd === undefined || unreadBytes(fd) > 0 || sinceReceived(fd) >= QUIET_MS) return;
+      await sleep(LOOK_MS);
+    }
+  }
+}
