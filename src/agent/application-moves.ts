@@ -3,7 +3,7 @@
  * go (tcp-connection.ts).
  *
  *   onMove or detach   the application has stopped reading, and what it has written is waited for
- *   quiet              nothing has come for a moment, or octets wait in the kernel, and travel along
+ *   quiet              nothing has come for a moment; octets that wait in the kernel travel along
  *   handed back        with the octets that the socket holds unread, and the application's state
  *   stayed             these go back into the socket, and `onStay` says so
  */
@@ -19,6 +19,8 @@ import { checkedState, type State, type TcpConnection } from './tcp-connection';
 const LOOK_MS = 2;
 /** What meets a frozen connection costs its client 200 ms, so a pause is waited for, but not for ever: some never pause. */
 const QUIET_MS = 20;
+/** The same behind octets that nobody has read: their client may be waiting for an answer to them. */
+const PAUSE_MS = 4;
 const MOST_UNQUIET_MS = 200;
 /** How long a client may take to let what is written be the kernel's. */
 const WRITTEN_MS = 5_000;
@@ -117,7 +119,7 @@ export class ApplicationMoves {
     const deadline = performance.now() + MOST_UNQUIET_MS;
     while (performance.now() < deadline) {
       const fd = descriptorOf(socket);
-      if (fd === undefined || unreadBytes(fd) > 0 || sinceReceived(fd) >= QUIET_MS) return;
+      if (fd === undefined || sinceReceived(fd) >= (unreadBytes(fd) > 0 ? PAUSE_MS : QUIET_MS)) return;
       await sleep(LOOK_MS);
     }
   }

@@ -13,7 +13,7 @@ import { KernelError } from '../kernel/errors';
 import { descriptorOf } from '../kernel/node-socket';
 import { dump, DumpBuffer, thaw, unmoved } from '../repair/dump';
 import { RepairError } from '../repair/errors';
-import { freeze } from '../repair/freeze';
+import { acknowledge, freeze } from '../repair/freeze';
 import { FLAGS, RECEIVE_SEQUENCE } from '../repair/layout';
 import { ReleaseQueue } from '../repair/release-queue';
 import type { FlowRecord, HandoffId } from '../steer/flow-table';
@@ -120,6 +120,7 @@ export class HandBacks {
     if (this.#bytes > MOST_BYTES) return 'too_many';
     let length: number;
     try {
+      acknowledge(fd);
       freeze(fd);
       length = this.#dump(fd, connection, held, state);
     } catch (error) {
