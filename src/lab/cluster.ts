@@ -339,8 +339,12 @@ function parsed({ status, body }: AdminAnswer): PostAnswer {
   return { status, body: JSON.parse(body) as Record<string, string> };
 }
 
-/** Adds up a metric's series in the Prometheus text format. */
-function sumOfSeries(text: string, name: string, labels: Readonly<Record<string, string>>): number {
+/** Adds up a metric's series whose labels contain the given ones, in the Prometheus text format; 0 where there is none. */
+export function sumOfSeries(
+  text: string,
+  name: string,
+  labels: Readonly<Record<string, string>> = {},
+): number {
   const wanted = Object.entries(labels).map(([key, value]) => `${key}="${value}"`);
   return text
     .split('\n')
