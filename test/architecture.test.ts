@@ -28,7 +28,7 @@ const ALONE: Readonly<Record<string, readonly string[]>> = {
   route: ['peek/head', 'peek/cookies', 'kernel/flow'],
   balance: ['peek/head', 'peek/cookies'],
   kernel: [],
-  lab: [],
+  lab: ['kernel/namespace'],
 };
 
 interface Import {

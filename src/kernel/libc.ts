@@ -76,6 +76,7 @@ const raw = {
     capacity: number,
     timeoutMs: number,
   ) => number,
+  setns: libc.func('int setns(int, int)') as (...a: number[]) => number,
   ifNameToIndex: libc.func('uint32_t if_nametoindex(str)') as (name: string) => number,
   getrlimit: libc.func('int getrlimit(int, void *)') as (resource: number, limit: Buffer) => number,
   setrlimit: libc.func('int setrlimit(int, void *)') as (resource: number, limit: Buffer) => number,
@@ -130,6 +131,9 @@ export const epollCtl = (epoll: number, operation: number, fd: number, event: Bu
 
 export const epollWait = (epoll: number, events: Buffer, capacity: number, timeoutMs: number): number =>
   answer(raw.epollWait(epoll, events, capacity, timeoutMs));
+
+/** Takes the calling thread, and no other, into a namespace. */
+export const setns = (fd: number, type: number): number => answer(raw.setns(fd, type));
 
 /** Index of a network interface in this network namespace; 0 when there is none of that name. */
 export const ifNameToIndex = (name: string): number => raw.ifNameToIndex(name);

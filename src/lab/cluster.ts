@@ -12,6 +12,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { askAdmin, type AdminAnswer, type AdminRequest } from './admin-request';
 import { execute } from './execute';
 import type { Host } from './host';
 import { Lab } from './lab';
@@ -55,10 +56,8 @@ const FRONT_NODE = 'front-1';
 const START_TIMEOUT_MS = 60_000;
 /** Two fronts and all else at once, on a machine that may have one CPU for them. */
 const RESTART_TIMEOUT_MS = 60_000;
-const POLL_MS = 20;
-
-/** Of curl: the status follows the body. */
-const POST = ['-X', 'POST', '-w', '\n%{http_code}'];
+/** Between two looks at whether a condition holds: a tenth of the time that it has taken so far, within these. */
+const [LEAST_POLL_MS, MOST_POLL_MS] = [20, 100];
 
 export interface PostAnswer {
   readonly status: number;
@@ -240,24 +239,22 @@ export class Cluster {
 
   /** GET on the front's admin API, from its own host. */
   async frontApi<T>(path: string): Promise<T> {
-    return JSON.parse(await this.askFront(path)) as T;
+    return JSON.parse((await this.askFront('GET', path)).body) as T;
   }
 
   /** GET on the admin API of backend `k`'s agent (from 1). */
   async agentApi<T>(k: number, path: string): Promise<T> {
-    return JSON.parse(await this.askAgent(k, path)) as T;
+    return JSON.parse((await this.askAgent(k, 'GET', path)).body) as T;
   }
 
   /** POST on the front's admin API, of JSON where there is a body. */
   async frontPost(path: string, body?: unknown): Promise<PostAnswer> {
-    const json =
-      body === undefined ? [] : ['-H', 'Content-Type: application/json', '-d', JSON.stringify(body)];
-    return answerOf(await this.askFront(path, ...POST, ...json));
+    return parsed(await this.askFront('POST', path, body));
   }
 
   /** POST on the admin API of backend `k`'s agent (from 1). */
   async agentPost(k: number, path: string): Promise<PostAnswer> {
-    return answerOf(await this.askAgent(k, path, ...POST));
+    return parsed(await this.askAgent(k, 'POST', path));
   }
 
   /** Writes the file of the admin APIs' token, which all questions here show; who has read the old one still wants that. */
@@ -266,12 +263,12 @@ export class Cluster {
   }
 
   /** What the front exports, in the Prometheus text format. */
-  frontMetrics(): Promise<string> {
-    return this.askFront('/metrics');
+  async frontMetrics(): Promise<string> {
+    return (await this.askFront('GET', '/metrics')).body;
   }
 
-  agentMetrics(k: number): Promise<string> {
-    return this.askAgent(k, '/metrics');
+  async agentMetrics(k: number): Promise<string> {
+    return (await this.askAgent(k, 'GET', '/metrics')).body;
   }
 
   /** Sum of a metric's series whose labels contain the given ones; 0 where there is none. */
@@ -285,10 +282,11 @@ export class Cluster {
 
   /** Waits until a condition holds; throws with what it was after `timeoutMs`. */
   async until(what: string, condition: () => Promise<boolean>, timeoutMs = START_TIMEOUT_MS): Promise<void> {
-    const deadline = performance.now() + timeoutMs;
+    const began = performance.now();
     while (!(await condition())) {
-      if (performance.now() > deadline) throw new Error(`wait for ${what}: not within ${timeoutMs} ms`);
-      await sleep(POLL_MS);
+      const waited = performance.now() - began;
+      if (waited > timeoutMs) throw new Error(`wait for ${what}: not within ${timeoutMs} ms`);
+      await sleep(Math.min(Math.max(waited / 10, LEAST_POLL_MS), MOST_POLL_MS));
     }
   }
 
@@ -310,42 +308,44 @@ export class Cluster {
     return host;
   }
 
-  private askFront(path: string, ...args: string[]): Promise<string> {
-    return this.ask(this.frontHost, this.frontSettings, FRONT_ADMIN_PORT, path, args);
+  private askFront(method: AdminRequest['method'], path: string, body?: unknown): Promise<AdminAnswer> {
+    const { admin } = this.frontSettings;
+    return this.ask(this.frontHost, adminOf(admin, FRONT_ADMIN_PORT), method, path, body);
   }
 
-  private askAgent(k: number, path: string, ...args: string[]): Promise<string> {
-    return this.ask(this.lab.host(`b${k}`), this.options.agent?.(k, this), AGENT_ADMIN_PORT, path, args);
+  private askAgent(k: number, method: AdminRequest['method'], path: string): Promise<AdminAnswer> {
+    const { admin } = this.options.agent?.(k, this) ?? {};
+    return this.ask(this.lab.host(`b${k}`), adminOf(admin, AGENT_ADMIN_PORT), method, path);
   }
 
-  /** Asks an admin API from its own host, on the socket or the port of its configuration. */
-  private async ask(
+  private ask(
     host: Host,
-    settings: Settings | undefined,
-    port: number,
+    at: AdminRequest['at'],
+    method: AdminRequest['method'],
     path: string,
-    args: readonly string[],
-  ): Promise<string> {
-    const { listen = '' } = (settings?.admin ?? {}) as { listen?: string };
-    const socket = listen.startsWith('unix:') ? ['--unix-socket', listen.slice('unix:'.length)] : [];
+    body?: unknown,
+  ): Promise<AdminAnswer> {
     const token = readFileSync(this.tokenFile, 'utf8').trim();
-    const url = `http://127.0.0.1:${port}${path}`;
-    const authorization = `Authorization: Bearer ${token}`;
-    const { code, stdout, stderr } = await host.run([
-      ...['curl', '-sS', '-m', '5', '-H', authorization, ...socket, ...args, url],
-    ]);
-    if (code !== 0) throw new Error(`curl ${url} on ${host.name}: ${stderr}`);
-    return stdout;
+    return askAdmin(host, { method, path, token, at, ...(body !== undefined && { body }) });
   }
 }
 
-function answerOf(output: string): PostAnswer {
-  const [body = '', status] = output.split('\n');
-  return { status: Number(status), body: JSON.parse(body) as Record<string, string> };
+/** Where an admin API is: the socket of its configuration, or the port that it has by default. */
+function adminOf(admin: unknown, port: number): AdminRequest['at'] {
+  const { listen = '' } = (admin ?? {}) as { listen?: string };
+  return listen.startsWith('unix:') ? listen.slice('unix:'.length) : port;
 }
 
-/** Adds up a metric's series in the Prometheus text format. */
-function sumOfSeries(text: string, name: string, labels: Readonly<Record<string, string>>): number {
+function parsed({ status, body }: AdminAnswer): PostAnswer {
+  return { status, body: JSON.parse(body) as Record<string, string> };
+}
+
+/** Adds up a metric's series whose labels contain the given ones, in the Prometheus text format; 0 where there is none. */
+export function sumOfSeries(
+  text: string,
+  name: string,
+  labels: Readonly<Record<string, string>> = {},
+): number {
   const wanted = Object.entries(labels).map(([key, value]) => `${key}="${value}"`);
   return text
     .split('\n')

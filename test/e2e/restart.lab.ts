@@ -27,11 +27,11 @@ const CURL_REFUSED = 7;
 
 let cluster: Cluster;
 
-afterEach(() => cluster.destroy());
+beforeAll(async () => {
+  cluster = await Cluster.start({ app: APP, clientAddresses: 20 });
+}, EXIT_TIMEOUT_MS);
 
-async function start(front: Settings = {}): Promise<void> {
-  cluster = await Cluster.start({ app: APP, clientAddresses: 20, front: () => front });
-}
+afterAll(() => cluster.destroy());
 
 function steady(): Promise<SteadyLoad> {
   return SteadyLoad.start(cluster.client, { rate: RATE, patienceMs: PATIENCE_MS, mostOpen: MOST_OPEN });
@@ -55,7 +55,6 @@ function summary({ started, served, longestGap, p50, p99, max, ...rest }: Outcom
 test(
   `${RESTARTS} planned restarts at ${RATE} connections per second, with 1, 2, 1, ... accepting threads`,
   async () => {
-    await start();
     const transfers = await BackgroundTransfers.start(cluster.client, VIP4, { downloads: 2, uploads: 2 });
     const load = await steady();
     const first = cluster.front;
@@ -89,43 +88,12 @@ test(
   90_000 + RESTARTS * 20_000,
 );
 
-test('what a front relays when it is succeeded comes to its end there', async () => {
-  const count = 8;
-  const bytes = 8 * 2 ** 20;
-  await start();
-  // No agent is at this address, so every connection is relayed.
-  cluster.writeFrontConfig({
-    pools: { web: { backends: [{ ...cluster.backend(1), agent: '198.18.0.21:7499' }] } },
-  });
-  await gone(await cluster.restartFront());
-  const sockets = await ClientSockets.start(cluster.client);
-  const idle = await sockets.connect({ host: VIP4 });
-  await idle.get('/who');
-  expect((await idle.response()).head).toMatch(/^connection: keep-alive/im);
-  const sha256 = (from: string): Promise<Result> => {
-    const script = `curl -sS --limit-rate 4M 'http://${from}/bytes?n=${bytes}&seed=3' | sha256sum`;
-    return cluster.client.run(['sh', '-c', script], { timeoutMs: PATIENCE_MS });
-  };
-  const downloads = Array.from({ length: count }, () => sha256(VIP4));
-  await cluster.until('all are relayed', async () => {
-    const { connections } = await cluster.frontApi<{ connections: number }>('/v1/status');
-    return connections === count + 1;
-  });
-
-  const before = await cluster.restartFront();
-  expect((await cluster.frontApi<{ connections: number }>('/v1/status')).connections).toBe(0);
-  const sums = (await Promise.all(downloads)).map(({ stdout }) => stdout);
-  const { stdout: direct } = await sha256('198.18.0.21:8080');
-  expect(sums).toEqual(Array(count).fill(direct));
-  // One that waits for its next request may have it answered, and is asked to come again elsewhere.
-  await idle.get('/who');
-  expect((await idle.response()).head).toMatch(/^connection: close/im);
-  expect(await idle.ended()).toBe('FIN');
-  await gone(before);
-  expect(await cluster.frontMetric('baton_fallbacks_total', { reason: 'no_backend' })).toBe(count + 1);
-  process.stdout.write(`  ${count + 1} relayed connections outlived a restart, 0 lost\n`);
-  await sockets.stop();
-}, 120_000);
+/** Ends the front and starts one that no other has started: how that ends, its parent hears. */
+async function startAnew(): Promise<void> {
+  await cluster.front.stop();
+  cluster.writeFrontConfig({});
+  await cluster.startFront();
+}
 
 function childrenOf({ pid }: LabProgram): number[] {
   return (readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').match(/\d+/g) ?? []).map(Number);
@@ -140,7 +108,6 @@ async function startSuccessor(front: LabProgram): Promise<number> {
 }
 
 test('a successor that does not come to serve leaves everything as it was', async () => {
-  await start();
   const load = await steady();
   const { front } = cluster;
   const pin = `${cluster.lab.pin}x`;
@@ -187,15 +154,16 @@ test('a successor that does not come to serve leaves everything as it was', asyn
 }, 180_000);
 
 test('SIGTERM ends a front and the successor that it is starting, and hurries one that has been succeeded', async () => {
-  await start();
+  await startAnew();
   const child = await startSuccessor(cluster.front);
   cluster.front.kill('SIGTERM');
   expect(await cluster.front.exited).toEqual({ code: 0, signal: null });
   await cluster.until('the successor is gone', () => Promise.resolve(!existsSync(`/proc/${child}/fd/0`)));
 
+  cluster.writeFrontConfig({ timeouts: { linger: '500ms', head: '5m' } });
   await cluster.startFront();
   const sockets = await ClientSockets.start(cluster.client);
-  // It never says all of its head, and would have ten seconds for it.
+  // It never says all of its head, and would have five minutes for it.
   const waiting = await sockets.connect({ host: VIP4 });
   await waiting.send('GET / HT');
   await cluster.until('it waits', async () => {
@@ -204,37 +172,16 @@ test('SIGTERM ends a front and the successor that it is starting, and hurries on
   });
   const before = await cluster.restartFront();
   before.kill('SIGTERM');
+  await gone(before);
   expect(await before.exited).toEqual({ code: 0, signal: null });
   await sockets.stop();
-}, 120_000);
-
-test('a successor may have another node, admin address, interface and other listeners', async () => {
-  await start();
-  const link = 'ip link add other0 type veth peer name other1';
-  expect(await cluster.frontHost.run(link.split(' '))).toMatchObject({ code: 0 });
-  const transfers = await BackgroundTransfers.start(cluster.client, VIP4, { downloads: 2, uploads: 2 });
-  cluster.writeFrontConfig({
-    node: 'front-2',
-    admin: { listen: '127.0.0.1:9190' },
-    steering: { interface: 'other0', pin: cluster.lab.pin, max_flows: 65_536 },
-    listeners: [81, 82].map((port) => ({ name: `web${port}`, bind: `${VIP4}:${port}`, protocol: 'http' })),
-  });
-  await gone(await cluster.restartFront());
-  await cluster.front.waitForLine('steering.interface has changed', 1000);
-  const status = await curl(cluster.frontHost, ['http://127.0.0.1:9190/v1/status']);
-  expect(JSON.parse(status)).toMatchObject({ node: 'front-2', serving: true });
-  for (const port of [81, 82]) await curl(cluster.client, [`http://${VIP4}:${port}/who`]);
-  const old = await cluster.client.run(['curl', '-s', '-m', '5', `http://${VIP4}:80/who`]);
-  const admin = await cluster.frontHost.run(['curl', '-s', '-m', '5', 'http://127.0.0.1:9180/healthz']);
-  expect([old.code, admin.code]).toEqual([CURL_REFUSED, CURL_REFUSED]);
-  const bulk = await transfers.stop();
-  expect(bulk).toMatchObject({ failed: [], complete: bulk.begun });
 }, 120_000);
 
 test.each(['SIGTERM', 'SIGKILL'] as const)(
   'for comparison: %s, and a start after it',
   async (signal) => {
-    await start();
+    await startAnew();
+    await cluster.allUp();
     const load = await steady();
     await sleep(PAUSE_MS);
     const began = performance.now();
@@ -257,3 +204,66 @@ test.each(['SIGTERM', 'SIGKILL'] as const)(
   },
   120_000,
 );
+
+test('what a front relays when it is succeeded comes to its end there', async () => {
+  const count = 8;
+  const bytes = 8 * 2 ** 20;
+  // No agent is at this address, so every connection is relayed.
+  cluster.writeFrontConfig({
+    pools: { web: { backends: [{ ...cluster.backend(1), agent: '198.18.0.21:7499' }] } },
+  });
+  await gone(await cluster.restartFront());
+  const noBackend = (): Promise<number> =>
+    cluster.frontMetric('baton_fallbacks_total', { reason: 'no_backend' });
+  const earlier = await noBackend();
+  const sockets = await ClientSockets.start(cluster.client);
+  const idle = await sockets.connect({ host: VIP4 });
+  await idle.get('/who');
+  expect((await idle.response()).head).toMatch(/^connection: keep-alive/im);
+  const sha256 = (from: string): Promise<Result> => {
+    const script = `curl -sS --limit-rate 4M 'http://${from}/bytes?n=${bytes}&seed=3' | sha256sum`;
+    return cluster.client.run(['sh', '-c', script], { timeoutMs: PATIENCE_MS });
+  };
+  const downloads = Array.from({ length: count }, () => sha256(VIP4));
+  await cluster.until('all are relayed', async () => {
+    const { connections } = await cluster.frontApi<{ connections: number }>('/v1/status');
+    return connections === count + 1;
+  });
+
+  const before = await cluster.restartFront();
+  expect((await cluster.frontApi<{ connections: number }>('/v1/status')).connections).toBe(0);
+  const sums = (await Promise.all(downloads)).map(({ stdout }) => stdout);
+  const { stdout: direct } = await sha256('198.18.0.21:8080');
+  expect(sums).toEqual(Array(count).fill(direct));
+  // One that waits for its next request may have it answered, and is asked to come again elsewhere.
+  await idle.get('/who');
+  expect((await idle.response()).head).toMatch(/^connection: close/im);
+  expect(await idle.ended()).toBe('FIN');
+  await gone(before);
+  expect((await noBackend()) - earlier).toBe(count + 1);
+  process.stdout.write(`  ${count + 1} relayed connections outlived a restart, 0 lost\n`);
+  await sockets.stop();
+}, 120_000);
+
+// The last one: its front is not where the others look for it.
+test('a successor may have another node, admin address, interface and other listeners', async () => {
+  const link = 'ip link add other0 type veth peer name other1';
+  expect(await cluster.frontHost.run(link.split(' '))).toMatchObject({ code: 0 });
+  const transfers = await BackgroundTransfers.start(cluster.client, VIP4, { downloads: 2, uploads: 2 });
+  cluster.writeFrontConfig({
+    node: 'front-2',
+    admin: { listen: '127.0.0.1:9190' },
+    steering: { interface: 'other0', pin: cluster.lab.pin, max_flows: 65_536 },
+    listeners: [81, 82].map((port) => ({ name: `web${port}`, bind: `${VIP4}:${port}`, protocol: 'http' })),
+  });
+  await gone(await cluster.restartFront());
+  await cluster.front.waitForLine('steering.interface has changed', 1000);
+  const status = await curl(cluster.frontHost, ['http://127.0.0.1:9190/v1/status']);
+  expect(JSON.parse(status)).toMatchObject({ node: 'front-2', serving: true });
+  for (const port of [81, 82]) await curl(cluster.client, [`http://${VIP4}:${port}/who`]);
+  const old = await cluster.client.run(['curl', '-s', '-m', '5', `http://${VIP4}:80/who`]);
+  const admin = await cluster.frontHost.run(['curl', '-s', '-m', '5', 'http://127.0.0.1:9180/healthz']);
+  expect([old.code, admin.code]).toEqual([CURL_REFUSED, CURL_REFUSED]);
+  const bulk = await transfers.stop();
+  expect(bulk).toMatchObject({ failed: [], complete: bulk.begun });
+}, 120_000);

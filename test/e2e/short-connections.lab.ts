@@ -82,9 +82,9 @@ describe('short connections', () => {
     { tool: 'wrk', run: wrk, silent: 1 },
     { tool: 'h2load', run: h2load, silent: 0 },
   ])(
-    '64 keep-alive connections of $tool for 3 s',
+    '64 keep-alive connections of $tool for 2 s',
     async ({ tool, run, silent }) => {
-      const options = { url: healthz(cluster), connections: 64, seconds: 3 };
+      const options = { url: healthz(cluster), connections: 64, seconds: 2 };
       const { requests, requestsPerSecond, failures } = await run(cluster.client, options);
       report(`${tool}: ${requests} requests on 64 connections, ${requestsPerSecond}/s, ${failures} failures`);
       expect(failures).toBe(0);
@@ -98,12 +98,12 @@ describe('short connections', () => {
   test(
     'cost the front little CPU',
     async () => {
-      const options: BenchOptions = { url: healthz(cluster), connections: 256, seconds: 2, close: true };
-      await wrk(cluster.client, options);
+      const options: BenchOptions = { url: healthz(cluster), connections: 256, seconds: 3, close: true };
+      await wrk(cluster.client, { ...options, seconds: 1 });
       const { handedOff } = await countsOf(cluster);
       const programs = [cluster.front, ...cluster.agents];
       const before = programs.map(({ pid }) => cpuSeconds(pid));
-      const { requests, requestsPerSecond, failures } = await wrk(cluster.client, { ...options, seconds: 5 });
+      const { requests, requestsPerSecond, failures } = await wrk(cluster.client, options);
       const spent = programs.map(({ pid }, index) => cpuSeconds(pid) - (before[index] ?? 0));
       const after = await countsOf(cluster);
       const handoffs = after.handedOff - handedOff;

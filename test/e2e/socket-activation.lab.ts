@@ -27,13 +27,21 @@ const SIGKILLED = 128 + 9;
 const NONE_LOST = { refused: 0, unconnected: 0, reset: 0, closed: 0, wrong: 0, hung: 0 };
 
 let cluster: Cluster;
+let manager: ServiceManager;
 
-beforeEach(async () => {
+beforeAll(async () => {
   cluster = await Cluster.start({ app: APP, clientAddresses: 20 });
   await cluster.front.stop();
 }, TIMEOUT_MS);
 
-afterEach(() => cluster.destroy());
+afterAll(() => cluster.destroy());
+
+beforeEach(() => cluster.writeFrontConfig({}));
+
+afterEach(async () => {
+  await cluster.front.stop();
+  await manager.stop();
+}, TIMEOUT_MS);
 
 function loads(): Promise<[SteadyLoad, BackgroundTransfers]> {
   const options = { rate: RATE, patienceMs: PATIENCE_MS, mostOpen: MOST_OPEN };
@@ -51,7 +59,7 @@ function sentence(outcomes: Outcomes): string {
 test(
   `${RESTARTS} restarts by SIGTERM and start, and a successor, at ${RATE} connections per second`,
   async () => {
-    const manager = await ServiceManager.start(cluster, [...SOCKETS, ADMIN]);
+    manager = await ServiceManager.start(cluster, [...SOCKETS, ADMIN]);
     await manager.startFront();
     const line = await cluster.front.waitForLine('listening sockets taken over', 1000);
     expect(JSON.parse(line)).toMatchObject({ from: 'service manager', sockets: { length: 3 } });
@@ -94,7 +102,7 @@ test(
 test(
   `${KILLS} kills: what waits in the queues is served by the next front, what was in the hands of the killed one is not`,
   async () => {
-    const manager = await ServiceManager.start(cluster, SOCKETS);
+    manager = await ServiceManager.start(cluster, SOCKETS);
     await manager.startFront();
     await cluster.allUp();
     const [load, transfers] = await loads();
@@ -120,7 +128,7 @@ test(
 test(
   'connections that came while no front was there are served by the next one',
   async () => {
-    const manager = await ServiceManager.start(cluster, SOCKETS);
+    manager = await ServiceManager.start(cluster, SOCKETS);
     const sockets = await ClientSockets.start(cluster.client);
     const early = await sockets.connect({ host: VIP4 });
     const early6 = await sockets.connect({ host: VIP6 });
@@ -139,7 +147,7 @@ test(
 test(
   'sockets that nobody has a use for are an error that names them, and those for somebody else are left alone',
   async () => {
-    const manager = await ServiceManager.start(cluster, [...SOCKETS, `${VIP4}:81`]);
+    manager = await ServiceManager.start(cluster, [...SOCKETS, `${VIP4}:81`]);
     const failed = await manager.launch();
     const line = await failed.waitForLine('front failed', TIMEOUT_MS);
     expect(JSON.parse(line)).toMatchObject({

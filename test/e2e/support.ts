@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Cluster } from '../../src/lab/cluster';
+import { sumOfSeries, type Cluster } from '../../src/lab/cluster';
 import type { Host } from '../../src/lab/host';
 
 /** The application behind the agents. */
@@ -67,13 +67,16 @@ export async function curl(host: Host, args: readonly string[], timeoutMs = 10_0
 }
 
 export async function countsOf(cluster: Cluster): Promise<Counts> {
-  const [accepted, handedOff, fallbacks, status] = await Promise.all([
-    cluster.frontMetric('baton_connections_accepted_total'),
-    cluster.frontMetric('baton_handoffs_total', { result: 'ok' }),
-    cluster.frontMetric('baton_fallbacks_total'),
+  const [metrics, status] = await Promise.all([
+    cluster.frontMetrics(),
     cluster.frontApi<{ relayed_bytes: number }>('/v1/status'),
   ]);
-  return { accepted, handedOff, fallbacks, relayedBytes: status.relayed_bytes };
+  return {
+    accepted: sumOfSeries(metrics, 'baton_connections_accepted_total'),
+    handedOff: sumOfSeries(metrics, 'baton_handoffs_total', { result: 'ok' }),
+    fallbacks: sumOfSeries(metrics, 'baton_fallbacks_total'),
+    relayedBytes: status.relayed_bytes,
+  };
 }
 
 /**

@@ -20,7 +20,7 @@ const PREPARE_MS = 1_000;
 
 let cluster: Cluster;
 
-beforeEach(async () => {
+beforeAll(async () => {
   const timeouts = { linger: '500ms', prepare: `${PREPARE_MS}ms` };
   cluster = await Cluster.start({
     app: join(__dirname, '../app.mjs'),
@@ -29,7 +29,7 @@ beforeEach(async () => {
   });
 }, 30_000);
 
-afterEach(() => cluster.destroy());
+afterAll(() => cluster.destroy());
 
 function agent(k: number): LabProcess {
   const found = cluster.agents[k - 1];
@@ -41,11 +41,12 @@ function timeouts(): Promise<number> {
   return cluster.frontMetric('baton_handoffs_total', { result: 'timeout' });
 }
 
-async function adopted(k: number): Promise<void> {
-  await cluster.until(
-    `b${k} is at work`,
-    async () => (await cluster.agentMetric(k, 'baton_agent_adoptions_total', { result: 'ok' })) > RATE / 8,
-  );
+/** Waits until an agent has taken some connections more. */
+async function atWork(k: number): Promise<void> {
+  const adopted = (): Promise<number> =>
+    cluster.agentMetric(k, 'baton_agent_adoptions_total', { result: 'ok' });
+  const before = await adopted();
+  await cluster.until(`b${k} is at work`, async () => (await adopted()) > before + RATE / 8);
 }
 
 test(
@@ -53,7 +54,7 @@ test(
   async () => {
     const load = await SteadyLoad.start(cluster.client, LOAD);
     for (let k = 0; k < KILLS; k++) {
-      await adopted(1);
+      await atWork(1);
       agent(1).kill('SIGKILL');
       await agent(1).exited;
       await cluster.startAgent(1);
@@ -79,13 +80,14 @@ test.each(STOPS_MS)(
   async (stopMs) => {
     const transfers = await BackgroundTransfers.start(cluster.client, VIP4, { downloads: 6, uploads: 6 });
     const load = await SteadyLoad.start(cluster.client, LOAD);
-    await adopted(1);
+    const before = await timeouts();
+    await atWork(1);
     agent(1).kill('SIGSTOP');
     // The fault itself: how long it lasts is what is tested.
     await sleep(stopMs);
     agent(1).kill('SIGCONT');
     await cluster.allUp();
-    const late = await timeouts();
+    const late = (await timeouts()) - before;
     const outcomes = await load.stop();
     const bulk = await transfers.stop();
     process.stdout.write(

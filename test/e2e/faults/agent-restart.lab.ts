@@ -28,7 +28,7 @@ const TIMEOUT_MS = 60_000 + RESTARTS * 15_000;
 let cluster: Cluster;
 let sockets: ClientSockets;
 
-beforeEach(async () => {
+beforeAll(async () => {
   cluster = await Cluster.start({
     app: '',
     clientAddresses: 10,
@@ -41,7 +41,7 @@ beforeEach(async () => {
   sockets = await ClientSockets.start(cluster.client);
 }, TIMEOUT_MS);
 
-afterEach(async () => {
+afterAll(async () => {
   await sockets.stop();
   await cluster.destroy();
 });
@@ -57,8 +57,10 @@ function adopted(k: number): Promise<number> {
   return cluster.agentMetric(k, 'baton_agent_adoptions_total', { result: 'ok' });
 }
 
-async function untilTaken(k: number, since = 0): Promise<void> {
-  await cluster.until(`b${k} at work`, async () => (await adopted(k)) >= since + AT_WORK);
+/** Waits until the present agent of a backend has taken some more than `since`, or than now. */
+async function untilTaken(k: number, since?: number): Promise<void> {
+  const before = since ?? (await adopted(k));
+  await cluster.until(`b${k} at work`, async () => (await adopted(k)) >= before + AT_WORK);
 }
 
 async function nodeOf(connection: RawConnection): Promise<string> {

@@ -18,12 +18,12 @@ const CHANNELS = 4;
 let cluster: Cluster;
 let sockets: ClientSockets;
 
-beforeEach(async () => {
+beforeAll(async () => {
   cluster = await Cluster.start({ app: join(__dirname, '../app.mjs') });
   sockets = await ClientSockets.start(cluster.client);
 }, 30_000);
 
-afterEach(async () => {
+afterAll(async () => {
   await sockets.stop();
   await cluster.destroy();
 });
@@ -117,6 +117,8 @@ test('a front ends with code 0 on SIGTERM, and leaves its connections alone', as
 }, 60_000);
 
 test('an agent ends with code 0 on SIGTERM, when its responses are through', async () => {
+  await cluster.startFront();
+  await cluster.allUp();
   const transfers = await underWay(VIP4);
   const [agent] = cluster.agents;
   agent?.kill('SIGTERM');

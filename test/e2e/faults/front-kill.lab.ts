@@ -17,7 +17,7 @@ const OFFERS = 100;
 
 let cluster: Cluster;
 
-beforeEach(async () => {
+beforeAll(async () => {
   cluster = await Cluster.start({
     app: join(__dirname, '../app.mjs'),
     clientAddresses: 20,
@@ -25,7 +25,7 @@ beforeEach(async () => {
   });
 }, 30_000);
 
-afterEach(() => cluster.destroy());
+afterAll(() => cluster.destroy());
 
 async function killAndRestart(): Promise<number> {
   cluster.front.kill('SIGKILL');

@@ -32,7 +32,7 @@ let cluster: Cluster;
 let sockets: ClientSockets;
 let slow: SlowTransfers;
 
-beforeEach(async () => {
+beforeAll(async () => {
   cluster = await Cluster.start({
     app: join(__dirname, '../patient-app.mjs'),
     clientAddresses: 10,
@@ -42,7 +42,7 @@ beforeEach(async () => {
   slow = await SlowTransfers.prepare(cluster, `${cluster.lab.host('b1').address4}:8080`);
 }, TIMEOUT_MS);
 
-afterEach(async () => {
+afterAll(async () => {
   await sockets.stop();
   await cluster.destroy();
 });
@@ -119,7 +119,7 @@ test(
     expect(outcomes).toMatchObject({ closed: 0, wrong: 0, hung: 0, unconnected: 0 });
     expect(outcomes.reset).toBeLessThan(MOST_IN_QUEUE);
 
-    cluster.writeFrontConfig({});
+    cluster.writeFrontConfig({ timeouts: TIMEOUTS });
     await cluster.startFront();
     await cluster.allUp();
     await cluster.until('no flow is left', async () => (await flowsOf(cluster)) === 0);

@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Cluster } from '../../../src/lab/cluster';
 import type { LabProcess, LabProgram } from '../../../src/lab/lab-process';
@@ -19,8 +20,7 @@ export class ServiceManager {
 
   /** Binds the sockets. The cluster has no front at the moment. */
   static async start(cluster: Cluster, addresses: readonly string[]): Promise<ServiceManager> {
-    const notify = join(cluster.lab.dir, 'notify.sock');
-    const argv = ['perl', SCRIPT, notify, ...addresses, '--', ...frontCommand(cluster)];
+    const argv = ['perl', SCRIPT, notifySocket(cluster), ...addresses, '--', ...frontCommand(cluster)];
     const started = cluster.frontHost.spawn(argv, { stdio: ['pipe', 'pipe', 'pipe'] });
     await started.waitForLine('ready', TIMEOUT_MS);
     return new ServiceManager(cluster, started);
@@ -50,6 +50,12 @@ export class ServiceManager {
     await this.next(new RegExp(`^notify ${state}$`));
   }
 
+  /** Ends the manager, whose front has ended: the sockets go with it. */
+  async stop(): Promise<void> {
+    await this.process.stop();
+    rmSync(notifySocket(this.cluster));
+  }
+
   /** The next line of the manager's that has not been looked at. */
   private async next(line: RegExp): Promise<string> {
     let seen = 0;
@@ -60,6 +66,11 @@ export class ServiceManager {
     this.#read = seen;
     return found;
   }
+}
+
+/** Where a manager hears what its front says. */
+function notifySocket(cluster: Cluster): string {
+  return join(cluster.lab.dir, 'notify.sock');
 }
 
 /** What the manager starts. */
