@@ -7,7 +7,10 @@ import { LogThrottle } from '../observe/log-throttle';
 import type { StatsSnapshot } from '../observe/stats';
 import type { RoutableHead } from '../peek/head';
 import type { Http1Peek } from '../peek/http1';
+import { Answering } from '../relay/answering';
 import type { Answer, Destination } from '../relay/destination';
+import { RequestHead } from '../relay/request-head';
+import { Routes } from '../relay/routes';
 import { DumpBuffer } from '../repair/dump';
 import { useFreezeFilter } from '../repair/freeze';
 import { formatFlow } from '../kernel/flow';
@@ -15,7 +18,7 @@ import { addedBytes } from '../route/head-edits';
 import type { FlowTable, NextHop } from '../steer/flow-table';
 import { AgentAddresses } from '../wire/dial';
 import { Acceptor } from './acceptor';
-import { Answering } from './answering';
+import { AgentTables } from './agent-tables';
 import { shareOf, type Capacity } from './capacity';
 import { Backend, HANDOFF_RESULTS } from './backend';
 import { ConnectionCounts } from './connection-counts';
@@ -29,11 +32,9 @@ import { HandoffIds } from './handoff-ids';
 import { HeadEditor } from './head-editor';
 import type { BackendFacts, Failing, Recovered, Standing, WorkerData, WorkerStatus } from './messages';
 import { Offers } from './offers';
-import { isFollowed } from './one-request';
+import { isFollowed } from './judging';
 import { goesByLoad, Pool } from './pool';
 import { ReleaseQueue } from './release-queue';
-import { RequestHead } from './request-head';
-import { Routes } from './routes';
 
 /** How long a starting thread waits for its channels: an agent that is there answers in milliseconds. */
 const CHANNEL_PATIENCE_MS = 500;
@@ -59,7 +60,8 @@ export class AcceptingThread {
   readonly #agents: AgentAddresses;
   readonly #offers = new Map<string, Offers>();
   readonly #pools = new Map<string, Pool>();
-  readonly #routes: Routes;
+  readonly #routes: Routes<Pool>;
+  readonly #tables: AgentTables;
   readonly #acceptor: Acceptor;
   readonly #handoffs: Handoffs;
   readonly #fallback: Fallback;
@@ -75,6 +77,7 @@ export class AcceptingThread {
     private readonly events: AcceptingThreadEvents,
   ) {
     const { config } = data;
+    this.#tables = new AgentTables(config);
     this.#capacity = shareOf(data.capacity, config.workers);
     useFreezeFilter(data.freezeFilter);
     this.#agents = new AgentAddresses(config.control);
@@ -254,8 +257,8 @@ export class AcceptingThread {
       return;
     }
     const pool = action.poolOf(head, connection);
-    if (connection.oneRequest && pool.proxies && isFollowed(head, received)) {
-      // An agent would answer the first of these requests alone; here each one is routed.
+    if (connection.judged && pool.proxies && !pool.judges && isFollowed(head, received)) {
+      // An agent that does not judge would answer the first of these requests alone; here each one is routed.
       this.#fallbacks.add('pipelined');
       this.#fallback.serve(connection, pool);
     } else {
@@ -319,7 +322,8 @@ export class AcceptingThread {
     if (known !== undefined) return known;
     const { node, pools } = this.data.config;
     const needsLoad = pools.some((pool) => goesByLoad(pool, backend.name));
-    const made = new Offers(this.#agents.of(backend), node, this.#ids, this.#handoffs, needsLoad);
+    const table = (): string | undefined => this.#tables.of(backend.name);
+    const made = new Offers(this.#agents.of(backend), node, this.#ids, this.#handoffs, needsLoad, table);
     this.#offers.set(key, made);
     return made;
   }

@@ -15,8 +15,8 @@ export class Connection implements Expirable {
     readonly fd: number,
     /** FLOW_BYTES. */
     readonly flow: Buffer,
-    /** Whether its first request is its only one: one-request.ts. */
-    readonly oneRequest: boolean,
+    /** Whether its later requests are judged: judging.ts. */
+    readonly judged: boolean,
   ) {}
 
   /** Begins with the client's address. */

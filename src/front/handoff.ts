@@ -10,16 +10,16 @@
  */
 import { flowFamily } from '../kernel/flow';
 import type { HeadChanges } from '../peek/head';
+import type { Forwarding } from '../relay/forwarding';
 import type { FlowTable } from '../steer/flow-table';
 import { dump, type DumpBuffer, reset, thaw, unmoved } from '../repair/dump';
 import { RepairError } from '../repair/errors';
 import { freeze } from '../repair/freeze';
-import { acknowledged, RECEIVE_SEQUENCE } from '../repair/layout';
+import { acknowledged, FLAGS, PER_REQUEST, RECEIVE_SEQUENCE, ROUTED } from '../repair/layout';
 import type { RejectReason } from '../wire/frames';
 import type { Backend, HandoffResult } from './backend';
 import type { Connection } from './connection';
 import { Deadlines, type Expirable } from './deadlines';
-import type { Forwarding } from './forwarding';
 import type { HeadEditor } from './head-editor';
 import type { OfferEvents, Offers } from './offers';
 import type { Pool } from './pool';
@@ -82,7 +82,7 @@ export class Handoff implements Expirable {
     /** What is changed of the head. */
     readonly changes: HeadChanges | undefined,
     /** What its route does; it knows the route's name. */
-    readonly forwarding: Forwarding,
+    readonly forwarding: Forwarding<Pool>,
   ) {
     this.backend = first;
   }
@@ -116,7 +116,7 @@ export class Handoffs implements OfferEvents {
     received: number,
     now: number,
     changes: HeadChanges | undefined,
-    forwarding: Forwarding,
+    forwarding: Forwarding<Pool>,
   ): void {
     const backend = pool.pick(flowFamily(connection.flow), key, NONE);
     if (backend === undefined) {
@@ -183,10 +183,12 @@ export class Handoffs implements OfferEvents {
   /** Dumps the frozen connection and offers it to `handoff.backend`. */
   #attempt(handoff: Handoff, received = 0): void {
     const { changes } = handoff;
-    const { fd, flow, oneRequest } = handoff.connection;
+    const { fd, flow, judged } = handoff.connection;
     let length = dump(fd, flow, this.dumped, received);
-    if (oneRequest || changes !== undefined)
-      length = this.editor.edit(this.dumped, length, oneRequest, changes);
+    const { judges } = handoff.backend.offers;
+    if ((judged && !judges) || changes !== undefined)
+      length = this.editor.edit(this.dumped, length, judged && !judges, changes);
+    if (judged && judges) this.dumped.bytes[FLAGS] = PER_REQUEST | ROUTED;
     handoff.receiveSequence = this.dumped.bytes.readUInt32BE(RECEIVE_SEQUENCE);
     handoff.acknowledged = acknowledged(this.dumped.bytes, 0);
     handoff.initialSequence = this.dumped.initialSequence;

@@ -52,7 +52,7 @@ function open(options: Partial<AcceptorOptions>, limits?: ListenerLimits): void 
     evicted: () => events.push('evicted'),
     crowded: () => events.push('crowded'),
   });
-  const listener = { name: 'web', host: '127.0.0.1', address: '127.0.0.1', fd, oneRequest: false };
+  const listener = { name: 'web', host: '127.0.0.1', address: '127.0.0.1', fd, judged: false };
   acceptor.start([{ ...listener, ...(limits && { limits }) }]);
 }
 
