@@ -17,9 +17,11 @@ import type { FlowRecord, HandoffId } from '../steer/flow-table';
 import type { HandoffDetails } from '../wire/handoff-details';
 import { Admission, type AllowedVip, type Claim } from './admission';
 import type { LiveConnection, LiveConnections } from './live-connections';
+import type { ChannelRules } from './front-rules';
 import { onlyMessage, type OnlyMessage } from './one-request';
 import { OwnAddresses } from './own-addresses';
 import { RejectedOffer } from './rejected-offer';
+import { Inlet, inletOf } from './request-gate';
 
 const MORE_FILES = 'raise the limit of open files of this agent (LimitNOFILE, ulimit -n) or add backends';
 const MORE_MEMORY = 'this host has no memory for another connection';
@@ -36,9 +38,12 @@ export interface Prepared {
   readonly flow: Buffer;
   readonly unsent: Buffer;
   readonly probe: boolean;
-  readonly message: OnlyMessage | undefined;
+  readonly entry: Entry | undefined;
   readonly since: number;
 }
+
+/** How requests of a connection are let in: one of them, or all that are judged; undefined: as they come. */
+export type Entry = OnlyMessage | Inlet;
 
 export interface AdopterOptions {
   readonly vips: readonly AllowedVip[];
@@ -50,8 +55,8 @@ export interface AdopterOptions {
    * gives out the lowest that is free (open(2)), so a fresh one from here on says that all below are in use.
    */
   readonly reservedFrom: number;
-  /** The one place through which every adopted connection passes to its server; `message` is its only one, if any. */
-  readonly admit: (connection: LiveConnection, message: OnlyMessage | undefined) => void;
+  /** The one place through which every adopted connection passes to its server; `entry` says how its requests do. */
+  readonly admit: (connection: LiveConnection, entry: Entry | undefined) => void;
   /** How long a restore took, seconds. */
   readonly restored: (seconds: number) => void;
   /** A commit that could not be kept. */
@@ -80,14 +85,21 @@ export class Adopter {
   }
 
   /** Restores a connection that a front offers. Throws a RejectedOffer. */
-  prepare(id: HandoffId, bytes: Buffer, offset: number, length: number, front: string): Prepared {
+  prepare(
+    id: HandoffId,
+    bytes: Buffer,
+    offset: number,
+    length: number,
+    front: string,
+    rules?: ChannelRules,
+  ): Prepared {
     const began = performance.now();
     let claim: Claim | undefined;
     try {
       if (this.stopping) throw new RejectedOffer('stopping', 'agent is stopping');
       checkSnapshot(bytes, offset, length);
       claim = this.#admission.claim(bytes, offset, length, front);
-      const message = onlyMessage(bytes, offset);
+      const entry = onlyMessage(bytes, offset) ?? inletOf(bytes, offset, rules);
       const fd = this.#restore(bytes, offset, claim.replacesOpen);
       const flow = Buffer.from(bytes.subarray(offset + FLOW, offset + FLOW + FLOW_BYTES));
       const now = performance.now();
@@ -99,7 +111,7 @@ export class Adopter {
         flow,
         unsent: unsentPart(bytes, offset, length),
         probe: shouldProbe(bytes, offset),
-        message,
+        entry,
         since: now,
       };
     } catch (error) {
@@ -119,7 +131,7 @@ export class Adopter {
 
   /** The commit point: from here on the connection is this host's. */
   adopt(prepared: Prepared, front: string, details?: HandoffDetails): void {
-    const { id, claim, fd, flow, unsent, probe, message } = prepared;
+    const { id, claim, fd, flow, unsent, probe, entry } = prepared;
     this.#admission.release(claim);
     let taken: number;
     try {
@@ -132,12 +144,12 @@ export class Adopter {
       this.options.voided({ flow, id });
       return;
     }
-    const socket = socketOn(fd);
+    const socket = entry instanceof Inlet ? socketOn(fd, entry.read) : socketOn(fd);
     socket.setNoDelay(true);
     if (taken < unsent.length) socket.write(unsent.subarray(taken));
     const connection = this.options.live.add(flow, id, front, socket, details);
     this.results.ok += 1;
-    this.options.admit(connection, message);
+    this.options.admit(connection, entry);
   }
 
   /** Forgets a prepared connection without a packet, as its front wishes. */

@@ -23,11 +23,13 @@ import { rehearse } from '../repair/rehearsal';
 import { expiryOf } from '../wire/identity';
 import { addAgentRoutes } from './admin-routes';
 import { AccessLog } from './access-log';
-import { Adopter, ADOPTION_RESULTS } from './adopter';
+import { Adopter, ADOPTION_RESULTS, type Entry } from './adopter';
 import { listenBesideOthers } from './beside-others';
 import { ControlServer } from './control-server';
 import { LiveConnections, type LiveConnection } from './live-connections';
-import { OneRequest, type OnlyMessage } from './one-request';
+import { Detours } from './detour';
+import { OneRequest } from './one-request';
+import { Inlet, RequestGate } from './request-gate';
 import { Responses } from './responses';
 import { StickyCookie } from './sticky-cookie';
 import { Undelivered } from './undelivered';
@@ -51,6 +53,10 @@ export class Agent {
   readonly #adopted = new WeakSet<Socket>();
   /** Those of them that carry one request. */
   readonly #oneRequests = new WeakMap<Socket, OneRequest>();
+  /** Those whose later requests are judged. */
+  readonly #gates = new WeakMap<Socket, RequestGate>();
+  /** For requests that are not the server's. */
+  readonly #detours = new Detours();
   /** All of the server, of which the adopted ones are ended here. */
   readonly #connections: OpenConnections;
   readonly #undelivered: Undelivered;
@@ -87,7 +93,7 @@ export class Agent {
       })),
       live: this.live,
       reservedFrom: unreserved(raiseFileLimit()),
-      admit: (connection, message) => this.#admit(connection, message),
+      admit: (connection, entry) => this.#admit(connection, entry),
       restored: (seconds) => this.#restoreDuration.observe(seconds),
       lost: (flow, cause) =>
         logger.error({ flow: formatFlow(flow), cause }, 'a committed connection could not go live'),
@@ -97,6 +103,7 @@ export class Agent {
       node: config.node,
       vips: addressesOf(config.vips).map(({ host }) => host),
       ...(accessLog && { details: true as const }),
+      judges: true as const,
     };
     this.#certificateExpiry = config.control.tls && expiryOf(config.control.tls.pem.cert);
     this.control = new ControlServer(
@@ -107,7 +114,11 @@ export class Agent {
       logger,
       this.#undelivered,
     );
-    this.#connections = new OpenConnections(server, (socket) => this.#adopted.has(socket));
+    this.#connections = new OpenConnections(
+      server,
+      (socket) => this.#adopted.has(socket),
+      (socket) => this.#gates.get(socket)?.busy === true,
+    );
     if (config.sticky_cookie !== undefined)
       this.#stickyCookie = new StickyCookie(config.sticky_cookie, config.node);
     server.on('connection', this.#attached);
@@ -231,6 +242,7 @@ export class Agent {
     this.#sockDiag?.close();
     this.control.close();
     this.adopter.close();
+    await this.#detours.close();
     await this.#admin?.close();
     await this.accessLog?.close();
   }
@@ -249,21 +261,30 @@ export class Agent {
   }
 
   /** Every adopted connection passes here on its way to the server, and nowhere else. */
-  #admit(connection: LiveConnection, message: OnlyMessage | undefined): void {
-    const { socket } = connection;
+  #admit(connection: LiveConnection, entry: Entry | undefined): void {
+    const { socket, flow } = connection;
     this.#adopted.add(socket);
     this.accessLog?.opened(connection);
-    if (message !== undefined) this.#oneRequests.set(socket, new OneRequest(socket, message, this.server));
+    if (entry instanceof Inlet) {
+      const { server } = this;
+      const parts = { server, detours: this.#detours, flow, handBack: () => false };
+      this.#gates.set(socket, (entry.gate = new RequestGate(socket, entry, parts)));
+    } else if (entry !== undefined) {
+      this.#oneRequests.set(socket, new OneRequest(socket, entry, this.server));
+    }
     this.server.emit('connection', socket);
   }
 
   /** Behind the server's own listener. */
   readonly #attached = (socket: Socket): void => {
     this.#oneRequests.get(socket)?.attached();
+    this.#gates.get(socket)?.attached();
   };
 
   readonly #countRequest = (request: IncomingMessage, response: ServerResponse): void => {
     if (!this.#adopted.has(request.socket)) return;
+    const gate = this.#gates.get(request.socket);
+    gate?.followed();
     this.accessLog?.requested(request, response);
     this.#stickyCookie?.add(request, response);
     let began = performance.now();
@@ -275,7 +296,8 @@ export class Agent {
     response.once('close', () => {
       this.#responses.ended(response.statusCode, ended === undefined ? 0 : Math.max(0, ended - began));
       // An application may have promised to keep the connection alive, whatever it was asked for.
-      this.#oneRequests.get(request.socket)?.close();
+      if (gate === undefined) this.#oneRequests.get(request.socket)?.close();
+      else gate.answered();
     });
   };
 

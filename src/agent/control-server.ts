@@ -12,6 +12,7 @@ import type { FlowRecord } from '../steer/flow-table';
 import { readCommit, readId } from '../wire/records';
 import type { Report, ResponseCounts } from '../wire/report';
 import type { Adopter } from './adopter';
+import { FrontRules } from './front-rules';
 import { MOST_PREPARED, PreparedOffers } from './prepared-offers';
 import { RejectedOffer } from './rejected-offer';
 import { Reports } from './reports';
@@ -41,6 +42,7 @@ interface FrontChannel {
 export class ControlServer {
   readonly #gate: Gate;
   readonly #channels = new Set<FrontChannel>();
+  readonly #rules = new FrontRules();
   #closed: FlowRecord[] = [];
   #void: FlowRecord[] = [];
   #reportTimer: NodeJS.Timeout | undefined;
@@ -186,12 +188,22 @@ export class ControlServer {
       case frames.ABORT:
         front.prepared.abort(readId(bytes, offset, length));
         return;
+      case frames.ROUTES:
+        this.#learn(front, front.hello, bytes.subarray(offset, offset + length));
+        return;
       case frames.LIST:
         this.#listAgain(front);
         return;
       default:
         throw new frames.ProtocolError(`a front does not send frames of type ${type}`);
     }
+  }
+
+  #learn({ prepared }: FrontChannel, { node, role }: FrontHello, payload: Buffer): void {
+    if (role !== 'offers') throw new frames.ProtocolError('only who offers connections may say how they are judged');
+    // To put them together takes up to a second, so once is enough.
+    if (prepared.rules !== undefined) throw new frames.ProtocolError('routes for the second time');
+    prepared.rules = this.#rules.open(node, payload);
   }
 
   #listAgain(front: FrontChannel): void {

@@ -79,7 +79,7 @@ export class FrontRules {
 
   /** The table of a front's channel has come; throws a ProtocolError. */
   open(node: string, payload: Buffer): ChannelRules {
-    const digest = createHash('sha256').update(payload).digest('latin1');
+    const digest = createHash('sha256').update(payload).digest('base64');
     const table = this.#tables.get(digest) ?? { rules: rulesOf(payload), channels: 0 };
     this.#tables.set(digest, table);
     table.channels += 1;

@@ -85,7 +85,7 @@ export class RulesPool {
 export class Rules {
   readonly self: string;
   readonly routes: Routes<RulesPool>;
-  /** Shared by all connections: what it reads is judged before it reads again. */
+  /** Shared by all connections: what it has read is judged before it reads again. */
   readonly reader: Http1Peek;
   readonly headBytes: number;
   readonly #routings = new Map<string, Routing>();
