@@ -56,7 +56,7 @@ export class Agent {
   /** Those whose later requests are judged. */
   readonly #gates = new WeakMap<Socket, RequestGate>();
   /** For requests that are not the server's. */
-  readonly #detours = new Detours();
+  readonly #detours: Detours;
   /** All of the server, of which the adopted ones are ended here. */
   readonly #connections: OpenConnections;
   readonly #undelivered: Undelivered;
@@ -121,6 +121,7 @@ export class Agent {
     );
     if (config.sticky_cookie !== undefined)
       this.#stickyCookie = new StickyCookie(config.sticky_cookie, config.node);
+    this.#detours = new Detours(server.keepAliveTimeout);
     server.on('connection', this.#attached);
     // In front of the application: it may answer, or be busy, before its listener returns.
     server.prependListener('request', this.#countRequest);

@@ -200,7 +200,8 @@ export class ControlServer {
   }
 
   #learn({ prepared }: FrontChannel, { node, role }: FrontHello, payload: Buffer): void {
-    if (role !== 'offers') throw new frames.ProtocolError('only who offers connections may say how they are judged');
+    if (role !== 'offers')
+      throw new frames.ProtocolError('only who offers connections may say how they are judged');
     // To put them together takes up to a second, so once is enough.
     if (prepared.rules !== undefined) throw new frames.ProtocolError('routes for the second time');
     prepared.rules = this.#rules.open(node, payload);

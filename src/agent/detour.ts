@@ -12,7 +12,7 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
-import type { Destination } from '../relay/destination';
+import type { Destination, DestinationOf } from '../relay/destination';
 import { Relay } from '../relay/relay';
 import { createRelayServer } from '../relay/server';
 
@@ -109,8 +109,10 @@ export class Detours {
   readonly #relay = new Relay();
   readonly #server: Server;
 
-  constructor() {
-    this.#server = createRelayServer(this.#relay, ({ socket }) => (socket as Detour).destination);
+  /** What the other server promises idle clients, milliseconds: an answer of either may be their last. */
+  constructor(keepAliveTimeout: number) {
+    const destinationOf: DestinationOf = ({ socket }) => (socket as Detour).destination;
+    this.#server = createRelayServer(this.#relay, destinationOf, { keepAliveTimeout });
     for (const event of ['request', 'checkContinue']) this.#server.prependListener(event, onRequest);
     this.#server.prependListener('upgrade', (_request: IncomingMessage, socket: Detour) => {
       socket.upgraded();

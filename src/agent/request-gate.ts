@@ -116,7 +116,10 @@ export function inletOf(bytes: Buffer, offset: number, rules: ChannelRules | und
   const flags = bytes.readUInt8(offset + FLAGS);
   if ((flags & PER_REQUEST) === 0) return undefined;
   if (rules === undefined)
-    throw new RepairError('malformed_snapshot', 'snapshot: requests to be judged by rules that have not come');
+    throw new RepairError(
+      'malformed_snapshot',
+      'snapshot: requests to be judged by rules that have not come',
+    );
   const routed = (flags & ROUTED) !== 0;
   if (routed) {
     const start = offset + HEADER_BYTES;
@@ -359,10 +362,10 @@ export class RequestGate {
     const verdict = routed ? AS_IT_IS : this.#judge(rules, head);
     const stay = this.#stay;
     this.#stay = undefined;
-    if (verdict.is === 'answer') return this.#divert(head, bytes, verdict.destination);
+    if (verdict.is === 'answer') return this.#divert(head, bytes, length, verdict.destination);
     if (verdict.is === 'elsewhere' && stay !== 'here') {
       if (stay === 'detour' || this.#routing !== 'per-request' || this.#ended)
-        return this.#divert(head, bytes, verdict.destination);
+        return this.#divert(head, bytes, length, verdict.destination);
       this.#leavingFor = verdict.pool;
       this.#part = LEAVING;
       return 0;
@@ -371,7 +374,8 @@ export class RequestGate {
     this.#served = verdict.served;
     const total = this.#serveHere(head, bytes, length, verdict.changes);
     // Not a head that the front has edited: a client that sends that may mean something else.
-    if (!routed && total === head.headLength && verdict.changes === undefined) this.#remember(rules, head, bytes);
+    if (!routed && total === head.headLength && verdict.changes === undefined)
+      this.#remember(rules, head, bytes);
     return total;
   }
 
@@ -384,12 +388,7 @@ export class RequestGate {
     return judge(rules, head, { client: this.parts.flow }, this.#served);
   }
 
-  #serveHere(
-    head: Http1Peek,
-    bytes: Buffer,
-    length: number,
-    changes: HeadChanges | undefined,
-  ): number {
+  #serveHere(head: Http1Peek, bytes: Buffer, length: number, changes: HeadChanges | undefined): number {
     const { headLength, upgrade } = head;
     const body = bodyOf(head);
     const all = upgrade ? upgradeChanges(head, changes) : changes;
@@ -440,8 +439,7 @@ export class RequestGate {
   }
 
   /** The message goes to the agent's own server; returns how much of it has. */
-  #divert(head: Http1Peek, bytes: Buffer, destination: Destination): number {
-    const { headLength } = head;
+  #divert(head: Http1Peek, bytes: Buffer, length: number, destination: Destination): number {
     const changes = head.upgrade ? upgradeChanges(head, undefined) : undefined;
     const detour = (this.#detour ??= this.parts.detours.open(this.socket, {
       ready: () => {
@@ -455,12 +453,21 @@ export class RequestGate {
     this.#lastLength = 0;
     this.#part = DETOUR;
     this.#asked = this.#answered = false;
-    this.#body = bodyOf(head);
+    const body = bodyOf(head);
+    let total = head.headLength;
+    let octets = bytes.subarray(0, total);
+    if (changes !== undefined) octets = edit(head, bytes, changes);
+    else if (body !== undefined) {
+      // In one piece: an answer without the body would close the connection.
+      total += body.take(bytes.subarray(total, length));
+      octets = bytes.subarray(0, total);
+    }
+    this.#body = body?.over === true ? undefined : body;
     // The server would take the connection for idle.
     this.socket.setTimeout(0);
     detour.destination = destination;
-    this.#detourTakes = detour.feed(changes ? edit(head, bytes, changes) : bytes.subarray(0, headLength));
-    return headLength;
+    this.#detourTakes = detour.feed(octets);
+    return total;
   }
 
   #detourAnswered(): void {

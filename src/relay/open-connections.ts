@@ -61,7 +61,10 @@ export class OpenConnections {
    * that no client takes a part of it for the whole.
    */
   end(): void {
-    this.#sparing((socket) => unwritten(socket) || this.busy(socket), () => this.server.closeIdleConnections());
+    this.#sparing(
+      (socket) => unwritten(socket) || this.busy(socket),
+      () => this.server.closeIdleConnections(),
+    );
     for (const socket of this.#closable()) {
       if (socket.writableFinished) socket.destroy();
       else breakOff(socket);

@@ -118,11 +118,7 @@ const POOL = object({
 const LISTENER = object({
   address: text({ format: 'address' }),
   port: Type.Integer({ minimum: 1, maximum: 65_535 }),
-  routing: Type.Union([
-    Type.Literal('per-request'),
-    Type.Literal('forward'),
-    Type.Literal('per-connection'),
-  ]),
+  routing: Type.Union([Type.Literal('per-request'), Type.Literal('forward'), Type.Literal('per-connection')]),
 });
 
 const TABLE = object({
