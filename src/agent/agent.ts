@@ -27,7 +27,7 @@ import { Adopter, ADOPTION_RESULTS, type Entry } from './adopter';
 import { listenBesideOthers } from './beside-others';
 import { ControlServer } from './control-server';
 import { LiveConnections, type LiveConnection } from './live-connections';
-import { Detours } from './detour';
+import { Detours, DIVERSIONS } from './detour';
 import { OneRequest } from './one-request';
 import { Inlet, RequestGate } from './request-gate';
 import { Responses } from './responses';
@@ -314,6 +314,11 @@ export class Agent {
           name: 'agent_requests_total',
           labels: { code: String(code) },
           value,
+        })),
+        ...DIVERSIONS.map((action) => ({
+          name: 'agent_diverted_requests_total',
+          labels: { action },
+          value: this.#detours.counts[action],
         })),
         { name: 'log_lines_dropped_total', labels: {}, value: droppedLines() },
         { name: 'agent_access_lines_dropped_total', labels: {}, value: this.accessLog?.dropped ?? 0 },

@@ -12,6 +12,7 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Destination, DestinationOf } from '../relay/destination';
 import { Relay } from '../relay/relay';
 import { createRelayServer } from '../relay/server';
@@ -104,18 +105,23 @@ function refresh(socket: Socket): void {
   (socket as unknown as { _unrefTimer(): void })._unrefTimer();
 }
 
+/** What becomes of requests that are not for the server: values of the label `action` of agent_diverted_requests_total. */
+export const DIVERSIONS = ['relayed', 'answered', 'refused'] as const;
+export type Diversion = (typeof DIVERSIONS)[number];
+
 /** The agent's own server, and its relay. */
 export class Detours {
+  readonly counts: Record<Diversion, number> = { relayed: 0, answered: 0, refused: 0 };
   readonly #relay = new Relay();
   readonly #server: Server;
 
   /** What the other server promises idle clients, milliseconds: an answer of either may be their last. */
   constructor(keepAliveTimeout: number) {
-    const destinationOf: DestinationOf = ({ socket }) => (socket as Detour).destination;
+    const destinationOf: DestinationOf = ({ socket }) => detourOf(socket).destination;
     this.#server = createRelayServer(this.#relay, destinationOf, { keepAliveTimeout });
     for (const event of ['request', 'checkContinue']) this.#server.prependListener(event, onRequest);
-    this.#server.prependListener('upgrade', (_request: IncomingMessage, socket: Detour) => {
-      socket.upgraded();
+    this.#server.prependListener('upgrade', (_request: IncomingMessage, socket) => {
+      detourOf(socket).upgraded();
     });
   }
 
@@ -132,7 +138,12 @@ export class Detours {
   }
 }
 
+/** The relay server has no other connections. */
+function detourOf(socket: Duplex): Detour {
+  if (socket instanceof Detour) return socket;
+  throw new TypeError('not a detour');
+}
+
 function onRequest({ socket }: IncomingMessage, response: ServerResponse): void {
-  const detour = socket as Detour;
-  response.once('close', () => detour.answered());
+  response.once('close', () => detourOf(socket).answered());
 }

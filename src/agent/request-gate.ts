@@ -466,6 +466,8 @@ export class RequestGate {
     // The server would take the connection for idle.
     this.socket.setTimeout(0);
     detour.destination = destination;
+    const relayed = typeof destination === 'object' && 'origin' in destination;
+    this.parts.detours.counts[relayed ? 'relayed' : 'answered'] += 1;
     this.#detourTakes = detour.feed(octets);
     return total;
   }
@@ -623,6 +625,7 @@ export class RequestGate {
     this.#part = OVER;
     this.#held.drop(this.#held.length);
     this.#stopTimer();
+    this.parts.detours.counts.refused += 1;
     this.socket.end(lastWords(status), 'latin1');
     this.#timer = setTimeout(() => this.socket.destroy(), LINGER_MS);
     if (!this.#pumping) this.#settle();

@@ -24,11 +24,12 @@ const LEAN: Options = {
   validateSchema: false,
   code: { optimize: false },
 };
-const ajv = withFormats(new Ajv({ ...LEAN, allErrors: true, verbose: true, useDefaults: true }));
+const ajv = withFormats({ ...LEAN, allErrors: true, verbose: true, useDefaults: true });
 ajv.addKeyword('expected');
 
-function withFormats(made: Ajv): Ajv {
-  return made
+function withFormats(options: Options): Ajv {
+  const made = new Ajv(options);
+  made
     .addFormat('duration', (text) => parseDuration(text) !== undefined)
     .addFormat('address', (text) => parseAddress(text) !== undefined)
     .addFormat('network', (text) => Network.parse(text) !== undefined)
@@ -41,6 +42,7 @@ function withFormats(made: Ajv): Ajv {
     .addFormat('server-name', isServerName)
     .addFormat('origin', isHttpOrigin)
     .addFormat('statuses', (text) => parseStatuses(text) !== undefined);
+  return made;
 }
 
 /** Checks a value against a schema, filling in defaults in place; undefined after reporting what is wrong with it. */
@@ -64,7 +66,7 @@ export function validator<S extends TSchema>(schema: S): Validate<Static<S>> {
 export function checker(schema: TSchema): (value: unknown) => string | undefined {
   let compiled: ValidateFunction | undefined;
   return (value) => {
-    const validate = (compiled ??= withFormats(new Ajv(LEAN)).compile(schema));
+    const validate = (compiled ??= withFormats(LEAN).compile(schema));
     if (validate(value)) return undefined;
     const [error] = validate.errors ?? [];
     return `${error?.instancePath ?? ''} ${error?.message ?? 'is wrong'}`.trim();

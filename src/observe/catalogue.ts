@@ -173,6 +173,12 @@ export const CATALOGUE: Readonly<Record<Component, readonly MetricSpec[]>> = {
       labels: ['code'],
     },
     {
+      name: 'agent_diverted_requests_total',
+      type: 'counter',
+      help: 'Later requests of adopted connections that did not reach the application: relayed to where they belong, answered for the front, or refused because they are none.',
+      labels: ['action'],
+    },
+    {
       name: 'agent_access_lines_dropped_total',
       type: 'counter',
       help: 'Lines of the access log that could not be written: the reader did not keep up, or the disk was full.',

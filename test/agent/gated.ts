@@ -92,8 +92,8 @@ export class Gated {
     readonly socket: Socket,
     readonly gate: RequestGate,
   ) {
-    client.setNoDelay(true).setEncoding('latin1');
-    client.on('data', (text: string) => (this.received += text));
+    client.setNoDelay(true);
+    client.on('data', (octets: Buffer) => (this.received += octets.toString('latin1')));
     this.end = new Promise((resolve) => {
       client.once('end', () => resolve('FIN'));
       client.once('error', ({ code = '' }: NodeJS.ErrnoException) => resolve(code));

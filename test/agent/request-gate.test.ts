@@ -162,7 +162,7 @@ describe('bodies', () => {
     const { server } = ownServer();
     const { table } = await otherBackend();
     const gated = await Gated.by(server, { rules: rulesOf(table) });
-    for (const [at, octet] of [...stream].entries()) {
+    for (const [at, octet] of Array.from(stream).entries()) {
       gated.send(octet);
       await until(() => gated.socket.bytesRead === at + 1);
     }
@@ -415,10 +415,6 @@ describe('upgrades', () => {
     gated.send(get('/a') + get('/b'));
     await gated.answers(2);
     const counts = [seen.length, elsewhere.length];
-    gated.client.setEncoding('binary' as BufferEncoding);
-    (
-      gated.client as unknown as { _readableState: { decoder: null; encoding: null } }
-    )._readableState.decoder = null;
     const socket = await upgraded(gated, path);
     const echoes: string[] = [];
     socket.on('message', (data: Buffer) => echoes.push(data.toString()));
@@ -639,14 +635,19 @@ describe('handing back', () => {
       asked += 1;
       return true;
     };
-    const forward: RoutingTable = { ...table, listeners: [] };
-    const closing = await Gated.by(server, { rules: rulesOf(forward), handBack });
-    closing.client.end(get('/a') + get('/said') + get('/no'));
+    const closing = await Gated.by(server, { rules: rulesOf(table), handBack });
+    closing.client.end(get('/a') + get('/said') + get('/no') + get('/b'));
     expect(await closing.end).toBe('FIN');
-    const gated = await Gated.by(server, { rules: rulesOf(table), handBack });
-    const { port } = gated.socket.address() as AddressInfo;
-    const rules = rulesOf({ ...table, listeners: [{ address: '127.0.0.1', port, routing: 'forward' }] });
-    expect(rules.own.routingOf).toBeDefined();
+    expect(closing.statuses).toEqual(['200', '200', '403', '200']);
+    const fronts = new FrontRules();
+    const rules = rulesOf(table, fronts);
+    const forwarded = await Gated.by(server, { rules, handBack });
+    const { port } = forwarded.socket.address() as AddressInfo;
+    const listeners = [{ address: '127.0.0.1', port, routing: 'forward' as const }];
+    rules.close();
+    fronts.open('f1', Buffer.from(tableText({ ...table, listeners })));
+    forwarded.send(get('/b') + get('/a') + get('/b'));
+    expect(await forwarded.answers(3)).toEqual(['200', '200', '200']);
     expect(asked).toBe(0);
   });
 
