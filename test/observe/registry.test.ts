@@ -51,6 +51,7 @@ describe('the catalogue', () => {
       'gauge baton_agent_certificate_expiry_timestamp_seconds{node}',
       'gauge baton_agent_connections{}',
       'counter baton_agent_requests_total{code}',
+      'counter baton_agent_diverted_requests_total{action}',
       'counter baton_agent_access_lines_dropped_total{}',
       'counter baton_agent_response_bytes_total{}',
       'counter baton_log_lines_dropped_total{}',
