@@ -5,13 +5,7 @@
 import type { Asker, HeadChanges, RoutableHead } from '../peek/head';
 import { Answering } from '../relay/answering';
 import type { Destination } from '../relay/destination';
-import type { Rules, RulesPool } from './rules';
-
-/** The request that this server was last given of a connection, as far as that decides about the next one. */
-export interface Served {
-  readonly pool: string;
-  readonly key: string;
-}
+import type { Rules, RulesPool, Served } from './rules';
 
 export type Verdict =
   /** This server's, as it is or with changes. */
@@ -36,7 +30,7 @@ export function judge(rules: Rules, head: RoutableHead, asker: Asker, last: Serv
   const pool = action.poolOf(head, asker);
   const key = pool.keyOf(head, asker);
   const session = pool.sessionOf(head);
-  const served = { pool: pool.name, key };
+  const served = key === '' ? pool.served : { pool: pool.name, key };
   const changes = action.changesTo(head);
   if (pool.here && belongs(rules, pool, key, session, last)) return { is: 'here', changes, served };
   const forward = pool.relayTo(key, session);

@@ -15,7 +15,7 @@ import { Socket } from 'node:net';
 import { startReading, stopReading } from '../kernel/node-socket';
 import { asksForTunnel } from '../peek/closing-head';
 import { longestEditedHead, MOST_ADDED_BYTES, MOST_ADDED_FIELDS, writeEditedHead } from '../peek/edited-head';
-import type { HeadChanges } from '../peek/head';
+import type { Asker, HeadChanges } from '../peek/head';
 import { Http1Peek, MAX_FIELDS } from '../peek/http1';
 import { MessageEnd } from '../peek/message-end';
 import { worthReading } from '../peek/worth-reading';
@@ -26,8 +26,8 @@ import { FLAGS, HEADER_BYTES, PER_REQUEST, RECEIVE_LENGTH, ROUTED } from '../rep
 import type { Detour, Detours } from './detour';
 import type { ChannelRules } from './front-rules';
 import { HeldBytes } from './held-bytes';
-import { judge, type Served, type Verdict } from './judge';
-import type { Rules, Routing } from './rules';
+import { judge, type Verdict } from './judge';
+import type { Rules, Routing, Served } from './rules';
 
 /** The longest head that a front may be configured for (limits.head_bytes). */
 const LONGEST_HEAD = 65_536;
@@ -43,6 +43,9 @@ let edited: Buffer | undefined;
 const MOST_HELD_BYTES = 64 * 1024;
 /** A longer head is not compared with the next one: memory for each connection. */
 const MOST_REMEMBERED_BYTES = 2048;
+/** A client that says something else so many times in a row will again: for as many messages its heads are not remembered. */
+const MOST_MISSES = 4;
+const FORGETFUL = -64;
 /** For a head that has begun: the default of a front's `timeouts.head`. */
 const HEAD_MS = 10_000;
 /** How long a client that was refused may go on sending: closing at once could send a RST that overtakes the answer. */
@@ -144,6 +147,7 @@ export class RequestGate {
   #part = BETWEEN;
   /** The head that comes first has been routed. */
   #routed: boolean;
+  readonly #asker: Asker;
   /** The server's own listener for what is read. */
   #serve: (octets: Buffer) => void = ignore;
   /** The rest of the message that is under way; undefined when all of it has been passed on. */
@@ -173,6 +177,8 @@ export class RequestGate {
   #last: Buffer = NOTHING;
   #lastLength = 0;
   #lastRules: Rules | undefined;
+  /** How often in a row another head came; below 0 nobody looks. */
+  #misses = 0;
   /** What `#routing` comes from. */
   #routingRules: Rules | undefined;
   #routing: Routing = 'per-request';
@@ -185,6 +191,7 @@ export class RequestGate {
   ) {
     this.#rules = rules;
     this.#routed = routed;
+    this.#asker = { client: parts.flow };
     const left = rules.join();
     socket.push = this.#push;
     socket.on('resume', () => this.#pump());
@@ -333,7 +340,12 @@ export class RequestGate {
   #isLast(rules: Rules, bytes: Buffer, at: number, end: number): boolean {
     const length = this.#lastLength;
     if (length === 0 || end - at < length || this.#lastRules !== rules) return false;
-    return this.#last.compare(bytes, at, at + length, 0, length) === 0;
+    if (this.#last.compare(bytes, at, at + length, 0, length) === 0) {
+      this.#misses = 0;
+      return true;
+    }
+    if (++this.#misses === MOST_MISSES) this.#misses = FORGETFUL;
+    return false;
   }
 
   /** `bytes` [0, length) begin with the head, and lie at `at` of what is being read; returns how far it came there. */
@@ -385,7 +397,7 @@ export class RequestGate {
       this.#routing = rules.routingOf(this.parts.flow);
     }
     if (this.#routing === 'per-connection') return AS_IT_IS;
-    return judge(rules, head, { client: this.parts.flow }, this.#served);
+    return judge(rules, head, this.#asker, this.#served);
   }
 
   #serveHere(head: Http1Peek, bytes: Buffer, length: number, changes: HeadChanges | undefined): number {
@@ -431,11 +443,16 @@ export class RequestGate {
   }
 
   #remember(rules: Rules, { headLength: length, hasBody, upgrade }: Http1Peek, bytes: Buffer): void {
-    if (hasBody || upgrade || length > MOST_REMEMBERED_BYTES) return;
+    if (hasBody || upgrade || length > MOST_REMEMBERED_BYTES || this.#forgets()) return;
     if (length > this.#last.length) this.#last = Buffer.allocUnsafeSlow(length);
     bytes.copy(this.#last, 0, 0, length);
     this.#lastLength = length;
     this.#lastRules = rules;
+  }
+
+  #forgets(): boolean {
+    if (this.#misses < 0) this.#misses += 1;
+    return this.#misses < 0;
   }
 
   /** The message goes to the agent's own server; returns how much of it has. */

@@ -10,6 +10,12 @@ import type { RoutingTable, TableListener, TablePool } from '../wire/routing-tab
 
 export type Routing = TableListener['routing'];
 
+/** The request that a server was last given of a connection, as far as that decides about the next one. */
+export interface Served {
+  readonly pool: string;
+  readonly key: string;
+}
+
 class Origin implements Candidate {
   readonly available = true;
   readonly load = 0;
@@ -26,6 +32,8 @@ class Origin implements Candidate {
 export class RulesPool {
   readonly name: string;
   readonly here: boolean;
+  /** Of requests without a key: one for all, because nearly all requests are of this kind. */
+  readonly served: Served;
   /** What requests of one client may differ in that decides about the backend; undefined where nothing does. */
   readonly #hash: HashKey | undefined;
   readonly #sticky: string | undefined;
@@ -42,6 +50,7 @@ export class RulesPool {
   ) {
     this.name = name;
     this.here = here;
+    this.served = { pool: name, key: '' };
     this.#hash = hash === undefined ? undefined : hashKey(hash);
     this.#sticky = sticky;
     this.#all = backends.map(({ name, weight, origin }) => new Origin(name, weight, origin));

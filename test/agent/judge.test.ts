@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import { judge, type Served, type Verdict } from '../../src/agent/judge';
-import { Rules } from '../../src/agent/rules';
+import { judge, type Verdict } from '../../src/agent/judge';
+import { Rules, type Served } from '../../src/agent/rules';
 import type { RouteConfig } from '../../src/config/model';
 import { makeFlow } from '../../src/kernel/flow';
 import { Http1Peek } from '../../src/peek/http1';
