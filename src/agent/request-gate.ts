@@ -73,6 +73,8 @@ const GOING = 6;
 const OUT = 7;
 /** Nobody's any more. */
 const OVER = 8;
+/** The same, while a detour refuses the message before it. */
+const BROKEN = 9;
 
 const WITHOUT_UPGRADE: HeadChanges = { set: [], without: ['upgrade', 'http2-settings'] };
 const AS_IT_IS: Verdict = { is: 'here', changes: undefined, served: { pool: '', key: '' } };
@@ -228,7 +230,13 @@ export class RequestGate {
 
   /** Whether the connection is in use although the server sees nothing of that. */
   get busy(): boolean {
-    return this.#held.length > 0 || this.#part === DETOUR || this.#part === GOING || this.#part === OUT;
+    return (
+      this.#held.length > 0 ||
+      this.#part === DETOUR ||
+      this.#part === BROKEN ||
+      this.#part === GOING ||
+      this.#part === OUT
+    );
   }
 
   /**
@@ -287,6 +295,7 @@ export class RequestGate {
         this.#pass(bytes.subarray(at, end));
         return end;
       case OVER:
+      case BROKEN:
         return end;
       default:
         return at;
@@ -298,6 +307,7 @@ export class RequestGate {
     const length = body.take(octets);
     if (body.over) this.#body = undefined;
     this.#serve(octets.subarray(0, length));
+    if (body.broken) this.#break();
     this.#endMessage();
     return at + length;
   }
@@ -310,10 +320,12 @@ export class RequestGate {
       return end;
     }
     if (this.#body === undefined) return at;
+    const body = this.#body;
     const octets = bytes.subarray(at, end);
-    const length = this.#body.take(octets);
-    if (this.#body.over) this.#body = undefined;
+    const length = body.take(octets);
+    if (body.over) this.#body = undefined;
     this.#detourTakes = detour.feed(octets.subarray(0, length));
+    if (body.broken) this.#breakDetour(detour);
     this.#endMessage();
     return at + length;
   }
@@ -417,6 +429,7 @@ export class RequestGate {
     this.#serve(octets);
     this.#follow();
     if (upgrade && !this.socket.listeners('data').includes(this.#serve)) this.#part = TUNNEL;
+    if (body?.broken === true) this.#break();
     return total;
   }
 
@@ -437,7 +450,7 @@ export class RequestGate {
   }
 
   #endMessage(): void {
-    if (!this.#answered || this.#body !== undefined || this.#part === OVER) return;
+    if (!this.#answered || this.#body !== undefined || this.#part >= OVER) return;
     // A server may close with its answer.
     this.#part = this.socket.writableEnded || this.socket.destroyed ? OVER : BETWEEN;
   }
@@ -486,7 +499,23 @@ export class RequestGate {
     const relayed = typeof destination === 'object' && 'origin' in destination;
     this.parts.detours.counts[relayed ? 'relayed' : 'answered'] += 1;
     this.#detourTakes = detour.feed(octets);
+    if (body?.broken === true) this.#breakDetour(detour);
     return total;
+  }
+
+  /**
+   * The message's chunks are none. The server has seen the octet that cannot be, and may wait for more: to it the client has
+   * ended here, so it refuses the message. Nobody gets what follows.
+   */
+  #break(): void {
+    this.#part = OVER;
+    this.#tellEnd();
+  }
+
+  #breakDetour(detour: Detour): void {
+    this.#part = BROKEN;
+    this.#toldEnd = true;
+    detour.push(null);
   }
 
   #detourAnswered(): void {
@@ -500,7 +529,7 @@ export class RequestGate {
 
   #detourClosed(): void {
     this.#detour = undefined;
-    if (this.#part !== DETOUR) return;
+    if (this.#part !== DETOUR && this.#part !== BROKEN) return;
     this.#part = OVER;
     const { socket } = this;
     if (socket.writableEnded) socket.destroySoon();
@@ -601,6 +630,8 @@ export class RequestGate {
       case OVER:
         this.socket.destroySoon();
         break;
+      case BROKEN:
+        return;
       case DETOUR:
         // Before that it ends with the answer.
         if (this.#held.length > 0 || !(this.#body !== undefined || this.#detour?.tunnel === true)) return;
@@ -616,6 +647,11 @@ export class RequestGate {
         this.#held.drop(this.#held.length);
         this.#stopTimer();
     }
+    this.#tellEnd();
+  }
+
+  #tellEnd(): void {
+    if (this.#toldEnd) return;
     this.#toldEnd = true;
     Socket.prototype.push.call(this.socket, null);
     this.socket.read(0);

@@ -255,6 +255,39 @@ test('an Expect that the server answers by itself holds up nobody', async () => 
   expect(await gated.answers(3)).toEqual(['417', '200', '200']);
 });
 
+test.each(['/a', '/b'])(
+  'chunks that are none end the connection, and nobody gets what follows, %s',
+  async (path) => {
+    const { server, seen } = ownServer();
+    const { elsewhere, table } = await otherBackend();
+    const bad = [
+      '5\nhello\r\n',
+      '+5\r\nhello\r\n',
+      '5\r\nhello!\r\n',
+      '5 \r\nhello\r\n',
+      '5\r\nhello\r\n0\r\nX: y\n\n',
+    ];
+    for (const chunks of bad) {
+      for (const pieces of [1, 2]) {
+        const gated = await Gated.by(server, { rules: rulesOf(table) });
+        const head = `POST ${path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n`;
+        const rest = `${chunks}0\r\n\r\n${get('/a/next')}`;
+        gated.send(pieces === 1 ? head + rest : head);
+        if (pieces === 2) {
+          await until(() => gated.socket.bytesRead === head.length);
+          gated.send(rest);
+        }
+        await gated.gone;
+        gated.client.end();
+        await gated.end;
+        if (path === '/a') expect(gated.statuses).toEqual(['400']);
+        else expect(gated.statuses.every((status) => status !== '200')).toBe(true);
+      }
+    }
+    expect([...seen, ...elsewhere].filter(({ url }) => url === '/a/next')).toEqual([]);
+  },
+);
+
 describe('heads that no server gets to see', () => {
   test.each([
     ['malformed', '400', 'GET /a HTTP/1.1\r\nHost: a\r\nX : 1\r\n\r\n'],
