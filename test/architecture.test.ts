@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
 import { ADOPTION_RESULTS } from '../src/agent/adopter';
+import { DIVERSIONS } from '../src/agent/detour';
 import { DISCOVERY_RESULTS } from '../src/discovery/watch';
 import { HANDOFF_RESULTS } from '../src/front/backend';
 import { RESOURCES } from '../src/front/exhaustion';
@@ -94,6 +95,7 @@ describe('ARCHITECTURE.md', () => {
     ['causes of ejections_total', EJECTION_CAUSES],
     ['results of agent_adoptions_total', ADOPTION_RESULTS],
     ['results of discovery_total', DISCOVERY_RESULTS],
+    ['actions of agent_diverted_requests_total', DIVERSIONS],
   ])('lists all %s', (_what, codes: readonly string[]) => {
     expect(codes.filter((code) => !DOCUMENT.includes(`\`${code}\``))).toEqual([]);
   });

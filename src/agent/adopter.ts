@@ -17,9 +17,11 @@ import type { FlowRecord, HandoffId } from '../steer/flow-table';
 import type { HandoffDetails } from '../wire/handoff-details';
 import { Admission, type AllowedVip, type Claim } from './admission';
 import type { LiveConnection, LiveConnections } from './live-connections';
+import type { ChannelRules } from './front-rules';
 import { onlyMessage, type OnlyMessage } from './one-request';
 import { OwnAddresses } from './own-addresses';
 import { RejectedOffer } from './rejected-offer';
+import { Inlet, inletOf } from './request-gate';
 
 const MORE_FILES = 'raise the limit of open files of this agent (LimitNOFILE, ulimit -n) or add backends';
 const MORE_MEMORY = 'this host has no memory for another connection';
@@ -30,8 +32,8 @@ export type AdoptionResult = (typeof ADOPTION_RESULTS)[number];
 
 /** What is to be known of a connection beside itself. */
 export interface Arrival {
-  /** It carries one request, and no more. */
-  readonly message: OnlyMessage | undefined;
+  /** How its requests get to the server; undefined where the server reads them by itself. */
+  readonly entry: Entry | undefined;
   /** It has no head. */
   readonly raw: boolean;
   /** What the application that had it before has left. */
@@ -48,6 +50,9 @@ export interface Prepared extends Arrival {
   readonly probe: boolean;
   readonly since: number;
 }
+
+/** How requests of a connection are let in: one of them, or all that are judged; undefined: as they come. */
+export type Entry = OnlyMessage | Inlet;
 
 export interface AdopterOptions {
   readonly vips: readonly AllowedVip[];
@@ -91,7 +96,14 @@ export class Adopter {
   }
 
   /** Restores a connection that a front offers. Throws a RejectedOffer. */
-  prepare(id: HandoffId, bytes: Buffer, offset: number, length: number, front: string): Prepared {
+  prepare(
+    id: HandoffId,
+    bytes: Buffer,
+    offset: number,
+    length: number,
+    front: string,
+    rules?: ChannelRules,
+  ): Prepared {
     const began = performance.now();
     let claim: Claim | undefined;
     try {
@@ -99,7 +111,7 @@ export class Adopter {
       checkSnapshot(bytes, offset, length);
       claim = this.#admission.claim(bytes, offset, length, front);
       const arrival = {
-        message: onlyMessage(bytes, offset),
+        entry: onlyMessage(bytes, offset) ?? inletOf(bytes, offset, rules),
         raw: (bytes.readUInt8(offset + FLAGS) & RAW) !== 0,
         state: statePart(bytes, offset, length),
       };
@@ -135,7 +147,7 @@ export class Adopter {
 
   /** The commit point: from here on the connection is this host's. */
   adopt(prepared: Prepared, front: string, details?: HandoffDetails): void {
-    const { id, claim, fd, flow, unsent, probe } = prepared;
+    const { id, claim, fd, flow, unsent, probe, entry } = prepared;
     this.#admission.release(claim);
     let taken: number;
     try {
@@ -148,7 +160,7 @@ export class Adopter {
       this.options.voided({ flow, id });
       return;
     }
-    const socket = socketOn(fd);
+    const socket = entry instanceof Inlet ? socketOn(fd, entry.read) : socketOn(fd);
     socket.setNoDelay(true);
     if (taken < unsent.length) socket.write(unsent.subarray(taken));
     const connection = this.options.live.add(flow, id, front, socket, details);

@@ -21,6 +21,7 @@ import { createRegistry } from '../observe/registry';
 import type { StatsSnapshot } from '../observe/stats';
 import { OpenConnections } from '../relay/open-connections';
 import { prepareAnyFreeze } from '../repair/freeze';
+import { PER_REQUEST } from '../repair/layout';
 import { rehearse } from '../repair/rehearsal';
 import type { FlowRecord } from '../steer/flow-table';
 import type { KeepReason, MoveReason, Wish } from '../wire/hand-back';
@@ -35,7 +36,9 @@ import { ControlServer } from './control-server';
 import { Departures, PlainMovable, type Movable } from './departures';
 import { HandBacks } from './hand-backs';
 import { LiveConnections, type LiveConnection } from './live-connections';
+import { Detours, DIVERSIONS } from './detour';
 import { OneRequest } from './one-request';
+import { Inlet, RequestGate, type HandBack, type HandBackOutcomes } from './request-gate';
 import { Responses } from './responses';
 import { adoptFor, serves, type Services } from './services';
 import { StickyCookie } from './sticky-cookie';
@@ -71,6 +74,10 @@ export class Agent {
   readonly #adopted = new WeakMap<Duplex, LiveConnection>();
   /** Those of them that carry one request. */
   readonly #oneRequests = new WeakMap<Socket, OneRequest>();
+  /** Those whose later requests are judged. */
+  readonly #gates = new WeakMap<Socket, RequestGate>();
+  /** For requests that are not the server's. */
+  readonly #detours: Detours;
   /** All of the server, of which the adopted ones are ended here. */
   readonly #connections: OpenConnections | undefined;
   readonly #tcp: TcpConnections;
@@ -122,6 +129,7 @@ export class Agent {
       vips: addressesOf(config.vips).map(({ host }) => host),
       // The pool is part of it: whoever moves a connection has to know where it belongs.
       details: true as const,
+      judges: true as const,
     };
     this.#certificateExpiry = config.control.tls && expiryOf(config.control.tls.pem.cert);
     this.control = new ControlServer(
@@ -166,12 +174,17 @@ export class Agent {
     if (config.sticky_cookie !== undefined)
       this.#stickyCookie = new StickyCookie(config.sticky_cookie, config.node);
     const { server } = services;
+    this.#detours = new Detours(server?.keepAliveTimeout ?? 0);
     if (server === undefined) return;
-    this.#connections = new OpenConnections(server, (socket) => {
-      const connection = this.#adopted.get(socket);
-      if (connection === undefined) return false;
-      return !this.#isLeaving(connection) || performance.now() >= this.#leavingUntil;
-    });
+    this.#connections = new OpenConnections(
+      server,
+      (socket) => {
+        const connection = this.#adopted.get(socket);
+        if (connection === undefined) return false;
+        return !this.#isLeaving(connection) || performance.now() >= this.#leavingUntil;
+      },
+      (socket) => this.#gates.get(socket)?.busy === true,
+    );
     server.on('connection', this.#attached);
     // In front of the application: it may answer, or be busy, before its listener returns.
     server.prependListener('request', this.#countRequest);
@@ -286,7 +299,11 @@ export class Agent {
 
   /** Connections that carry one request end by themselves. */
   #movableOf(connection: LiveConnection): Movable | undefined {
-    return this.#oneRequests.has(connection.socket) ? undefined : new PlainMovable(connection);
+    const { socket } = connection;
+    if (this.#oneRequests.has(socket)) return undefined;
+    const gate = this.#gates.get(socket);
+    if (gate === undefined) return new PlainMovable(connection);
+    return { flags: PER_REQUEST, takeOut: () => gate.takeOut(), putBack: () => gate.putBack() };
   }
 
   /**
@@ -352,6 +369,7 @@ export class Agent {
     this.#sockDiag?.close();
     this.control.close();
     this.adopter.close();
+    await this.#detours.close();
     await this.#admin?.close();
     await this.accessLog?.close();
   }
@@ -381,22 +399,41 @@ export class Agent {
     if (this.control.draining) this.#leave(connection, 'drain', '');
   }
 
-  #serve(connection: LiveConnection, { message }: Arrival): void {
-    const { socket } = connection;
+  #serve(connection: LiveConnection, { entry }: Arrival): void {
+    const { socket, flow } = connection;
     const { server } = this.services;
     if (server === undefined) throw new Error('admit: nobody serves, and the offer was not rejected');
     this.accessLog?.opened(connection);
-    if (message !== undefined) this.#oneRequests.set(socket, new OneRequest(socket, message, server));
+    if (entry instanceof Inlet) {
+      const handBack: HandBack = (held, pool, outcomes) => this.#handBack(connection, held, pool, outcomes);
+      const parts = { server, detours: this.#detours, flow, handBack };
+      this.#gates.set(socket, (entry.gate = new RequestGate(socket, entry, parts)));
+    } else if (entry !== undefined) {
+      this.#oneRequests.set(socket, new OneRequest(socket, entry, server));
+    }
     server.emit('connection', socket);
+  }
+
+  /** A request on a connection belongs elsewhere; returns whether the connection is on its way there. */
+  #handBack(connection: LiveConnection, held: Buffer, pool: string, outcomes: HandBackOutcomes): boolean {
+    const wish = { reason: 'route', pool, backend: '' } as const;
+    const refused = this.#handBacks.begin(
+      { connection, wish, flags: PER_REQUEST, held },
+      { moved: () => outcomes.moved(), stayed: (reason) => outcomes.kept(reason === 'same_backend') },
+    );
+    return refused === undefined;
   }
 
   /** Behind the server's own listener. */
   readonly #attached = (socket: Socket): void => {
     this.#oneRequests.get(socket)?.attached();
+    this.#gates.get(socket)?.attached();
   };
 
   readonly #countRequest = (request: IncomingMessage, response: ServerResponse): void => {
     if (!this.#adopted.has(request.socket)) return;
+    const gate = this.#gates.get(request.socket);
+    gate?.followed();
     this.accessLog?.requested(request, response);
     this.#stickyCookie?.add(request, response);
     let began = performance.now();
@@ -408,7 +445,8 @@ export class Agent {
     response.once('close', () => {
       this.#responses.ended(response.statusCode, ended === undefined ? 0 : Math.max(0, ended - began));
       // An application may have promised to keep the connection alive, whatever it was asked for.
-      this.#oneRequests.get(request.socket)?.close();
+      if (gate === undefined) this.#oneRequests.get(request.socket)?.close();
+      else gate.answered();
       if (this.departures.size > 0) {
         const connection = this.#adopted.get(request.socket);
         if (connection !== undefined) this.departures.responded(connection);
@@ -428,6 +466,11 @@ export class Agent {
           name: 'agent_requests_total',
           labels: { code: String(code) },
           value,
+        })),
+        ...DIVERSIONS.map((action) => ({
+          name: 'agent_diverted_requests_total',
+          labels: { action },
+          value: this.#detours.counts[action],
         })),
         { name: 'log_lines_dropped_total', labels: {}, value: droppedLines() },
         { name: 'agent_access_lines_dropped_total', labels: {}, value: this.accessLog?.dropped ?? 0 },

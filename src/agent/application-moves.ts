@@ -8,7 +8,7 @@
  *   stayed             these go back into the socket, and `onStay` says so
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { descriptorOf, isWritten, resumeReading, stopReading } from '../kernel/node-socket';
+import { descriptorOf, isWritten, startReading, stopReading } from '../kernel/node-socket';
 import { sinceReceived, unreadBytes } from '../kernel/socket';
 import { RAW } from '../repair/layout';
 import type { KeepReason, Wish } from '../wire/hand-back';
@@ -100,7 +100,7 @@ export class ApplicationMoves {
       const stayed = (reason: StayReason): void => {
         if (!socket.destroyed) {
           if (held.length > 0) socket.unshift(held);
-          resumeReading(socket);
+          startReading(socket);
         }
         resolve(reason);
       };

@@ -19,6 +19,7 @@ import {
 import { readCommit, readId, readMove, readReason } from '../wire/records';
 import type { Report, ResponseCounts } from '../wire/report';
 import type { Adopter } from './adopter';
+import { FrontRules } from './front-rules';
 import type { FrontLine } from './hand-backs';
 import { MOST_PREPARED, PreparedOffers } from './prepared-offers';
 import { RejectedOffer } from './rejected-offer';
@@ -61,6 +62,7 @@ export interface LiveEvents {
 export class ControlServer {
   readonly #gate: Gate;
   readonly #channels = new Set<FrontChannel>();
+  readonly #rules = new FrontRules();
   #closed: FlowRecord[] = [];
   #void: FlowRecord[] = [];
   #reportTimer: NodeJS.Timeout | undefined;
@@ -216,6 +218,9 @@ export class ControlServer {
       case frames.ABORT:
         front.prepared.abort(readId(bytes, offset, length));
         return;
+      case frames.ROUTES:
+        this.#learn(front, front.hello, bytes.subarray(offset, offset + length));
+        return;
       case frames.TAKEN:
         this.events.taken(front.line, readId(bytes, offset, length));
         return;
@@ -243,6 +248,14 @@ export class ControlServer {
     this.events.move(record, wish, (reason) =>
       channel.sendReason(frames.KEPT, epoch, sequence, KEEP_REASONS.indexOf(reason)),
     );
+  }
+
+  #learn({ prepared }: FrontChannel, { node, role }: FrontHello, payload: Buffer): void {
+    if (role !== 'offers')
+      throw new frames.ProtocolError('only who offers connections may say how they are judged');
+    // To put them together takes up to a second, so once is enough.
+    if (prepared.rules !== undefined) throw new frames.ProtocolError('routes for the second time');
+    prepared.rules = this.#rules.open(node, payload);
   }
 
   #listAgain(front: FrontChannel): void {

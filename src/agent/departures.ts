@@ -9,13 +9,7 @@
  * Moving it right behind a response would be wrong: the next request most often comes at once, and a packet that meets the
  * frozen connection costs its client 200 ms.
  */
-import {
-  descriptorOf,
-  isBetweenRequests,
-  isWritten,
-  resumeReading,
-  stopReading,
-} from '../kernel/node-socket';
+import { descriptorOf, isBetweenRequests, isWritten, startReading, stopReading } from '../kernel/node-socket';
 import { Epoll, EPOLLIN, EPOLLRDHUP, type Unwatch } from '../kernel/poll';
 import { sinceReceived, unreadBytes } from '../kernel/socket';
 import type { KeepReason, Wish } from '../wire/hand-back';
@@ -65,7 +59,7 @@ export class PlainMovable implements Movable {
   }
 
   putBack(): void {
-    resumeReading(this.connection.socket);
+    startReading(this.connection.socket);
   }
 }
 

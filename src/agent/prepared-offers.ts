@@ -1,6 +1,7 @@
 import type { HandoffId } from '../steer/flow-table';
 import type { HandoffDetails } from '../wire/handoff-details';
 import type { Adopter, Prepared } from './adopter';
+import type { ChannelRules } from './front-rules';
 import { RejectedOffer } from './rejected-offer';
 
 /** Connections that one channel may have prepared at once; more are rejected. */
@@ -12,6 +13,8 @@ const DECISION_MS = 30_000;
 export class PreparedOffers {
   /** By sequence: a front's thread has one epoch, and each of its threads a channel of its own. */
   readonly #prepared = new Map<number, Prepared>();
+  /** What later requests of its connections are judged by; undefined until the front has said. */
+  rules: ChannelRules | undefined;
 
   constructor(private readonly adopter: Adopter) {}
 
@@ -30,7 +33,7 @@ export class PreparedOffers {
       this.adopter.results.rejected += 1;
       throw new RejectedOffer('too_many_offers', `${this.#prepared.size} offers wait for a decision`);
     }
-    this.#prepared.set(id.sequence, this.adopter.prepare(id, bytes, offset, length, front));
+    this.#prepared.set(id.sequence, this.adopter.prepare(id, bytes, offset, length, front, this.rules));
   }
 
   commit(id: HandoffId, front: string, details?: HandoffDetails): void {
@@ -47,6 +50,7 @@ export class PreparedOffers {
 
   /** The channel is gone: nobody can commit any more. */
   channelLost(): void {
+    this.rules?.close();
     for (const prepared of this.#prepared.values()) this.adopter.giveUp(prepared);
     this.#prepared.clear();
   }

@@ -16,7 +16,7 @@ export interface ListenerConfig {
   readonly name: string;
   readonly bind: Endpoint;
   readonly protocol: 'http' | 'tls' | 'tcp';
-  readonly routing: 'per-request' | 'per-connection';
+  readonly routing: 'per-request' | 'forward' | 'per-connection';
   readonly limits?: ListenerLimits;
 }
 

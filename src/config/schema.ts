@@ -51,8 +51,8 @@ const LISTENER = mapping('One VIP address and port.', {
     ['http', 'tls', 'tcp'],
   ),
   routing: choice(
-    'What later requests of a connection are: routed like the first, or served by the backend that the first one chose. Nothing with `tcp`.',
-    ['per-request', 'per-connection'],
+    'What later requests of a connection are: routed like the first, the connection moving to where they belong (`per-request`) or its agent relaying those for other pools (`forward`); or served by the backend that the first one chose (`per-connection`). Nothing with `tcp`.',
+    ['per-request', 'forward', 'per-connection'],
     { default: 'per-request' },
   ),
   limits: Type.Optional(

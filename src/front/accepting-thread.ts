@@ -7,7 +7,10 @@ import { LogThrottle } from '../observe/log-throttle';
 import { mergeStats, type StatsSnapshot } from '../observe/stats';
 import { NO_HEAD, type RoutableHead } from '../peek/head';
 import type { Http1Peek } from '../peek/http1';
+import { Answering } from '../relay/answering';
 import type { Answer, Destination } from '../relay/destination';
+import { RequestHead } from '../relay/request-head';
+import { Routes } from '../relay/routes';
 import { DumpBuffer } from '../repair/dump';
 import { useFreezeFilter } from '../repair/freeze';
 import { formatFlow } from '../kernel/flow';
@@ -16,7 +19,7 @@ import type { FlowTable, NextHop } from '../steer/flow-table';
 import { AgentAddresses } from '../wire/dial';
 import type { RejectReason } from '../wire/frames';
 import { Acceptor } from './acceptor';
-import { Answering } from './answering';
+import { AgentTables } from './agent-tables';
 import { shareOf, type Capacity } from './capacity';
 import { Backend, HANDOFF_RESULTS } from './backend';
 import { ConnectionCounts } from './connection-counts';
@@ -28,16 +31,14 @@ import { Fallback } from './fallback';
 import { Handoffs } from './handoff';
 import { HandoffIds } from './handoff-ids';
 import { HeadEditor } from './head-editor';
-import type { BackendFacts, Failing, Moved, Recovered, Standing, WorkerData, WorkerStatus } from './messages';
+import { isFollowed } from './judging';
 import { listenersByVip } from './listeners-by-vip';
+import type { BackendFacts, Failing, Moved, Recovered, Standing, WorkerData, WorkerStatus } from './messages';
 import { MoveCounts } from './move-counts';
 import { Moves, type Move, type MoveParts } from './moves';
 import { Offers, type OfferEvents } from './offers';
-import { isFollowed } from './one-request';
 import { goesByLoad, Pool } from './pool';
 import { ReleaseQueue } from '../repair/release-queue';
-import { RequestHead } from './request-head';
-import { Routes } from './routes';
 
 /** How long a starting thread waits for its channels: an agent that is there answers in milliseconds. */
 const CHANNEL_PATIENCE_MS = 500;
@@ -64,7 +65,8 @@ export class AcceptingThread {
   readonly #agents: AgentAddresses;
   readonly #offers = new Map<string, Offers>();
   readonly #pools = new Map<string, Pool>();
-  readonly #routes: Routes;
+  readonly #routes: Routes<Pool>;
+  readonly #tables: AgentTables;
   readonly #acceptor: Acceptor;
   readonly #handoffs: Handoffs;
   readonly #moves: Moves;
@@ -82,6 +84,7 @@ export class AcceptingThread {
     private readonly events: AcceptingThreadEvents,
   ) {
     const { config } = data;
+    this.#tables = new AgentTables(config);
     this.#capacity = shareOf(data.capacity, config.workers);
     useFreezeFilter(data.freezeFilter);
     this.#agents = new AgentAddresses(config.control);
@@ -287,8 +290,8 @@ export class AcceptingThread {
       return;
     }
     const pool = action.poolOf(head, connection);
-    if (connection.oneRequest && pool.proxies && isFollowed(head, received)) {
-      // An agent would answer the first of these requests alone; here each one is routed.
+    if (connection.judged && pool.proxies && !pool.judges && isFollowed(head, received)) {
+      // An agent that does not judge would answer the first of these requests alone; here each one is routed.
       this.#fallbacks.add('pipelined');
       this.#fallback.serve(connection, pool);
     } else {
@@ -368,7 +371,8 @@ export class AcceptingThread {
     if (known !== undefined) return known;
     const { node, pools } = this.data.config;
     const needsLoad = pools.some((pool) => goesByLoad(pool, backend.name));
-    const made = new Offers(this.#agents.of(backend), node, this.#ids, this.#offerEvents, needsLoad);
+    const table = (): string | undefined => this.#tables.of(backend.name);
+    const made = new Offers(this.#agents.of(backend), node, this.#ids, this.#offerEvents, needsLoad, table);
     this.#offers.set(key, made);
     return made;
   }
@@ -385,8 +389,7 @@ export class AcceptingThread {
 
   #moved(move: Move, backend: Backend): void {
     const { wish, flow, way, startedAt } = move;
-    this.#moveCounts.add(wish.reason, 'ok');
-    this.#moveCounts.took((performance.now() - startedAt) / 1000);
+    this.#moveCounts.moved(wish.reason, (performance.now() - startedAt) / 1000);
     const from = way.pool.backends.find(({ offers }) => offers === move.source)?.name ?? '';
     this.events.moved({ flow: formatFlow(flow), from, to: backend.name, reason: wish.reason });
   }

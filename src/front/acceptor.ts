@@ -11,6 +11,7 @@ import { close, recv } from '../kernel/libc';
 import { Epoll, EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLRDHUP, type Unwatch } from '../kernel/poll';
 import { accept, localAddress, MSG_DONTWAIT, MSG_PEEK, setLinger } from '../kernel/socket';
 import { Http1Peek } from '../peek/http1';
+import { worthReading } from '../peek/worth-reading';
 import type { DumpBuffer } from '../repair/dump';
 import { HEADER_BYTES } from '../repair/layout';
 import type { Capacity } from './capacity';
@@ -28,9 +29,6 @@ const EXHAUSTED_PAUSE_MS = 100;
 /** Tags are 32 bits wide; by the time that one comes again its last event is long past. */
 const MOST_TAGS = 0xffffffff;
 const CLOSING = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
-const LF = 0x0a;
-/** A head in pieces is read again when it has grown by this share, or a line has come to its end. */
-const GROWTH = 1 / 16;
 
 export interface AcceptorEvents {
   /** Descriptors of this thread that connections in its hands take beside their own, or took before they left. */
@@ -58,7 +56,7 @@ interface Listener {
   readonly fd: number;
   /** A flow with the VIP's half filled in, or undefined where the listener is bound to every address. */
   readonly template: Buffer | undefined;
-  readonly oneRequest: boolean;
+  readonly judged: boolean;
   readonly raw: boolean;
   readonly limits: LimitsOfListener | undefined;
 }
@@ -103,13 +101,13 @@ export class Acceptor {
   /** Accepts from these listening sockets, whose descriptors are the acceptor's from here on. */
   start(listeners: readonly OpenListener[]): void {
     for (const listener of listeners) {
-      const { name, host, address, fd, oneRequest, raw } = listener;
+      const { name, host, address, fd, judged, raw } = listener;
       const { counts, threads } = this.options;
       const limits = listener.limits && counts && new LimitsOfListener(listener.limits, counts, threads);
       const everyAddress = host === '0.0.0.0' || host === '::';
       const template = everyAddress ? undefined : vipHalf(fd);
       listen(listener);
-      this.#listeners.set(fd, { name, address, fd, template, oneRequest, raw, limits });
+      this.#listeners.set(fd, { name, address, fd, template, judged, raw, limits });
       this.#epoll.add(fd, EPOLLIN);
     }
     this.#unwatch = this.#epoll.watch(() => {
@@ -212,8 +210,8 @@ export class Acceptor {
     }
     flowClientFromSockaddr(this.#peer, flow);
     this.options.counts?.accepted(flow);
-    const { name, oneRequest, raw } = listener;
-    const connection = new Connection(fd, flow, oneRequest, name, raw);
+    const { name, judged, raw } = listener;
+    const connection = new Connection(fd, flow, judged, name, raw);
     const now = performance.now();
     const reason = listener.limits?.exceededBy(flow, now);
     if (reason !== undefined) this.#refuse(connection, reason);
@@ -294,15 +292,8 @@ export class Acceptor {
     return true;
   }
 
-  /**
-   * A head is read from its beginning each time. A client that sends it octet by octet would make that cost the square of
-   * its length, 0.2 s for 16 KiB, so pieces that decide nothing are passed over: only the end of a line can complete a head,
-   * and what is wrong with a line is as wrong a little later.
-   */
   #worthReading(read: number, length: number): boolean {
-    if (length - read > read * GROWTH || length === this.options.headBytes) return true;
-    const lineEnd = this.dumped.queues.indexOf(LF, read);
-    return lineEnd >= 0 && lineEnd < length;
+    return length === this.options.headBytes || worthReading(this.dumped.queues, read, length);
   }
 
   #waitFor(connection: Connection): void {

@@ -15,8 +15,8 @@ export class Connection implements Expirable {
     readonly fd: number,
     /** FLOW_BYTES. */
     readonly flow: Buffer,
-    /** Whether its first request is its only one: one-request.ts. */
-    readonly oneRequest: boolean,
+    /** Whether its later requests are judged: judging.ts. */
+    readonly judged: boolean,
     /** Name of the listener that it came to. */
     readonly listener: string,
     /** Whether it has no head: it is handed off at once, and gets no answer that a client could not read. */

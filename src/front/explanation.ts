@@ -7,7 +7,7 @@ import type { Asker, RoutableHead } from '../peek/head';
 import { changesTo } from '../route/head-edits';
 import { normalisePath } from '../route/path';
 import { Router } from '../route/router';
-import { answeringOf } from './answering';
+import { answeringOf } from '../relay/answering';
 import { readConnection, readQuestion, type Question } from './asked-request';
 
 /** Routes that an explanation lists: the last ones before the one that matches, and some behind. */

@@ -23,7 +23,7 @@ import { Farewells } from './farewells';
 import { FlowKeeper } from './flow-keeper';
 import { closeListeners, type OpenListener } from './listeners';
 import type { BackendFacts, Moved, WorkerStatus } from './messages';
-import { carriesOneRequest } from './one-request';
+import { needsJudging } from './judging';
 import { OutlierWatch } from './outlier-watch';
 import { WatchedAgent } from './watched-agent';
 import { WatchedBackend, type KnownBackend } from './watched-backend';
@@ -227,7 +227,7 @@ export class Generation {
     });
   }
 
-  /** Clients that lose their kept-alive connections shall not be a riddle, nor requests that no route has seen. */
+  /** Later requests that go elsewhere than the first shall not be a riddle, nor those that no route has seen. */
   #explainRouting(): void {
     const { config } = this;
     const kept = config.listeners.filter(
@@ -242,11 +242,11 @@ export class Generation {
         'only the first request of a connection is edited, split or answered (routing: per-connection)',
       );
     }
-    const names = config.listeners.filter((each) => carriesOneRequest(each, config)).map(({ name }) => name);
+    const names = config.listeners.filter((each) => needsJudging(each, config)).map(({ name }) => name);
     if (names.length === 0) return;
     this.logger.info(
       { listeners: names },
-      'connections carry one request each, because later ones may be for another pool or backend (routing: per-request)',
+      'agents judge later requests of each connection, because these may be for another pool or backend; with one that does not, connections carry one request each',
     );
   }
 

@@ -10,16 +10,16 @@
  */
 import { flowFamily } from '../kernel/flow';
 import type { HeadChanges } from '../peek/head';
+import type { Forwarding } from '../relay/forwarding';
 import type { FlowTable } from '../steer/flow-table';
 import { dump, type DumpBuffer, reset, silence, thaw, unmoved } from '../repair/dump';
 import { RepairError } from '../repair/errors';
 import { freeze } from '../repair/freeze';
-import { acknowledged, FLAGS, RAW, RECEIVE_SEQUENCE } from '../repair/layout';
+import { acknowledged, FLAGS, PER_REQUEST, RAW, RECEIVE_SEQUENCE, ROUTED } from '../repair/layout';
 import type { RejectReason } from '../wire/frames';
 import type { Backend, HandoffResult } from './backend';
 import type { Connection } from './connection';
 import { Deadlines, type Expirable } from './deadlines';
-import type { Forwarding } from './forwarding';
 import type { HeadEditor } from './head-editor';
 import type { Offered } from './offers';
 import type { Pool } from './pool';
@@ -81,7 +81,7 @@ export class Handoff implements Expirable, Offered {
     /** What is changed of the head. */
     readonly changes: HeadChanges | undefined,
     /** What its route does; it knows the route's name. */
-    readonly forwarding: Forwarding,
+    readonly forwarding: Forwarding<Pool>,
   ) {
     this.backend = first;
   }
@@ -131,7 +131,7 @@ export class Handoffs {
     received: number,
     now: number,
     changes: HeadChanges | undefined,
-    forwarding: Forwarding,
+    forwarding: Forwarding<Pool>,
   ): void {
     const backend = pool.pick(flowFamily(connection.flow), key, NONE);
     if (backend === undefined) {
@@ -197,10 +197,12 @@ export class Handoffs {
   /** Dumps the frozen connection and offers it to `handoff.backend`. */
   #attempt(handoff: Handoff, received = 0): void {
     const { changes } = handoff;
-    const { fd, flow, oneRequest, raw } = handoff.connection;
+    const { fd, flow, judged, raw } = handoff.connection;
     let length = dump(fd, flow, this.dumped, received);
-    if (oneRequest || changes !== undefined)
-      length = this.editor.edit(this.dumped, length, oneRequest, changes);
+    const { judges } = handoff.backend.offers;
+    if ((judged && !judges) || changes !== undefined)
+      length = this.editor.edit(this.dumped, length, judged && !judges, changes);
+    if (judged && judges) this.dumped.bytes[FLAGS] = PER_REQUEST | ROUTED;
     if (raw) this.dumped.bytes[FLAGS] = RAW;
     handoff.receiveSequence = this.dumped.bytes.readUInt32BE(RECEIVE_SEQUENCE);
     handoff.acknowledged = acknowledged(this.dumped.bytes, 0);

@@ -22,7 +22,7 @@ export class HeadEditor {
 
   /**
    * Makes the changes in a snapshot of `length` bytes, and, if it is `oneRequest`, makes it that of a connection for its first
-   * request alone (one-request.ts). Returns the new length. Throws a RepairError where the queue would grow over its limit.
+   * request alone (judging.ts). Returns the new length. Throws a RepairError where the queue would grow over its limit.
    */
   edit(dumped: DumpBuffer, length: number, oneRequest: boolean, changes?: HeadChanges): number {
     const received = dumped.bytes.readUInt32BE(RECEIVE_LENGTH);

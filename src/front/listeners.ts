@@ -6,7 +6,7 @@ import { formatVip, makeFlow } from '../kernel/flow';
 import { close } from '../kernel/libc';
 import { bindTo, setListenerOptions, startListening } from '../kernel/socket';
 import { InheritedSockets, type ListeningSocket } from './inherited-sockets';
-import { carriesOneRequest } from './one-request';
+import { needsJudging } from './judging';
 
 /** The kernel caps it at net.core.somaxconn. */
 const BACKLOG = 65_535;
@@ -27,8 +27,8 @@ export interface OpenListener {
   readonly host: string;
   readonly address: string;
   readonly fd: number;
-  /** Whether its connections carry one request each: one-request.ts. */
-  readonly oneRequest: boolean;
+  /** Whether later requests of its connections are judged: judging.ts. */
+  readonly judged: boolean;
   /** Whether its connections have no head: protocol tcp. */
   readonly raw: boolean;
   readonly limits?: ListenerLimits;
@@ -83,13 +83,13 @@ export class Listeners {
         // Where nobody waits for a head, the server may be the first to speak.
         const deferAccept = raw ? 0 : deferSeconds(timeouts.head);
         const sockets = this.#socketsFor(name, bind, workers, deferAccept);
-        const oneRequest = carriesOneRequest(listener, config);
+        const judged = needsJudging(listener, config);
         const { limits } = listener;
         const common = {
           name,
           host: bind.host,
           address: addressOf(bind),
-          oneRequest,
+          judged,
           raw,
           ...(limits && { limits }),
         };

@@ -8,15 +8,18 @@ import type { MoveResult } from './moves';
 export class MoveCounts {
   /** By reason and result, with a blank between them. */
   readonly #counts = new Counters();
-  readonly #duration = new DurationHistogram();
+  readonly #durations = new Map<MoveReason, DurationHistogram>();
 
   add(reason: MoveReason, result: MoveResult): void {
     this.#counts.add(`${reason} ${result}`);
   }
 
-  /** How long a move took, seconds. */
-  took(seconds: number): void {
-    this.#duration.observe(seconds);
+  /** A move has succeeded, and taken so many seconds. */
+  moved(reason: MoveReason, seconds: number): void {
+    this.add(reason, 'ok');
+    const duration = this.#durations.get(reason) ?? new DurationHistogram();
+    this.#durations.set(reason, duration);
+    duration.observe(seconds);
   }
 
   stats(): StatsSnapshot {
@@ -29,6 +32,9 @@ export class MoveCounts {
         value,
       };
     });
-    return { samples, histograms: [this.#duration.sample('move_duration_seconds', {})] };
+    const histograms = [...this.#durations].map(([reason, duration]) =>
+      duration.sample('move_duration_seconds', { reason }),
+    );
+    return { samples, histograms };
   }
 }

@@ -13,6 +13,8 @@
 import { FLOW_BYTES, flowFamily } from '../kernel/flow';
 import { Http1Peek } from '../peek/http1';
 import { NO_HEAD } from '../peek/head';
+import { Answering } from '../relay/answering';
+import type { Routes } from '../relay/routes';
 import type { DumpBuffer } from '../repair/dump';
 import { RepairError } from '../repair/errors';
 import {
@@ -30,13 +32,11 @@ import type { RejectReason } from '../wire/frames';
 import type { ReturnReason, Wish } from '../wire/hand-back';
 import { encodeNames } from '../wire/handoff-details';
 import type { HandBack } from '../wire/records';
-import { Answering } from './answering';
 import type { Backend } from './backend';
 import { Deadlines, type Expirable } from './deadlines';
 import type { HeadEditor } from './head-editor';
 import type { Offered, Offers } from './offers';
 import type { Pool } from './pool';
-import type { Routes } from './routes';
 
 /** As of a handoff. */
 const MOST_ATTEMPTS = 3;
@@ -76,7 +76,7 @@ export interface MoveParts {
   /** Of the thread's handoffs. */
   readonly epoch: number;
   readonly pools: ReadonlyMap<string, Pool>;
-  readonly routes: Pick<Routes, 'actionFor'>;
+  readonly routes: Pick<Routes<Pool>, 'actionFor'>;
   /** Name of the listener that the connection of a flow came to. */
   readonly listenerOf: (flow: Buffer) => string | undefined;
   readonly editor: HeadEditor;

@@ -50,6 +50,8 @@ export class Offers {
   /** Sent on this channel. */
   #commits = 0;
   #losses = 0;
+  /** Whether the agent has been sent a table to judge later requests by, on this channel. */
+  #judges = false;
   /** The agent's last word on this channel. */
   #report: Report | undefined;
 
@@ -60,11 +62,19 @@ export class Offers {
     private readonly events: OfferEvents,
     /** Whether `load` has to be of use: the agent then reports its connections. */
     needsLoad: boolean,
+    /** What the agent judges later requests by; undefined where that cannot be sent. */
+    table: () => string | undefined,
   ) {
     this.#link = new Link(
       endpoint,
       { role: 'offers', node, ...(needsLoad && { reportMs: REPORT_MS }) },
       {
+        onUp: ({ judges }) => {
+          const routes = judges && table();
+          if (routes === undefined) return;
+          this.#link.sendRoutes(routes);
+          this.#judges = true;
+        },
         onReport: (report) => (this.#report = report),
         onDown: () => this.#channelLost(),
         onPrepared: (id) => this.#take(id)?.prepared(),
@@ -104,6 +114,11 @@ export class Offers {
   /** Whether as many offers are unanswered, or not even read, as the agent takes at once. */
   get saturated(): boolean {
     return this.#link.up && (this.#pending.size >= this.#link.offerLimit || this.#link.congested);
+  }
+
+  /** Whether the agent judges later requests of the connections that it gets. */
+  get judges(): boolean {
+    return this.#judges;
   }
 
   /** How often the channel was lost. */
@@ -176,6 +191,7 @@ export class Offers {
     this.#losses += 1;
     this.#commits = 0;
     this.#report = undefined;
+    this.#judges = false;
     this.events.channelLost(this);
     for (const offered of lost) offered.lost();
   }

@@ -81,6 +81,11 @@ export class Pool {
     return (this.#relays.pick(key, [...asked, ...silent]) ?? this.#relays.pick(key, asked))?.origin;
   }
 
+  /** Whether every agent that may get a connection now judges its later requests. */
+  get judges(): boolean {
+    return this.backends.every(({ available, offers }) => offers.judges || !available);
+  }
+
   /** Whether the fallback could relay a request now. */
   get proxies(): boolean {
     return (

@@ -3,7 +3,7 @@ import { Socket } from 'node:net';
 import { close } from '../kernel/libc';
 import { setLinger } from '../kernel/socket';
 import { isBodiless, type Answer } from '../relay/destination';
-import { plainAnswer } from './plain-answer';
+import { plainAnswer } from '../relay/plain-answer';
 
 /** How long a client may take to read an answer, of which the kernel holds most. */
 const ANSWER_MS = 10_000;

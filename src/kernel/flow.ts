@@ -86,6 +86,15 @@ export function formatVip(flow: Buffer): string {
   return formatEndpoint(flow, VIP_ADDRESS, VIP_PORT);
 }
 
+/** The VIP's half as the key of a map. */
+export function vipKey(flow: Buffer): string {
+  return flow.toString('latin1', VIP_ADDRESS, CLIENT_PORT) + flow.toString('latin1', VIP_PORT, FLOW_BYTES);
+}
+
+export function vipPort(flow: Buffer): number {
+  return flow.readUInt16BE(VIP_PORT);
+}
+
 function formatEndpoint(flow: Buffer, address: number, port: number): string {
   const host = formatAddress(flow, address);
   return `${host.includes(':') ? `[${host}]` : host}:${flow.readUInt16BE(port)}`;

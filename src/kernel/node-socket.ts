@@ -3,6 +3,7 @@ import { Socket, type SocketConstructorOpts } from 'node:net';
 
 interface Handle {
   readonly fd: number;
+  reading: boolean;
   /** 0 or an error of libuv, which is a `-errno`. */
   open(fd: number): number;
   readStart(): number;
@@ -15,18 +16,29 @@ type HandleClass = new (type: number) => Handle;
 
 /** TCPConstants.SOCKET: of a connection, not of a listening socket (src/tcp_wrap.cc in Node). */
 const CONNECTION = 0;
+/** As much as libuv reads at once. */
+const READ_BYTES = 64 * 1024;
 
 let tcpHandle: HandleClass | undefined;
+/** Of all gated sockets: what is read is dealt with, or copied, before anything else is read. */
+let readBuffer: Buffer | undefined;
+
+/** Takes what is read in place of a socket's stream: `bytes` [0, `length`), valid during the call. False stops reading. */
+export type Gate = (length: number, bytes: Buffer) => boolean;
 
 /**
  * A Socket on a connected TCP socket, whose descriptor is the Socket's from here on. It reads, and its writing side stays
- * open when the client has closed its own.
+ * open when the client has closed its own. With a `gate` what is read goes there, and only the end comes to the stream.
  *
  * `new Socket({ fd })` asks the kernel with four system calls what kind of descriptor it is given. A handle of the right
  * kind needs none of them; the first Socket shows which one that is.
  */
-export function socketOn(fd: number): Socket {
-  const options = { allowHalfOpen: true, readable: true, writable: true };
+export function socketOn(fd: number, gate?: Gate): Socket {
+  const onread = gate && {
+    buffer: (readBuffer ??= Buffer.allocUnsafeSlow(READ_BYTES)),
+    callback: gate as (length: number, bytes: Uint8Array) => boolean,
+  };
+  const options = { allowHalfOpen: true, readable: true, writable: true, ...(onread && { onread }) };
   const handle = tcpHandle && new tcpHandle(CONNECTION);
   if (handle?.open(fd) === 0) return new Socket({ ...options, handle } as SocketConstructorOpts);
   const socket = new Socket({ ...options, fd });
@@ -37,15 +49,6 @@ export function socketOn(fd: number): Socket {
 /** The descriptor of a Socket; undefined when it is closed. */
 export function descriptorOf(socket: Socket): number | undefined {
   return handleOf(socket)?.fd;
-}
-
-/** Has nothing read from a Socket's descriptor until `resumeReading`, whatever the Socket's streams do. */
-export function stopReading(socket: Socket): void {
-  handleOf(socket)?.readStop();
-}
-
-export function resumeReading(socket: Socket): void {
-  handleOf(socket)?.readStart();
 }
 
 /** Whether all that was written to a Socket is the kernel's. */
@@ -67,6 +70,25 @@ export function isBetweenRequests(socket: Socket): boolean {
   const { parser, _httpMessage: response } = socket as unknown as ServedSocket;
   // How long the message that is being read has been taking; 0 where there is none (src/node_http_parser.cc).
   return parser?.duration?.() === 0 && (response ?? null) === null;
+}
+
+/** Reads nothing more from the descriptor until `startReading`, whatever anybody else asks of the Socket meanwhile. */
+export function stopReading(socket: Socket): void {
+  const handle = handleOf(socket);
+  if (handle === undefined) return;
+  handle.readStop();
+  handle.reading = false;
+  // All that starts it goes this way (tryReadStart in lib/net.js).
+  handle.readStart = () => 0;
+}
+
+/** The undo; a Socket that is paused goes on when it is resumed. */
+export function startReading(socket: Socket): void {
+  const handle = handleOf(socket);
+  if (handle === undefined) return;
+  Reflect.deleteProperty(handle, 'readStart');
+  handle.reading = !socket.isPaused();
+  if (handle.reading) handle.readStart();
 }
 
 function handleOf(socket: Socket): Handle | undefined {

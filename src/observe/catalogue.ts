@@ -48,7 +48,7 @@ export const CATALOGUE: Readonly<Record<Component, readonly MetricSpec[]>> = {
       name: 'move_duration_seconds',
       type: 'histogram',
       help: 'Time from the hand back of a connection to its COMMIT at another backend.',
-      labels: [],
+      labels: ['reason'],
     },
     {
       name: 'fallbacks_total',
@@ -189,6 +189,12 @@ export const CATALOGUE: Readonly<Record<Component, readonly MetricSpec[]>> = {
       type: 'counter',
       help: 'Requests answered on adopted connections, by status code.',
       labels: ['code'],
+    },
+    {
+      name: 'agent_diverted_requests_total',
+      type: 'counter',
+      help: 'Later requests of adopted connections that did not reach the application: relayed to where they belong, answered for the front, or refused because they are none.',
+      labels: ['action'],
     },
     {
       name: 'agent_access_lines_dropped_total',

@@ -30,6 +30,8 @@ const TRAILER = 8;
 const TRAILER_LF = 9;
 const LAST_LF = 10;
 const OVER = 11;
+/** As OVER, because of an octet that is not as the RFC says. */
+const BROKEN = 12;
 
 export class MessageEnd {
   private part = KNOWN;
@@ -51,13 +53,18 @@ export class MessageEnd {
 
   /** Whether every octet of the message has been taken. */
   get over(): boolean {
-    return this.part === OVER;
+    return this.part >= OVER;
+  }
+
+  /** It ended with an octet that cannot be: nobody knows what those behind it are. */
+  get broken(): boolean {
+    return this.part === BROKEN;
   }
 
   /** How many of the stream's next octets belong to the message. */
   take(bytes: Buffer): number {
     let at = 0;
-    while (at < bytes.length && this.part !== OVER) {
+    while (at < bytes.length && this.part < OVER) {
       if (this.part === KNOWN || this.part === DATA) at += this.pass(bytes.length - at);
       else this.part = this.step(bytes[at++] as number);
     }
@@ -79,21 +86,21 @@ export class MessageEnd {
       case SIZE:
         return this.stepSize(next);
       case EXTENSION:
-        return next === octet.CR ? SIZE_LF : next === octet.LF ? OVER : EXTENSION;
+        return next === octet.CR ? SIZE_LF : next === octet.LF ? BROKEN : EXTENSION;
       case SIZE_LF:
-        return next === octet.LF ? this.behindSize() : OVER;
+        return next === octet.LF ? this.behindSize() : BROKEN;
       case DATA_CR:
-        return next === octet.CR ? DATA_LF : OVER;
+        return next === octet.CR ? DATA_LF : BROKEN;
       case DATA_LF:
-        return next === octet.LF ? SIZE : OVER;
+        return next === octet.LF ? SIZE : BROKEN;
       case LINE:
-        return next === octet.CR ? LAST_LF : next === octet.LF ? OVER : TRAILER;
+        return next === octet.CR ? LAST_LF : next === octet.LF ? BROKEN : TRAILER;
       case TRAILER:
-        return next === octet.CR ? TRAILER_LF : next === octet.LF ? OVER : TRAILER;
+        return next === octet.CR ? TRAILER_LF : next === octet.LF ? BROKEN : TRAILER;
       case TRAILER_LF:
-        return next === octet.LF ? LINE : OVER;
+        return next === octet.LF ? LINE : BROKEN;
       default:
-        return OVER;
+        return next === octet.LF ? OVER : BROKEN;
     }
   }
 
@@ -104,9 +111,9 @@ export class MessageEnd {
       this.size = this.size * 16 + digit;
       return SIZE;
     }
-    if (this.digits === 0) return OVER;
+    if (this.digits === 0) return BROKEN;
     if (next === octet.CR) return SIZE_LF;
-    return next === SEMICOLON ? EXTENSION : OVER;
+    return next === SEMICOLON ? EXTENSION : BROKEN;
   }
 
   private behindSize(): number {

@@ -18,10 +18,14 @@ const DRAIN_POLL_MS = 20;
 export class OpenConnections {
   readonly #sockets = new Set<Socket>();
 
-  /** @param closable which of the server's connections are meant; the others are left alone. */
+  /**
+   * @param closable which of the server's connections are meant; the others are left alone.
+   * @param busy which of them are in use, although the server takes them for idle.
+   */
   constructor(
     private readonly server: Server,
     private readonly closable: (socket: Socket) => boolean = () => true,
+    private readonly busy: (socket: Socket) => boolean = () => false,
   ) {
     server.on('connection', this.#opened);
   }
@@ -33,13 +37,13 @@ export class OpenConnections {
 
   /** Closes those that wait for their next request. */
   closeIdle(): void {
-    this.#sparing(undelivered, () => this.server.closeIdleConnections());
+    this.#sparing(this.#inUse, () => this.server.closeIdleConnections());
   }
 
   /** No more connections than there are, for a server that listens. */
   stopListening(): void {
     // Node closes idle connections here as well.
-    this.#sparing(undelivered, () => this.server.close());
+    this.#sparing(this.#inUse, () => this.server.close());
   }
 
   /** Closes connections as they become idle while there are `busy` ones, until `deadline` (performance.now()), then all. */
@@ -57,7 +61,10 @@ export class OpenConnections {
    * that no client takes a part of it for the whole.
    */
   end(): void {
-    this.#sparing(unwritten, () => this.server.closeIdleConnections());
+    this.#sparing(
+      (socket) => unwritten(socket) || this.busy(socket),
+      () => this.server.closeIdleConnections(),
+    );
     for (const socket of this.#closable()) {
       if (socket.writableFinished) socket.destroy();
       else breakOff(socket);
@@ -68,6 +75,8 @@ export class OpenConnections {
   detach(): void {
     this.server.off('connection', this.#opened);
   }
+
+  readonly #inUse = (socket: Socket): boolean => undelivered(socket) || this.busy(socket);
 
   #closable(): Socket[] {
     return [...this.#sockets].filter(this.closable);

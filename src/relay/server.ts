@@ -1,13 +1,8 @@
-import {
-  createServer,
-  STATUS_CODES,
-  type IncomingMessage,
-  type Server,
-  type ServerResponse,
-} from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { DestinationOf } from './destination';
 import { LONGEST_HEAD_BYTES, prepareFedServer } from './fed-server';
+import { lastWords } from './last-words';
 import type { Relay } from './relay';
 import { Turns } from './turns';
 import { isTunnelRequest, withoutUpgrade } from './without-upgrade';
@@ -92,8 +87,4 @@ export function createRelayServer(
 function serveAgain(server: Server, socket: Duplex, bytes: Buffer): void {
   socket.unshift(bytes);
   server.emit('connection', socket);
-}
-
-function lastWords(status: number): string {
-  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`;
 }

@@ -19,6 +19,8 @@ export interface AgentHello {
   readonly offers: number;
   /** It wants to know of every COMMIT what the front knows of its handoff. */
   readonly details?: true;
+  /** It judges later requests of connections by the table of a ROUTES frame. */
+  readonly judges?: true;
 }
 
 const NAME = /^[A-Za-z0-9._-]{1,64}$/;
@@ -56,7 +58,7 @@ export function decodeAgentHello(text: string): AgentHello {
   if (typeof offers !== 'number' || !Number.isInteger(offers) || offers < 1 || offers > MOST_OFFERS) {
     throw new ProtocolError('hello: offers is not a number of offers');
   }
-  return { node: nameOf(fields), vips, offers, ...wishForDetails(fields) };
+  return { node: nameOf(fields), vips, offers, ...wish(fields, 'details'), ...wish(fields, 'judges') };
 }
 
 function reportInterval({ reportMs }: Record<string, unknown>): Pick<FrontHello, 'reportMs'> {
@@ -66,10 +68,10 @@ function reportInterval({ reportMs }: Record<string, unknown>): Pick<FrontHello,
   return { reportMs };
 }
 
-function wishForDetails({ details }: Record<string, unknown>): Pick<AgentHello, 'details'> {
-  if (details === undefined) return {};
-  if (details !== true) throw new ProtocolError('hello: details is not true');
-  return { details };
+function wish<K extends 'details' | 'judges'>(fields: Record<string, unknown>, key: K): { [P in K]?: true } {
+  if (fields[key] === undefined) return {};
+  if (fields[key] !== true) throw new ProtocolError(`hello: ${key} is not true`);
+  return { [key]: true } as { [P in K]?: true };
 }
 
 function isAddress(value: unknown): value is string {

@@ -116,6 +116,11 @@ export class Link {
     this.#channel?.sendId(frames.COMMIT, epoch, sequence);
   }
 
+  /** For an agent that judges (its hello), before the first offer. */
+  sendRoutes(table: string): void {
+    this.#channel?.sendText(frames.ROUTES, table);
+  }
+
   /** Whether the agent wants COMMITs with details. */
   get wantsDetails(): boolean {
     return this.#hello?.details === true;

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { HandBacks, type FrontLine } from '../../src/agent/hand-backs';
 import type { LiveConnection } from '../../src/agent/live-connections';
 import { recv } from '../../src/kernel/libc';
-import { descriptorOf, resumeReading, socketOn, stopReading } from '../../src/kernel/node-socket';
+import { descriptorOf, startReading, socketOn, stopReading } from '../../src/kernel/node-socket';
 import { MSG_DONTWAIT } from '../../src/kernel/socket';
 import { freeze, prepareFreeze, unfreeze } from '../../src/repair/freeze';
 import * as layout from '../../src/repair/layout';
@@ -111,7 +111,7 @@ test('returned it goes on as it was', async () => {
   // What was held is for the caller to serve; what is unread is still there.
   const read: string[] = [];
   socket.on('data', (data: Buffer) => read.push(data.toString()));
-  resumeReading(socket);
+  startReading(socket);
   sendAll(pair.client, ' after');
   await until(() => read.join('') === 'before after');
 });
@@ -131,7 +131,7 @@ test('what slips in behind the snapshot is noticed, and it stays', async () => {
   expect([said, outcome]).toEqual([['HANDBACK', 'WITHDRAWN'], ['slipped']]);
   const read: string[] = [];
   socket.on('data', (data: Buffer) => read.push(data.toString()));
-  resumeReading(socket);
+  startReading(socket);
   await until(() => read.join('') === 'late');
 });
 

@@ -1,7 +1,7 @@
 /**
  * Later requests of a connection that was handed off. The client may ask for /a of its host, which is a pool of its own,
- * and for /b, which is another pool's; whoever asks for /b over a connection that was opened with /a must get no answer from
- * the first pool, whatever serves there.
+ * and for /b, which is another pool's; whoever asks for /b over a connection that was opened with /a must get the other
+ * pool's answer, or none, and never one from the first pool, whatever serves there.
  */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -57,7 +57,7 @@ const LIBRARY = 5;
 const OTHER = KINDS.length + 1;
 
 const hostOf = (k: number): string => `k${k}.test`;
-/** The same server, in a pool that does not relay. */
+/** The same server, in a pool to which nothing is relayed. */
 const unrelayedHostOf = (k: number): string => `n${k}.test`;
 
 const LISTENERS: readonly Settings[] = [
@@ -155,13 +155,15 @@ interface Tally {
   bad: string[];
   /** Answers of the wrong pool. */
   wrong: string[];
-  /** Later requests that the right pool answered: the front relayed the connection. */
+  /** Later requests that the right pool answered. */
   routed: number;
+  /** Later octets that are no request, and were told so. */
+  refused: number;
   /** Connections that were closed behind the first answer. */
   closed: number;
 }
 
-const tally: Tally = { attempts: 0, bad: [], wrong: [], routed: 0, closed: 0 };
+const tally: Tally = { attempts: 0, bad: [], wrong: [], routed: 0, refused: 0, closed: 0 };
 
 const pathOf = (url: string): string => new URL(url, 'http://app').pathname;
 
@@ -183,10 +185,12 @@ function judge(attempt: Attempt, k: number, { first, later, ended }: Outcome): v
   if (!isFine) tally.bad.push(`${about}: ${first?.head ?? 'nothing'}${first?.body ?? ''}`);
   for (const { status, body } of later) {
     if (status === 200 && isRight(body, OTHER, { url: '/b' })) tally.routed += 1;
+    else if ((status === 400 || status === 505) && body === '') tally.refused += 1;
     else tally.wrong.push(`${about}: ${status} ${body}`);
   }
   if (later.length === 0 && ended) tally.closed += 1;
-  else if (later.length < attempt.requests - 1) tally.bad.push(`${about}: ${later.length} later answers`);
+  else if (later.length < attempt.requests - 1 && !ended)
+    tally.bad.push(`${about}: ${later.length} later answers`);
 }
 
 async function tryAll(attempt: Attempt, ks: readonly number[], host = hostOf): Promise<void> {
@@ -230,12 +234,10 @@ describe('a second request over a connection that was handed off for the first',
   );
 
   test.each(PIPELINED.map((attempt) => [attempt.name, attempt] as const))(
-    '%s reaches nothing where the pool does not relay',
+    '%s reaches no wrong pool where the first one is not relayed to',
     async (_name, attempt) => {
-      const { routed, closed, attempts } = tally;
       await tryAll(attempt, all, unrelayedHostOf);
-      expect(tally).toMatchObject({ bad: [], wrong: [], routed });
-      expect(tally.closed - closed).toBe(tally.attempts - attempts);
+      expect(tally).toMatchObject({ bad: [], wrong: [] });
     },
     TIMEOUT_MS,
   );
@@ -250,14 +252,15 @@ describe('a second request over a connection that was handed off for the first',
     );
     report(`${wrong.length + tally.wrong.length} reached it, ${tally.bad.length} first answers were wrong`);
     report(
-      `${tally.closed} connections closed behind the first answer, ${tally.routed} later requests routed by the relay`,
+      `${tally.closed} connections closed behind the first answer, ${tally.routed} later requests routed, ${tally.refused} refused`,
     );
     expect(wrong).toEqual([]);
     expect(firsts).toHaveLength(tally.attempts);
     expect(others).toHaveLength(tally.routed);
     expect(tally.attempts).toBe(ways * all.length * REPEATS);
-    expect(tally.closed).toBeGreaterThan(tally.attempts / 2);
-    expect(tally.routed).toBeGreaterThan(0);
+    // Who asked for its end, or for another protocol, has it.
+    expect(tally.closed).toBeLessThan(tally.attempts / 3);
+    expect(tally.routed).toBeGreaterThan(tally.attempts);
   });
 });
 
@@ -267,9 +270,11 @@ describe('clients that know nothing of it', () => {
   const url = (k: number, path: string): string => `http://${hostOf(k)}${path}`;
   const resolve = (k: number): string[] => ['--resolve', `${hostOf(k)}:80:${VIP4}`];
 
-  test('curl gets every path from its pool', async () => {
+  test('curl gets every path from its pool, over one connection', async () => {
+    const { accepted } = await countsOf(cluster);
     const urls = ['/a', '/b', '/a', '/c', '/b'].map((path) => url(1, path));
     const text = await curl(cluster.client, ['-m', '5', '-w', ' %{http_code}\\n', ...resolve(1), ...urls]);
+    expect((await countsOf(cluster)).accepted).toBe(accepted + 1);
     const answers = text
       .trim()
       .split('\n')
@@ -330,7 +335,7 @@ describe('clients that know nothing of it', () => {
     ['wrk', wrk],
     ['h2load', h2load],
   ] as const)(
-    '%s opens a connection per request',
+    '%s keeps its connections',
     async (name, bench) => {
       const before = await countsOf(cluster);
       // Its Host is the VIP, which only the route to /b takes.
@@ -342,7 +347,8 @@ describe('clients that know nothing of it', () => {
         `${name}: ${requests} requests on ${connections} connections, ${requestsPerSecond.toFixed(0)}/s, ${failures} failures`,
       );
       expect(failures).toBe(0);
-      expect(connections).toBeGreaterThanOrEqual(requests);
+      // The one asks once beforehand.
+      expect(connections).toBeLessThanOrEqual(17);
       expect(fallbacks).toBe(before.fallbacks);
     },
     TIMEOUT_MS,

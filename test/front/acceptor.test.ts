@@ -54,7 +54,7 @@ function open(options: Partial<AcceptorOptions>, limits?: ListenerLimits, raw = 
     evicted: () => events.push('evicted'),
     crowded: () => events.push('crowded'),
   });
-  const listener = { name: 'web', host: '127.0.0.1', address: '127.0.0.1', fd, oneRequest: false, raw };
+  const listener = { name: 'web', host: '127.0.0.1', address: '127.0.0.1', fd, judged: false, raw };
   acceptor.start([{ ...listener, ...(limits && { limits }) }]);
 }
 
@@ -262,7 +262,7 @@ describe('connections without a head', () => {
     const silent = await dial('');
     const talking = await dial('anything but a head');
     await until(() => raws.length === 2);
-    expect(raws.map(({ raw, listener, oneRequest }) => [raw, listener, oneRequest])).toEqual([
+    expect(raws.map(({ raw, listener, judged }) => [raw, listener, judged])).toEqual([
       [true, 'web', false],
       [true, 'web', false],
     ]);

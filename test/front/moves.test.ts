@@ -4,7 +4,7 @@ import { HeadEditor } from '../../src/front/head-editor';
 import { Moves, type Move } from '../../src/front/moves';
 import type { Offered, Offers } from '../../src/front/offers';
 import { Pool } from '../../src/front/pool';
-import { Routes } from '../../src/front/routes';
+import { Routes } from '../../src/relay/routes';
 import { makeFlow } from '../../src/kernel/flow';
 import { DumpBuffer } from '../../src/repair/dump';
 import * as layout from '../../src/repair/layout';

@@ -5,7 +5,7 @@ import { serverOf } from '../../src/agent/adapters';
 import type { RoutableHead } from '../../src/peek/head';
 import { Relay } from '../../src/relay/relay';
 import { createRelayServer } from '../../src/relay/server';
-import { RequestHead } from '../../src/front/request-head';
+import { RequestHead } from '../../src/relay/request-head';
 import { fieldOf, slowMessage, type SlowMessage } from '../fuzz/slow-head';
 import type { Reading } from './cases';
 

@@ -1,18 +1,18 @@
 /**
- * Connections that carry one request. After a handoff no front sees what a client sends, so a later request could reach a
- * pool that the routes would not have sent it to. Where that is possible, the connection is handed over for its first
- * request alone: the head says `Connection: close`, and the snapshot tells the agent to let nothing through behind it
- * (head-editor.ts).
+ * Later requests of a connection. After a handoff no front sees what a client sends, so a later request could reach a pool that
+ * the routes would not have sent it to. Where that is possible, the agent judges each by the table that the front sends it
+ * (agent-tables.ts). With an agent that does not, the connection is handed over for its first request alone: the head says
+ * `Connection: close`, and the snapshot tells the agent to let nothing through behind it (head-editor.ts).
  */
 import type { FrontConfig, ListenerConfig } from '../config/model';
 import type { Http1Peek } from '../peek/http1';
 import { leadToOnePool } from '../route/one-pool';
 
 /**
- * Whether connections of a listener carry one request each: where a later one could be meant for another pool, changed
+ * Whether later requests of a listener's connections are to be judged: where one could be meant for another pool, changed
  * or answered on its way or, in a pool that goes by what requests of one client may differ in, meant for another backend.
  */
-export function carriesOneRequest(
+export function needsJudging(
   listener: ListenerConfig,
   { routes, pools }: Pick<FrontConfig, 'routes' | 'pools'>,
 ): boolean {

@@ -1,6 +1,6 @@
 import type { RouteConfig } from '../config/model';
 import type { RoutableHead } from '../peek/head';
-import type { Answer } from '../relay/destination';
+import type { Answer } from './destination';
 import { Location } from '../route/location';
 import { plainAnswer } from './plain-answer';
 

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { parseAddress } from '../kernel/flow';
 import { separatorOf, type Asker, type RoutableHead } from '../peek/head';
-import { valuesOf } from '../relay/fields';
+import { valuesOf } from './fields';
 
 /** A request that Node has parsed, as routing reads heads: for connections that the front relays. */
 export class RequestHead implements RoutableHead, Asker {

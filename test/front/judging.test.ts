@@ -1,5 +1,5 @@
 import type { ListenerConfig, PoolConfig, RouteConfig } from '../../src/config/model';
-import { carriesOneRequest, isFollowed } from '../../src/front/one-request';
+import { needsJudging, isFollowed } from '../../src/front/judging';
 import { Http1Peek } from '../../src/peek/http1';
 
 const HEAD_BYTES = 16_384;
@@ -15,16 +15,16 @@ test('a connection carries one request where a later one could lead elsewhere, u
   const onePool: RouteConfig[] = [{ pool: 'web' }];
   const twoPools: RouteConfig[] = [{ match: { path: ['/api'] }, pool: 'api' }, { pool: 'web' }];
   const pools: readonly PoolConfig[] = [];
-  expect(carriesOneRequest(listener('per-request'), { routes: onePool, pools })).toBe(false);
-  expect(carriesOneRequest(listener('per-request'), { routes: twoPools, pools })).toBe(true);
+  expect(needsJudging(listener('per-request'), { routes: onePool, pools })).toBe(false);
+  expect(needsJudging(listener('per-request'), { routes: twoPools, pools })).toBe(true);
   const edited: RouteConfig[] = [{ pool: 'web', edits: { set: [], remove: ['x-debug'] } }];
   const answered: RouteConfig[] = [{ match: { path: ['/ok'] }, deny: { status: 403 } }, { pool: 'web' }];
   for (const routes of [edited, answered]) {
-    expect(carriesOneRequest(listener('per-request'), { routes, pools })).toBe(true);
-    expect(carriesOneRequest(listener('per-connection'), { routes, pools })).toBe(false);
+    expect(needsJudging(listener('per-request'), { routes, pools })).toBe(true);
+    expect(needsJudging(listener('per-connection'), { routes, pools })).toBe(false);
   }
-  expect(carriesOneRequest(listener('per-connection'), { routes: onePool, pools })).toBe(false);
-  expect(carriesOneRequest(listener('per-connection'), { routes: twoPools, pools })).toBe(false);
+  expect(needsJudging(listener('per-connection'), { routes: onePool, pools })).toBe(false);
+  expect(needsJudging(listener('per-connection'), { routes: twoPools, pools })).toBe(false);
 });
 
 test.each([
@@ -37,8 +37,8 @@ test.each([
   const routes = [{ pool: 'web' }];
   const pool = { name: 'web', balance: 'maglev', fallback: 'proxy', backends: [] } as const;
   const pools = [hash === undefined ? pool : { ...pool, hash }];
-  expect(carriesOneRequest(listener('per-request'), { routes, pools })).toBe(one);
-  expect(carriesOneRequest(listener('per-connection'), { routes, pools })).toBe(false);
+  expect(needsJudging(listener('per-request'), { routes, pools })).toBe(one);
+  expect(needsJudging(listener('per-connection'), { routes, pools })).toBe(false);
 });
 
 test.each<[string, boolean, string]>([
@@ -58,5 +58,5 @@ test.each<[string, boolean, string]>([
 test('a connection without a head carries no requests', () => {
   const routes: RouteConfig[] = [{ match: { path: ['/api'] }, pool: 'api' }, { pool: 'web' }];
   const raw: ListenerConfig = { ...listener('per-request'), protocol: 'tcp' };
-  expect(carriesOneRequest(raw, { routes, pools: [] })).toBe(false);
+  expect(needsJudging(raw, { routes, pools: [] })).toBe(false);
 });

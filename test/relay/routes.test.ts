@@ -1,8 +1,8 @@
 import type { RouteConfig } from '../../src/config/model';
-import { Answering } from '../../src/front/answering';
-import { Forwarding } from '../../src/front/forwarding';
+import { Answering } from '../../src/relay/answering';
+import { Forwarding, type NamedPool } from '../../src/relay/forwarding';
 import { Pool } from '../../src/front/pool';
-import { Routes, type Action } from '../../src/front/routes';
+import { Routes, type Action } from '../../src/relay/routes';
 import type { RoutableHead } from '../../src/peek/head';
 import { readDetails } from '../../src/wire/handoff-details';
 
@@ -33,7 +33,7 @@ const ROUTES: readonly RouteConfig[] = [
 ];
 const routes = new Routes(ROUTES, POOLS);
 
-function forwarding(action: Action | undefined): Forwarding {
+function forwarding(action: Action<NamedPool> | undefined): Forwarding<NamedPool> {
   if (!(action instanceof Forwarding)) throw new Error('no pool');
   return action;
 }

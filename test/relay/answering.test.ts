@@ -1,5 +1,5 @@
 import type { RouteConfig } from '../../src/config/model';
-import { answeringOf } from '../../src/front/answering';
+import { answeringOf } from '../../src/relay/answering';
 import type { RoutableHead } from '../../src/peek/head';
 
 const head: RoutableHead = {

@@ -1,5 +1,5 @@
 import { STATUS_CODES } from 'node:http';
-import type { Answer } from '../relay/destination';
+import type { Answer } from './destination';
 
 /** An answer that says its status in a line of plain text. */
 export function plainAnswer(status: number): Answer {

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
-import { RequestHead } from '../../src/front/request-head';
+import { RequestHead } from '../../src/relay/request-head';
 import { parseAddress } from '../../src/kernel/flow';
 import type { RoutableHead } from '../../src/peek/head';
 import { Http1Peek } from '../../src/peek/http1';

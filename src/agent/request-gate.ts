@@ -1,0 +1,716 @@
+/**
+ * What stands between an adopted connection and the server: each request is judged by the front's rules before the server
+ * sees a byte of it.
+ *
+ *   read -> held -> head -> judge -+-> here: the server, with the head as the rules change it
+ *                                  +-> elsewhere: the connection goes there, or a detour relays the one message
+ *                                  +-> an answer: a detour gives it
+ *
+ * The server gets one message at a time, cut exactly at its end; what follows waits until the answer is out. So a request
+ * that is judged is always the next one to be served, and the connection could go elsewhere at that point: nothing of an
+ * answer is under way, and no server has seen what is held.
+ */
+import type { Server, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
+import { startReading, stopReading } from '../kernel/node-socket';
+import { asksForTunnel } from '../peek/closing-head';
+import { longestEditedHead, MOST_ADDED_BYTES, MOST_ADDED_FIELDS, writeEditedHead } from '../peek/edited-head';
+import type { Asker, HeadChanges } from '../peek/head';
+import { Http1Peek, MAX_FIELDS } from '../peek/http1';
+import { MessageEnd } from '../peek/message-end';
+import { worthReading } from '../peek/worth-reading';
+import type { Destination } from '../relay/destination';
+import { lastWords } from '../relay/last-words';
+import { RepairError } from '../repair/errors';
+import { FLAGS, HEADER_BYTES, PER_REQUEST, RECEIVE_LENGTH, ROUTED } from '../repair/layout';
+import type { Detour, Detours } from './detour';
+import type { ChannelRules } from './front-rules';
+import { HeldBytes } from './held-bytes';
+import { judge, type Verdict } from './judge';
+import type { Rules, Routing, Served } from './rules';
+
+/** The longest head that a front may be configured for (limits.head_bytes). */
+const LONGEST_HEAD = 65_536;
+/** A head that the front has edited already. */
+const routedReader = new Http1Peek(
+  longestEditedHead(LONGEST_HEAD, MOST_ADDED_BYTES),
+  MAX_FIELDS + MOST_ADDED_FIELDS + 1,
+);
+/** Where heads are edited, one at a time; made for the first of them. */
+let edited: Buffer | undefined;
+
+/** As much as is read at once: no more is read while so much is held. */
+const MOST_HELD_BYTES = 64 * 1024;
+/** A longer head is not compared with the next one: memory for each connection. */
+const MOST_REMEMBERED_BYTES = 2048;
+/** A client that says something else so many times in a row will again: for as many messages its heads are not remembered. */
+const MOST_MISSES = 4;
+const FORGETFUL = -64;
+/** For a head that has begun: the default of a front's `timeouts.head`. */
+const HEAD_MS = 10_000;
+/** How long a client that was refused may go on sending: closing at once could send a RST that overtakes the answer. */
+const LINGER_MS = 5_000;
+const CR = 0x0d;
+const CRLF_BYTES = 2;
+const NOTHING = Buffer.alloc(0);
+
+// Whose the next octet is.
+/** The next request's. */
+const BETWEEN = 0;
+/** As BETWEEN, but somebody is to be asked first whether the connection goes away. */
+const ASKING = 1;
+/** Of a message that the server has begun to get, or the first one behind it, which waits for the answer. */
+const MESSAGE = 2;
+/** The same with a detour in the place of the server. */
+const DETOUR = 3;
+/** What the server makes of a protocol that is not HTTP. */
+const TUNNEL = 4;
+/** Of a message that belongs elsewhere: the connection is to go there. */
+const LEAVING = 5;
+/** The same, and whoever hands it back has been asked. */
+const GOING = 6;
+/** Nobody's yet: somebody has taken the connection out, or is about to. */
+const OUT = 7;
+/** Nobody's any more. */
+const OVER = 8;
+/** The same, while a detour refuses the message before it. */
+const BROKEN = 9;
+
+const WITHOUT_UPGRADE: HeadChanges = { set: [], without: ['upgrade', 'http2-settings'] };
+const AS_IT_IS: Verdict = { is: 'here', changes: undefined, served: { pool: '', key: '' } };
+
+/** Whether a connection that was to be handed back has gone. */
+export interface HandBackOutcomes {
+  /** It lives elsewhere; whoever calls this destroys the socket. */
+  moved(): void;
+  /** It stays. `here`: and its request is to be served here, because the front knows no better place. */
+  kept(here?: boolean): void;
+}
+
+/**
+ * Hands a live connection back to its front, to be served by a backend of `pool`. `held` is every byte that was read of it and
+ * that no server has seen, from the beginning of a head; no answer is under way, nothing written is left in this process, and
+ * nothing is read until the outcome is known. False where that is not possible now, and then no outcome follows.
+ */
+export type HandBack = (held: Buffer, pool: string, outcomes: HandBackOutcomes) => boolean;
+
+export interface GateParts {
+  readonly server: Server;
+  readonly detours: Detours;
+  /** Of the connection; it begins with the client's address. */
+  readonly flow: Buffer;
+  readonly handBack: HandBack;
+  readonly headMs?: number;
+}
+
+/** The way in of a connection that is judged, from before it has a gate. */
+export class Inlet {
+  gate: RequestGate | undefined;
+
+  constructor(
+    readonly rules: ChannelRules,
+    /** The first message's head has been routed, and edited. */
+    readonly routed: boolean,
+  ) {}
+
+  readonly read = (length: number, bytes: Buffer): boolean => this.gate?.read(length, bytes) ?? true;
+}
+
+/** The way in that a snapshot asks for, undefined where it asks for none; throws a RepairError if there is no such way. */
+export function inletOf(bytes: Buffer, offset: number, rules: ChannelRules | undefined): Inlet | undefined {
+  const flags = bytes.readUInt8(offset + FLAGS);
+  if ((flags & PER_REQUEST) === 0) return undefined;
+  if (rules === undefined)
+    throw new RepairError(
+      'malformed_snapshot',
+      'snapshot: requests to be judged by rules that have not come',
+    );
+  const routed = (flags & ROUTED) !== 0;
+  if (routed) {
+    const start = offset + HEADER_BYTES;
+    const received = bytes.subarray(start, start + bytes.readUInt32BE(offset + RECEIVE_LENGTH));
+    const outcome = routedReader.read(received, received.length);
+    if (outcome !== 'head') {
+      const reason = outcome === 'more' ? 'incomplete' : routedReader.reason;
+      throw new RepairError('malformed_snapshot', `snapshot: a routed request without a head: ${reason}`);
+    }
+  }
+  return new Inlet(rules, routed);
+}
+
+export class RequestGate {
+  /**
+   * Asked when the first bytes of a message have come, of which `heldLength` are held. True: somebody takes the connection out
+   * (`takeOut`, now or later), and the message is not judged before `putBack`.
+   */
+  onBetween: ((heldLength: number) => boolean) | undefined;
+  readonly #held = new HeldBytes();
+  readonly #rules: ChannelRules;
+  #part = BETWEEN;
+  /** The head that comes first has been routed. */
+  #routed: boolean;
+  #asker: Asker;
+  /** The server's own listener for what is read. */
+  #serve: (octets: Buffer) => void = ignore;
+  /** The rest of the message that is under way; undefined when all of it has been passed on. */
+  #body: MessageEnd | undefined;
+  /** The answer to it is out. */
+  #answered = false;
+  /** Somebody will say so. */
+  #followed = false;
+  #served: Served | undefined;
+  /** What becomes of a request that could not leave. */
+  #stay: 'here' | 'detour' | undefined;
+  #leavingFor = '';
+  /** Bytes of a head that was read and is not complete. */
+  #seen = 0;
+  #asked = false;
+  /** Whoever was asked is about to take it out. */
+  #reserved = false;
+  #timer: NodeJS.Timeout | undefined;
+  #detour: Detour | undefined;
+  #detourTakes = true;
+  #pumping = false;
+  #stopped = false;
+  /** The client has closed its side; and whoever reads has been told. */
+  #ended = false;
+  #toldEnd = false;
+  /** The head of the last message, where it was passed on as it was and had no body; and whose verdict that was. */
+  #last: Buffer = NOTHING;
+  #lastLength = 0;
+  #lastRules: Rules | undefined;
+  /** How often in a row another head came; below 0 nobody looks. */
+  #misses = 0;
+  /** What `#routing` comes from. */
+  #routingRules: Rules | undefined;
+  #routing: Routing = 'per-request';
+
+  /** Before the server gets the socket. */
+  constructor(
+    private readonly socket: Socket,
+    { rules, routed }: Inlet,
+    private readonly parts: GateParts,
+  ) {
+    this.#rules = rules;
+    this.#routed = routed;
+    this.#asker = { client: parts.flow };
+    const left = rules.join();
+    socket.push = this.#push;
+    socket.on('resume', () => this.#pump());
+    socket.once('close', () => {
+      left();
+      clearTimeout(this.#timer);
+      this.#part = OVER;
+      this.#detour?.destroy();
+    });
+  }
+
+  /** Call whenever the server has been given the socket. */
+  attached(): void {
+    // Node's server reads from the descriptor past the socket, until somebody listens for data (unconsume in
+    // lib/_http_server.js).
+    this.socket.on('data', ignore).off('data', ignore);
+    this.#serve = this.socket.listeners('data')[0] as (octets: Buffer) => void;
+    // A server that wants no upgrade may take the request for an ordinary one.
+    if (this.#part === TUNNEL) this.#part = MESSAGE;
+  }
+
+  /** The server has begun to answer: `answered` will follow. */
+  followed(): void {
+    this.#followed = true;
+  }
+
+  /** The server's answer is out, or broken off. */
+  readonly answered = (): void => {
+    if (this.#part !== MESSAGE || this.#answered) return;
+    this.#answered = true;
+    this.#endMessage();
+    if (this.#held.length > 0 || this.#ended) this.#pump();
+  };
+
+  /** Whether the connection is in use although the server sees nothing of that. */
+  get busy(): boolean {
+    return (
+      this.#held.length > 0 ||
+      this.#part === DETOUR ||
+      this.#part === BROKEN ||
+      this.#part === GOING ||
+      this.#part === OUT
+    );
+  }
+
+  /**
+   * Takes the connection out between two messages: nothing is read any more. Returns what has been read and no server has seen,
+   * perhaps a part of a head; undefined where it cannot go. `putBack` is the undo.
+   */
+  takeOut(): Buffer | undefined {
+    const { socket } = this;
+    if (this.#part !== BETWEEN && !this.#reserved) return undefined;
+    if (this.#routed || this.#ended || socket.destroyed || socket.writableLength > 0) return undefined;
+    this.#reserved = false;
+    this.#stop(OUT);
+    return Buffer.from(this.#held.bytes);
+  }
+
+  putBack(): void {
+    if (this.#part !== OUT) return;
+    this.#reserved = false;
+    this.#asked = true;
+    this.#goOn(this.parts.server.keepAliveTimeout);
+  }
+
+  /** Octets have come: [0, length) of `bytes`. False stops reading. */
+  read(length: number, bytes: Buffer): boolean {
+    if (this.#part === TUNNEL && this.#held.length === 0) return this.#pass(bytes.subarray(0, length));
+    const waits = this.#held.length > 0;
+    const at = waits ? 0 : this.#take(bytes, 0, length);
+    if (at === length) return true;
+    this.#held.add(bytes, at, length);
+    if (waits) this.#pump();
+    else this.#settle();
+    return true;
+  }
+
+  /** Gives to whom it may concern what there is in [at, end), and returns how far it came. */
+  #take(bytes: Buffer, at: number, end: number): number {
+    while (at < end) {
+      if (this.socket.destroyed) return end;
+      const next = this.#step(bytes, at, end);
+      if (next === at) return at;
+      at = next;
+    }
+    return at;
+  }
+
+  #step(bytes: Buffer, at: number, end: number): number {
+    switch (this.#part) {
+      case BETWEEN:
+        return this.#begin(bytes, at, end);
+      case MESSAGE:
+        if (this.#body === undefined || this.socket.isPaused()) return at;
+        return this.#continue(this.#body, bytes.subarray(at, end), at);
+      case DETOUR:
+        return this.#detourOn(bytes, at, end);
+      case TUNNEL:
+        this.#pass(bytes.subarray(at, end));
+        return end;
+      case OVER:
+      case BROKEN:
+        return end;
+      default:
+        return at;
+    }
+  }
+
+  /** More of the body of the server's message. */
+  #continue(body: MessageEnd, octets: Buffer, at: number): number {
+    const length = body.take(octets);
+    if (body.over) this.#body = undefined;
+    this.#serve(octets.subarray(0, length));
+    if (body.broken) this.#break();
+    this.#endMessage();
+    return at + length;
+  }
+
+  #detourOn(bytes: Buffer, at: number, end: number): number {
+    const detour = this.#detour;
+    if (detour === undefined || !this.#detourTakes) return at;
+    if (detour.tunnel) {
+      this.#detourTakes = detour.feed(bytes.subarray(at, end));
+      return end;
+    }
+    if (this.#body === undefined) return at;
+    const body = this.#body;
+    const octets = bytes.subarray(at, end);
+    const length = body.take(octets);
+    if (body.over) this.#body = undefined;
+    this.#detourTakes = detour.feed(octets.subarray(0, length));
+    if (body.broken) this.#breakDetour(detour);
+    this.#endMessage();
+    return at + length;
+  }
+
+  /** A message's first octets, or more of its head. */
+  #begin(bytes: Buffer, at: number, end: number): number {
+    if (this.socket.isPaused()) return at;
+    if (this.onBetween !== undefined && !this.#asked) {
+      this.#part = ASKING;
+      return at;
+    }
+    const rules = this.#rules.current;
+    const length = this.#lastLength;
+    if (this.#isLast(rules, bytes, at, end)) {
+      this.#open(undefined);
+      this.#serve(bytes.subarray(at, at + length));
+      this.#follow();
+      return at + length;
+    }
+    return this.#readHead(rules, at === 0 ? bytes : bytes.subarray(at, end), at, end - at);
+  }
+
+  /** Whether the same head comes again that was last passed on as it was: it would be again. */
+  #isLast(rules: Rules, bytes: Buffer, at: number, end: number): boolean {
+    const length = this.#lastLength;
+    if (length === 0 || end - at < length || this.#lastRules !== rules) return false;
+    if (this.#last.compare(bytes, at, at + length, 0, length) === 0) {
+      this.#misses = 0;
+      return true;
+    }
+    if (++this.#misses === MOST_MISSES) this.#misses = FORGETFUL;
+    return false;
+  }
+
+  /** `bytes` [0, length) begin with the head, and lie at `at` of what is being read; returns how far it came there. */
+  #readHead(rules: Rules, bytes: Buffer, at: number, length: number): number {
+    if (this.#seen > 0 && length < rules.headBytes && !worthReading(bytes, this.#seen, length)) return at;
+    const head = this.#routed ? routedReader : rules.reader;
+    const outcome = head.read(bytes, length);
+    if (outcome === 'more') {
+      this.#seen = length;
+      // Some clients send an empty line behind a body, and nothing more for a while (RFC 9112 section 2.2).
+      if (length > CRLF_BYTES || bytes[0] !== CR) this.#awaitHead();
+      return at;
+    }
+    this.#seen = 0;
+    this.#stopTimer();
+    if (outcome === 'malformed') {
+      this.#refuse(head.status);
+      return at + length;
+    }
+    return at + this.#direct(rules, head, bytes, length);
+  }
+
+  /** Sends a message whose head is complete on its way; returns how much of it is. */
+  #direct(rules: Rules, head: Http1Peek, bytes: Buffer, length: number): number {
+    const routed = this.#routed;
+    const verdict = routed ? AS_IT_IS : this.#judge(rules, head);
+    const stay = this.#stay;
+    this.#stay = undefined;
+    if (verdict.is === 'answer') return this.#divert(head, bytes, length, verdict.destination);
+    if (verdict.is === 'elsewhere' && stay !== 'here') {
+      if (stay === 'detour' || this.#routing !== 'per-request' || this.#ended)
+        return this.#divert(head, bytes, length, verdict.destination);
+      this.#leavingFor = verdict.pool;
+      this.#part = LEAVING;
+      return 0;
+    }
+    this.#routed = false;
+    this.#served = verdict.served;
+    const total = this.#serveHere(head, bytes, length, verdict.changes);
+    // Not a head that the front has edited: a client that sends that may mean something else.
+    if (!routed && total === head.headLength && verdict.changes === undefined)
+      this.#remember(rules, head, bytes);
+    return total;
+  }
+
+  #judge(rules: Rules, head: Http1Peek): Verdict {
+    if (this.#routingRules !== rules) {
+      this.#routingRules = rules;
+      const { name, routing } = rules.listenerOf(this.parts.flow);
+      this.#routing = routing;
+      this.#asker = { client: this.parts.flow, ...(name !== undefined && { listener: name }) };
+    }
+    if (this.#routing === 'per-connection') return AS_IT_IS;
+    return judge(rules, head, this.#asker, this.#served);
+  }
+
+  #serveHere(head: Http1Peek, bytes: Buffer, length: number, changes: HeadChanges | undefined): number {
+    const { headLength, upgrade } = head;
+    const body = bodyOf(head);
+    const all = upgrade ? upgradeChanges(head, changes) : changes;
+    this.#lastLength = 0;
+    let total = headLength;
+    let octets: Buffer;
+    if (all !== undefined) octets = edit(head, bytes, all);
+    else {
+      // In one piece with the body, as far as that has come.
+      if (body !== undefined) total += body.take(bytes.subarray(headLength, length));
+      octets = bytes.subarray(0, total);
+    }
+    this.#open(body);
+    this.#serve(octets);
+    this.#follow();
+    if (upgrade && !this.socket.listeners('data').includes(this.#serve)) this.#part = TUNNEL;
+    if (body?.broken === true) this.#break();
+    return total;
+  }
+
+  /** The server is about to get a message. */
+  #open(body: MessageEnd | undefined): void {
+    this.#part = MESSAGE;
+    this.#asked = this.#answered = this.#followed = false;
+    this.#body = body?.over === true ? undefined : body;
+    this.#stay = undefined;
+  }
+
+  /** Sees to it that somebody says when the answer is out. */
+  #follow(): void {
+    if (this.#followed) return;
+    // A server answers some requests without telling anybody: an Expect that it does not know, or one too many.
+    const { _httpMessage: response } = this.socket as unknown as { _httpMessage?: ServerResponse | null };
+    response?.once('close', this.answered);
+  }
+
+  #endMessage(): void {
+    if (!this.#answered || this.#body !== undefined || this.#part >= OVER) return;
+    // A server may close with its answer.
+    this.#part = this.socket.writableEnded || this.socket.destroyed ? OVER : BETWEEN;
+  }
+
+  #remember(rules: Rules, { headLength: length, hasBody, upgrade }: Http1Peek, bytes: Buffer): void {
+    if (hasBody || upgrade || length > MOST_REMEMBERED_BYTES || this.#forgets()) return;
+    if (length > this.#last.length) this.#last = Buffer.allocUnsafeSlow(length);
+    bytes.copy(this.#last, 0, 0, length);
+    this.#lastLength = length;
+    this.#lastRules = rules;
+  }
+
+  #forgets(): boolean {
+    if (this.#misses < 0) this.#misses += 1;
+    return this.#misses < 0;
+  }
+
+  /** The message goes to the agent's own server; returns how much of it has. */
+  #divert(head: Http1Peek, bytes: Buffer, length: number, destination: Destination): number {
+    const changes = head.upgrade ? upgradeChanges(head, undefined) : undefined;
+    const detour = (this.#detour ??= this.parts.detours.open(this.socket, {
+      ready: () => {
+        this.#detourTakes = true;
+        this.#pump();
+      },
+      answered: () => this.#detourAnswered(),
+      closed: () => this.#detourClosed(),
+    }));
+    this.#routed = false;
+    this.#lastLength = 0;
+    this.#part = DETOUR;
+    this.#asked = this.#answered = false;
+    const body = bodyOf(head);
+    let total = head.headLength;
+    let octets = bytes.subarray(0, total);
+    if (changes !== undefined) octets = edit(head, bytes, changes);
+    else if (body !== undefined) {
+      // In one piece: an answer without the body would close the connection.
+      total += body.take(bytes.subarray(total, length));
+      octets = bytes.subarray(0, total);
+    }
+    this.#body = body?.over === true ? undefined : body;
+    // The server would take the connection for idle.
+    this.socket.setTimeout(0);
+    detour.destination = destination;
+    const relayed = typeof destination === 'object' && 'origin' in destination;
+    this.parts.detours.counts[relayed ? 'relayed' : 'answered'] += 1;
+    this.#detourTakes = detour.feed(octets);
+    if (body?.broken === true) this.#breakDetour(detour);
+    return total;
+  }
+
+  /**
+   * The message's chunks are none. The server has seen the octet that cannot be, and may wait for more: to it the client has
+   * ended here, so it refuses the message. Nobody gets what follows.
+   */
+  #break(): void {
+    this.#part = OVER;
+    this.#tellEnd();
+  }
+
+  #breakDetour(detour: Detour): void {
+    this.#part = BROKEN;
+    this.#toldEnd = true;
+    detour.push(null);
+  }
+
+  #detourAnswered(): void {
+    const detour = this.#detour;
+    if (this.#part !== DETOUR || detour === undefined || detour.writableEnded || detour.destroyed) return;
+    this.#answered = true;
+    this.#endMessage();
+    this.socket.setTimeout(this.parts.server.keepAliveTimeout);
+    this.#pump();
+  }
+
+  #detourClosed(): void {
+    this.#detour = undefined;
+    if (this.#part !== DETOUR && this.#part !== BROKEN) return;
+    this.#part = OVER;
+    const { socket } = this;
+    if (socket.writableEnded) socket.destroySoon();
+    else socket.resetAndDestroy();
+  }
+
+  /** Gives away what is held, as far as that is possible now. */
+  #pump(): void {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    for (let taken = 1; taken > 0 && this.#held.length > 0;) {
+      const { bytes } = this.#held;
+      taken = this.#take(bytes, 0, bytes.length);
+      this.#held.drop(taken);
+    }
+    this.#pumping = false;
+    this.#settle();
+  }
+
+  /** What follows from how much is held, and whose it is. */
+  #settle(): void {
+    if (this.#part === ASKING) this.#ask();
+    if (this.#part === LEAVING) this.#leave();
+    if (this.#part === GOING || this.#part === OUT) return;
+    // A head that the front has edited may be longer than all that others may have.
+    const tooMuch = this.#held.length >= MOST_HELD_BYTES && !this.#routed;
+    if (tooMuch && !this.#stopped) stopReading(this.socket);
+    if (!tooMuch && this.#stopped) startReading(this.socket);
+    this.#stopped = tooMuch;
+    if (this.#ended && !this.#toldEnd) this.#end();
+  }
+
+  #ask(): void {
+    this.#part = BETWEEN;
+    this.#asked = true;
+    if (this.onBetween?.(this.#held.length) !== true) this.#pump();
+    // It may have been taken out meanwhile.
+    else if (this.#part === BETWEEN) {
+      this.#reserved = true;
+      this.#stop(OUT);
+    }
+  }
+
+  #stop(part: number): void {
+    this.#part = part;
+    this.#stopTimer();
+    this.#stopped = true;
+    stopReading(this.socket);
+    // The server would take the connection for idle.
+    this.socket.setTimeout(0);
+  }
+
+  /** The undo of `#stop`. */
+  #goOn(timeoutMs: number): void {
+    this.#part = BETWEEN;
+    this.#seen = 0;
+    this.socket.setTimeout(timeoutMs);
+    this.#pump();
+  }
+
+  #leave(): void {
+    const { socket } = this;
+    this.#stop(GOING);
+    // Without bytes of its own: it is called when those before have left.
+    if (socket.writableLength > 0) socket.write(NOTHING, () => this.#handBack());
+    else this.#handBack();
+  }
+
+  #handBack(): void {
+    if (this.#part !== GOING) return;
+    const possible =
+      !this.#ended &&
+      this.parts.handBack(Buffer.from(this.#held.bytes), this.#leavingFor, {
+        moved: () => (this.#part = OVER),
+        kept: (here = false) => this.#kept(here),
+      });
+    if (!possible) this.#kept(false);
+  }
+
+  #kept(here: boolean): void {
+    if (this.#part !== GOING || this.socket.destroyed) return;
+    this.#stay = here ? 'here' : 'detour';
+    this.#asked = true;
+    this.#goOn(0);
+  }
+
+  /** In place of the socket's own: of a gated socket only the end comes this way. */
+  readonly #push = (octets: Buffer | null): boolean => {
+    if (octets !== null) return Socket.prototype.push.call(this.socket, octets);
+    this.#ended = true;
+    this.#pump();
+    return false;
+  };
+
+  /** The client has closed its side: who reads hears of it behind the last octet. */
+  #end(): void {
+    switch (this.#part) {
+      case OVER:
+        this.socket.destroySoon();
+        break;
+      case BROKEN:
+        return;
+      case DETOUR:
+        // Before that it ends with the answer.
+        if (this.#held.length > 0 || !(this.#body !== undefined || this.#detour?.tunnel === true)) return;
+        this.#toldEnd = true;
+        this.#detour?.push(null);
+        return;
+      case MESSAGE:
+      case TUNNEL:
+        if (this.#held.length > 0) return;
+        break;
+      default:
+        // What is left is a part of a head.
+        this.#held.drop(this.#held.length);
+        this.#stopTimer();
+    }
+    this.#tellEnd();
+  }
+
+  #tellEnd(): void {
+    if (this.#toldEnd) return;
+    this.#toldEnd = true;
+    Socket.prototype.push.call(this.socket, null);
+    this.socket.read(0);
+  }
+
+  #pass(octets: Buffer): boolean {
+    return Socket.prototype.push.call(this.socket, Buffer.from(octets));
+  }
+
+  #awaitHead(): void {
+    if (this.#timer !== undefined) return;
+    this.#timer = setTimeout(() => this.#refuse(408), this.parts.headMs ?? HEAD_MS);
+    // Of the server's, for idle connections; it comes back with the next answer.
+    this.socket.setTimeout(0);
+  }
+
+  #stopTimer(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  /** What no server may read: another would perhaps understand it differently. */
+  #refuse(status: number): void {
+    this.#part = OVER;
+    this.#held.drop(this.#held.length);
+    this.#stopTimer();
+    this.parts.detours.counts.refused += 1;
+    this.socket.end(lastWords(status), 'latin1');
+    this.#timer = setTimeout(() => this.socket.destroy(), LINGER_MS);
+    if (!this.#pumping) this.#settle();
+  }
+}
+
+/** What follows a head; undefined where nothing does. */
+function bodyOf(head: Http1Peek): MessageEnd | undefined {
+  const { hasBody, contentLength, chunked } = head;
+  return hasBody ? new MessageEnd({ headLength: 0, contentLength, chunked }) : undefined;
+}
+
+/**
+ * The changes of a head with an Upgrade. A server that knows upgrades lets go of HTTP wherever the head asks for one, also where
+ * it should not follow (asksForTunnel): then the head asks no more.
+ */
+function upgradeChanges(head: Http1Peek, changes: HeadChanges | undefined): HeadChanges | undefined {
+  if (asksForTunnel(head)) return changes;
+  if (changes === undefined) return WITHOUT_UPGRADE;
+  return { ...changes, without: [...changes.without, ...WITHOUT_UPGRADE.without] };
+}
+
+/** The edited head; valid until the next one. */
+function edit(head: Http1Peek, bytes: Buffer, changes: HeadChanges): Buffer {
+  edited ??= Buffer.allocUnsafeSlow(
+    longestEditedHead(longestEditedHead(LONGEST_HEAD, MOST_ADDED_BYTES), MOST_ADDED_BYTES),
+  );
+  return edited.subarray(0, writeEditedHead(head, bytes, edited, changes, false));
+}
+
+function ignore(): void {
+  // What is read goes through the gate.
+}
