@@ -521,9 +521,7 @@ describe('a snapshot', () => {
     ['routed, with a part of one', PER_REQUEST | ROUTED, head.slice(0, -1), rulesOf(TABLE)],
     ['routed, with none', PER_REQUEST | ROUTED, `\0${head}`, rulesOf(TABLE)],
   ])('%s is malformed', (_what, flags, received, rules) => {
-    expect(() => inletOf(snapshot(flags, received), 0, rules)).toThrow(
-      expect.objectContaining({ code: 'malformed_snapshot' }),
-    );
+    expect(() => inletOf(snapshot(flags, received), 0, rules)).toThrow(/^snapshot: /);
   });
 });
 
