@@ -10,6 +10,7 @@ import { until } from '../kernel/pair';
 import { makeSnapshot } from '../repair/snapshots';
 import { frame, idPayload, RawPeer } from '../wire/raw-peer';
 import { AgentParts, CONTROL, NOBODY, VIP } from './agent-parts';
+import { TABLE, tableText } from './gated';
 
 const HELLO_TIMEOUT_MS = 3000;
 const FLOW_BYTES = 36;
@@ -103,6 +104,7 @@ describe('hello', () => {
 
 describe('a front is cut off with the reason', () => {
   const greeting = hello('offers');
+  const routes = frame(frames.ROUTES, tableText(TABLE));
   test.each<[string, Buffer, string]>([
     ['HTTP', Buffer.from('GET / HTTP/1.1\r\n\r\n'), 'unknown frame type 47'],
     ['TLS', Buffer.from('1603010200010001fc0303', 'hex'), 'the peer speaks TLS, and this side does not'],
@@ -138,12 +140,23 @@ describe('a front is cut off with the reason', () => {
     ],
     ['an abort without an id', Buffer.concat([greeting, frame(frames.ABORT, 'x')]), 'frame without an id'],
     ['an unknown frame', Buffer.concat([greeting, frame(200, 'x')]), 'unknown frame type 200'],
+    [
+      'routes that are none',
+      Buffer.concat([greeting, frame(frames.ROUTES, '{}')]),
+      'routes: must have required',
+    ],
+    ['routes for the second time', Buffer.concat([greeting, routes, routes]), 'routes for the second time'],
+    [
+      'routes from a keeper',
+      Buffer.concat([hello('keeper'), routes]),
+      'only who offers connections may say how they are judged',
+    ],
   ])('%s', async (_, bytes, message) => {
     const neighbour = await openFront('offers', 'f2');
     const front = await dial();
     front.send(bytes);
     let last = await front.next();
-    if (last?.type === frames.HELLO) last = await front.next();
+    while (last?.type === frames.HELLO || last?.type === frames.FLOWS) last = await front.next();
     expect({ type: last?.type, text: last?.payload.toString() }).toEqual({
       type: frames.BYE,
       text: expect.stringContaining(message) as string,

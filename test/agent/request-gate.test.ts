@@ -5,7 +5,9 @@ import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { WebSocketServer, WebSocket } from 'ws';
-import type { HandBackOutcomes } from '../../src/agent/request-gate';
+import { inletOf, type HandBackOutcomes } from '../../src/agent/request-gate';
+import { HEADER_BYTES, PER_REQUEST, ROUTED } from '../../src/repair/layout';
+import { makeSnapshot } from '../repair/snapshots';
 import { until } from '../kernel/pair';
 import { closeAll, Gated, rulesOf, TABLE, tableText } from './gated';
 import { FrontRules } from '../../src/agent/front-rules';
@@ -495,6 +497,31 @@ describe('upgrades', () => {
     gated.send(get('/a', 'Connection: Upgrade\r\nUpgrade: x\r\n') + get('/b') + get('/a'));
     expect(await gated.answers(3)).toEqual(['200', '503', '200']);
     expect(seen).toHaveLength(2);
+  });
+});
+
+describe('a snapshot', () => {
+  const head = get('/a');
+  const snapshot = (flags: number, received: string): Buffer => {
+    const bytes = makeSnapshot({ queues: [received.length, 0, 0], flags });
+    bytes.write(received, HEADER_BYTES, 'latin1');
+    return bytes;
+  };
+
+  test('says whether requests are judged, and whether the first one has been', () => {
+    const rules = rulesOf(TABLE);
+    expect(inletOf(snapshot(0, head), 0, rules)).toBeUndefined();
+    expect(inletOf(snapshot(PER_REQUEST, ''), 0, rules)).toMatchObject({ routed: false });
+    expect(inletOf(snapshot(PER_REQUEST | ROUTED, head), 0, rules)).toMatchObject({ routed: true });
+  });
+
+  test.each([
+    ['without rules', PER_REQUEST, head, undefined],
+    ['routed, and without a head', PER_REQUEST | ROUTED, '', rulesOf(TABLE)],
+    ['routed, with a part of one', PER_REQUEST | ROUTED, head.slice(0, -1), rulesOf(TABLE)],
+    ['routed, with none', PER_REQUEST | ROUTED, `\0${head}`, rulesOf(TABLE)],
+  ])('%s is malformed', (_what, flags, received, rules) => {
+    expect(() => inletOf(snapshot(flags, received), 0, rules)).toThrow(/^snapshot: /);
   });
 });
 
