@@ -68,6 +68,8 @@ export interface AdopterOptions {
   readonly serves: (arrival: Arrival) => boolean;
   /** The one place through which every adopted connection passes to whoever serves it. */
   readonly admit: (connection: LiveConnection, arrival: Arrival) => void;
+  /** A connection is about to be restored: what is left of it here, from when it moved away, makes way. */
+  readonly makeWay?: (flow: string) => void;
   /** How long a restore took, seconds. */
   readonly restored: (seconds: number) => void;
   /** A commit that could not be kept. */
@@ -116,6 +118,7 @@ export class Adopter {
         state: statePart(bytes, offset, length),
       };
       if (!this.options.serves(arrival)) throw new RejectedOffer('no_service', lackOf(arrival));
+      this.options.makeWay?.(claim.flow);
       const fd = this.#restore(bytes, offset, claim.replacesOpen);
       const flow = Buffer.from(bytes.subarray(offset + FLOW, offset + FLOW + FLOW_BYTES));
       const now = performance.now();

@@ -118,6 +118,7 @@ export class Agent {
       live: this.live,
       reservedFrom: unreserved(raiseFileLimit()),
       serves: (arrival) => serves(services, arrival),
+      makeWay: (flow) => this.#handBacks.makeWay(flow),
       admit: (connection, arrival) => this.#admit(connection, arrival),
       restored: (seconds) => this.#restoreDuration.observe(seconds),
       lost: (flow, cause) =>

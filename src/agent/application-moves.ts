@@ -93,14 +93,12 @@ export class ApplicationMoves {
     await this.#quiet(connection);
     if (socket.destroyed) return 'not_movable';
     const held = (socket.read() as Buffer | null) ?? NOTHING;
-    // read() has Node ask for more.
-    stopReading(socket);
     const departure = { connection, wish, held, state, flags: raw ? RAW : 0 };
     return new Promise((resolve) => {
       const stayed = (reason: StayReason): void => {
         if (!socket.destroyed) {
           if (held.length > 0) socket.unshift(held);
-          startReading(socket);
+          startReading(socket, true);
         }
         resolve(reason);
       };

@@ -86,7 +86,13 @@ export class HandBacks {
   /** By handoff; in the order of time. */
   readonly #pending = new Map<string, Pending>();
   readonly #dumped = new DumpBuffer();
-  readonly #released = new ReleaseQueue();
+  /** Flows (Latin-1 text of their bytes) of which a socket is left here, and the other way round. */
+  readonly #left = new Map<string, number>();
+  readonly #flowOf = new Map<number, string>();
+  readonly #released = new ReleaseQueue((fd) => {
+    this.#left.delete(this.#flowOf.get(fd) ?? '');
+    this.#flowOf.delete(fd);
+  });
   readonly #settling: Pending[] = [];
   #settlePlanned = false;
   #bytes = 0;
@@ -148,6 +154,12 @@ export class HandBacks {
     this.#settling.push(pending);
     this.#planSettle();
     return undefined;
+  }
+
+  /** A connection comes back: what is left of it here from before makes way. */
+  makeWay(flow: string): void {
+    const left = this.#left.get(flow);
+    if (left !== undefined) this.#released.closeNow(left);
   }
 
   /** The front has given the connection to another agent. */
@@ -218,20 +230,26 @@ export class HandBacks {
     this.options.voided({ flow, id });
   }
 
-  #letGo({ connection, fd, guard, moved }: Pending): void {
+  #letGo(pending: Pending): void {
+    const { connection, fd, guard } = pending;
     this.options.forget(connection);
     try {
       // What is still on its way to it shall meet no RST for a while.
-      this.#released.add(duplicate(fd));
+      const left = duplicate(fd);
+      this.#released.add(left);
+      const flow = connection.flow.toString('latin1');
+      this.#left.set(flow, left);
+      this.#flowOf.set(left, flow);
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
     }
     guard.end();
     connection.socket.destroy();
-    moved();
+    pending.moved();
   }
 
-  #stay({ fd, guard, stayed }: Pending, reason: StayReason): void {
+  #stay(pending: Pending, reason: StayReason): void {
+    const { fd, guard } = pending;
     try {
       thaw(fd);
     } catch (error) {
@@ -239,7 +257,7 @@ export class HandBacks {
       guard.destroy();
     }
     guard.end();
-    stayed(reason);
+    pending.stayed(reason);
   }
 
   #take(line: FrontLine, id: HandoffId): Pending | undefined {

@@ -7,7 +7,7 @@ import type { OpenListener } from './listeners';
 import {
   sumStatus,
   type Failing,
-  Moved,
+  type Moved,
   type FromWorker,
   type Recovered,
   type Standing,

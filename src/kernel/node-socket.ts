@@ -82,12 +82,15 @@ export function stopReading(socket: Socket): void {
   handle.readStart = () => 0;
 }
 
-/** The undo; a Socket that is paused goes on when it is resumed. */
-export function startReading(socket: Socket): void {
+/**
+ * The undo; a Socket that is paused goes on when it is resumed. With `asked` it has been asked for more meanwhile (`read()`), and
+ * waits for that, paused or not.
+ */
+export function startReading(socket: Socket, asked = false): void {
   const handle = handleOf(socket);
   if (handle === undefined) return;
   Reflect.deleteProperty(handle, 'readStart');
-  handle.reading = !socket.isPaused();
+  handle.reading = asked || !socket.isPaused();
   if (handle.reading) handle.readStart();
 }
 

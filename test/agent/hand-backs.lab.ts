@@ -117,12 +117,12 @@ test('returned it goes on as it was', async () => {
 });
 
 test('what slips in behind the snapshot is noticed, and it stays', async () => {
-  const handBack = lineOf().handBack;
+  const before = lineOf();
   // Between the dump and the look nothing gets past the filter, so it is detached for a moment.
   line = {
     ...lineOf(),
     handBack: (...args) => {
-      handBack(...args);
+      before.handBack(...args);
       slipIn();
     },
   };

@@ -28,7 +28,7 @@ test(
   'a connection moves a hundred times while its client goes on asking',
   async () => {
     const asking = await Asking.start(cluster.client, { count: 1, pauseMs: [0, 5], bodyEvery: 7 });
-    const [{ flow = '' } = {}] = await flows();
+    const flow = (await flows())[0]?.flow ?? '';
     const ms: number[] = [];
     for (let n = 0; n < 100; n++) {
       const to = NODES[n % 3];

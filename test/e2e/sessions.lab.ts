@@ -65,7 +65,7 @@ test.each([
     const argv = [process.execPath, SCRIPT, JSON.stringify(options)];
     const client = cluster.client.spawn(argv, { stdio: ['pipe', 'pipe', 'inherit'] });
     await client.waitForLine('talking', TIMEOUT_MS);
-    const [{ flow = '' } = {}] = await flowsTo(port);
+    const flow = (await flowsTo(port))[0]?.flow ?? '';
     const ms: number[] = [];
     for (let n = 0; n < MOVES; n++) {
       const answer = await cluster.frontPost('/v1/flows/move', { flow });
