@@ -18,6 +18,7 @@ import { agentCost } from './questions/agent-cost';
 import { heldConnections } from './questions/held-connections';
 import { keptAlive } from './questions/kept-alive';
 import { latency } from './questions/latency';
+import { laterRequests } from './questions/later-requests';
 import { newConnections } from './questions/new-connections';
 import type { Answer } from './questions/question';
 import { scale } from './questions/scale';
@@ -33,6 +34,7 @@ const QUESTIONS = [
   ...upstream,
   ...heldConnections,
   ...scale,
+  ...laterRequests,
 ];
 const COMPETITORS = [direct, l4Dsr, baton, haproxyShipped, haproxyTuned, nginxShipped, nginxTuned];
 

@@ -8,6 +8,8 @@ export interface LoadOptions {
   readonly seconds: number;
   /** Whether each request has a connection of its own. */
   readonly close: boolean;
+  /** A Lua script that makes the requests, and its arguments. */
+  readonly script?: readonly string[];
 }
 
 /** What a load generator has seen. */
@@ -30,7 +32,8 @@ const UNIT_BYTES: Readonly<Record<string, number>> = { '': 1, K: 2 ** 10, M: 2 *
 
 /** Runs wrk, one thread, on a client's host. */
 export async function wrk(host: Host, options: LoadOptions): Promise<LoadResult> {
-  const { target, path, connections, seconds, close } = options;
+  const { target, path, connections, seconds, close, script = [] } = options;
+  const [file, ...given] = script;
   const header = close ? ['-H', 'Connection: close'] : [];
   const argv = [
     'wrk',
@@ -41,8 +44,10 @@ export async function wrk(host: Host, options: LoadOptions): Promise<LoadResult>
     '30s',
     '--latency',
     ...header,
+    ...(file === undefined ? [] : ['-s', file]),
   ];
-  const { code, stdout, stderr } = await host.run([...argv, `http://${target}${path}`], {
+  const behind = file === undefined ? [] : ['--', ...given];
+  const { code, stdout, stderr } = await host.run([...argv, `http://${target}${path}`, ...behind], {
     timeoutMs: seconds * 1000 + GRACE_MS,
   });
   if (code !== 0) throw new Error(`${argv.join(' ')}: exit code ${code}\n${stdout}${stderr}`);

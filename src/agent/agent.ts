@@ -11,7 +11,9 @@ import { unreserved } from '../kernel/descriptors';
 import { KernelError } from '../kernel/errors';
 import { formatFlow, parseAddress } from '../kernel/flow';
 import { raiseFileLimit } from '../kernel/libc';
+import { descriptorOf, isDelivered } from '../kernel/node-socket';
 import { SockDiag } from '../kernel/sock-diag';
+import { unreadBytes } from '../kernel/socket';
 import { createAdmin, listenAdmin } from '../observe/admin';
 import { AdminAccess, readToken } from '../observe/admin-access';
 import { droppedLines } from '../observe/log';
@@ -39,6 +41,7 @@ import { LiveConnections, type LiveConnection } from './live-connections';
 import { Detours, DIVERSIONS } from './detour';
 import { OneRequest } from './one-request';
 import { Inlet, RequestGate, type HandBack, type HandBackOutcomes } from './request-gate';
+import { RejectedOffer } from './rejected-offer';
 import { Responses } from './responses';
 import { adoptFor, serves, type Services } from './services';
 import { StickyCookie } from './sticky-cookie';
@@ -50,6 +53,8 @@ import { addressesOf, manageVips, missingVips } from './vips';
 export const GRACE_MS = 10_000;
 /** Far more than a turn of the event loop. */
 const ENDED_MS = 20;
+/** How often a draining agent asks its connections again to leave. */
+const DRAIN_AGAIN_MS = 1000;
 /** Keys that need a restart. */
 const UNCHANGEABLE = ['node', 'vips', 'manage_vips', 'serve', 'sticky_cookie'] as const;
 
@@ -63,6 +68,7 @@ export class Agent {
   readonly control: ControlServer;
   readonly #restoreDuration = new DurationHistogram();
   readonly #responses = new Responses();
+  readonly #begun = new WeakSet<ServerResponse>();
   readonly #handBacks: HandBacks;
   readonly departures: Departures;
   readonly #applicationMoves: ApplicationMoves;
@@ -70,6 +76,7 @@ export class Agent {
   readonly #raw = new WeakSet<LiveConnection>();
   /** Until when connections that are to leave are not closed, performance.now(). */
   #leavingUntil = Infinity;
+  #drainTimer: NodeJS.Timeout | undefined;
   /** Sockets that came from a front, with what they are: the server may have others. */
   readonly #adopted = new WeakMap<Duplex, LiveConnection>();
   /** Those of them that carry one request. */
@@ -118,7 +125,11 @@ export class Agent {
       live: this.live,
       reservedFrom: unreserved(raiseFileLimit()),
       serves: (arrival) => serves(services, arrival),
-      makeWay: (flow) => this.#handBacks.makeWay(flow),
+      makeWay: (flow) => {
+        if (this.#handBacks.isLeaving(flow))
+          throw new RejectedOffer('address_in_use', 'the flow is on its way from here');
+        this.#handBacks.makeWay(flow);
+      },
       admit: (connection, arrival) => this.#admit(connection, arrival),
       restored: (seconds) => this.#restoreDuration.observe(seconds),
       lost: (flow, cause) =>
@@ -144,7 +155,7 @@ export class Agent {
         taken: (line, id) => this.#handBacks.taken(line, id),
         returned: (line, id, reason) => this.#handBacks.returned(line, id, reason),
         lineLost: (line) => this.#handBacks.channelLost(line),
-        move: (record, wish, kept) => this.#move(record, wish, kept),
+        move: (front, record, wish, kept) => this.#move(front, record, wish, kept),
       },
     );
     this.#handBacks = new HandBacks({
@@ -256,8 +267,16 @@ export class Agent {
     if (this.control.draining !== draining)
       this.logger.info({ connections: this.live.size }, draining ? 'draining' : 'ready again');
     this.control.draining = draining;
-    if (!draining) this.departures.cancel('drain');
-    else for (const connection of this.live) this.#leave(connection, 'drain', '');
+    clearInterval(this.#drainTimer);
+    if (draining) this.#drainTimer = setInterval(() => this.#leaveAll(), DRAIN_AGAIN_MS).unref();
+    if (draining) this.#leaveAll();
+    else this.departures.cancel('drain');
+  }
+
+  /** Has all connections leave that are not about to: what could not before may have changed. */
+  #leaveAll(): void {
+    for (const connection of this.live)
+      if (!this.#isLeaving(connection)) this.#leave(connection, 'drain', '');
   }
 
   /** Has a connection leave for another backend of its pool, or for the one that is named. */
@@ -272,9 +291,12 @@ export class Agent {
       this.departures.leave(connection, wish, kept);
       return;
     }
-    void this.#applicationMoves.ask(connection, this.#tcp.of(connection), wish).then((why) => {
-      if (why !== undefined) kept?.(why);
-    });
+    const asked = this.#applicationMoves.ask(connection, this.#tcp.of(connection), wish);
+    asked.then(
+      (why) => why !== undefined && kept?.(why),
+      (cause: unknown) =>
+        this.logger.error({ flow: formatFlow(connection.flow), cause: String(cause) }, 'move of a session'),
+    );
   }
 
   /** Whether an application has it and no server: it was adopted, or has left HTTP and says how it moves. */
@@ -291,9 +313,14 @@ export class Agent {
   }
 
   /** A front asks for a connection; of one that belongs to another pool it does not speak. */
-  #move(record: FlowRecord, { reason, pool, backend }: Wish, kept: (reason: KeepReason) => void): void {
+  #move(
+    front: string,
+    record: FlowRecord,
+    { reason, pool, backend }: Wish,
+    kept: (reason: KeepReason) => void,
+  ): void {
     const connection = this.live.find(record);
-    if (connection === undefined || (pool !== '' && pool !== connection.details?.pool)) kept('unknown');
+    if (connection?.front !== front || (pool !== '' && pool !== connection.details?.pool)) kept('unknown');
     // A backend that drains goes on trying; whoever else asks wants to hear that it stays.
     else this.#leave(connection, reason, backend, reason === 'drain' ? undefined : kept);
   }
@@ -304,7 +331,8 @@ export class Agent {
     if (this.#oneRequests.has(socket)) return undefined;
     const gate = this.#gates.get(socket);
     if (gate === undefined) return new PlainMovable(connection);
-    return { flags: PER_REQUEST, takeOut: () => gate.takeOut(), putBack: () => gate.putBack() };
+    const takeOut = (): Buffer | undefined => (isDelivered(socket) ? gate.takeOut() : undefined);
+    return { flags: PER_REQUEST, takeOut, putBack: () => gate.putBack() };
   }
 
   /**
@@ -363,6 +391,7 @@ export class Agent {
     this.services.server?.off('request', this.#countRequest);
     this.services.server?.off('checkContinue', this.#countRequest);
     this.#ignoreUpgrades?.();
+    clearInterval(this.#drainTimer);
     this.departures.stop();
     this.#handBacks.stop();
     this.#retract();
@@ -413,6 +442,22 @@ export class Agent {
       this.#oneRequests.set(socket, new OneRequest(socket, entry, server));
     }
     server.emit('connection', socket);
+    this.#closeIfSilent(socket, server.keepAliveTimeout);
+  }
+
+  /**
+   * A connection that has moved between two requests is one that was kept alive, and not a new one, of which a server would
+   * wait for the first request for a minute and then answer that it has not come.
+   */
+  #closeIfSilent(socket: Socket, keepAliveMs: number): void {
+    const fd = descriptorOf(socket);
+    if (keepAliveMs <= 0 || fd === undefined || unreadBytes(fd) !== 0) return;
+    const timer = setTimeout(() => {
+      const connection = this.#adopted.get(socket);
+      const leaving = connection !== undefined && this.#isLeaving(connection);
+      if (socket.bytesRead === 0 && !leaving) socket.destroy();
+    }, keepAliveMs).unref();
+    socket.once('close', () => clearTimeout(timer));
   }
 
   /** A request on a connection belongs elsewhere; returns whether the connection is on its way there. */
@@ -432,9 +477,11 @@ export class Agent {
   };
 
   readonly #countRequest = (request: IncomingMessage, response: ServerResponse): void => {
-    if (!this.#adopted.has(request.socket)) return;
+    // An application may pass a checkContinue on as a request.
+    if (!this.#adopted.has(request.socket) || this.#begun.has(response)) return;
+    this.#begun.add(response);
     const gate = this.#gates.get(request.socket);
-    gate?.followed();
+    gate?.followed(response);
     this.accessLog?.requested(request, response);
     this.#stickyCookie?.add(request, response);
     let began = performance.now();
@@ -447,7 +494,7 @@ export class Agent {
       this.#responses.ended(response.statusCode, ended === undefined ? 0 : Math.max(0, ended - began));
       // An application may have promised to keep the connection alive, whatever it was asked for.
       if (gate === undefined) this.#oneRequests.get(request.socket)?.close();
-      else gate.answered();
+      else gate.answered(response);
       if (this.departures.size > 0) {
         const connection = this.#adopted.get(request.socket);
         if (connection !== undefined) this.departures.responded(connection);

@@ -8,7 +8,7 @@
  *   stayed             these go back into the socket, and `onStay` says so
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { descriptorOf, isWritten, startReading, stopReading } from '../kernel/node-socket';
+import { descriptorOf, isDelivered, startReading, stopReading } from '../kernel/node-socket';
 import { sinceReceived, unreadBytes } from '../kernel/socket';
 import { RAW } from '../repair/layout';
 import type { KeepReason, Wish } from '../wire/hand-back';
@@ -22,8 +22,11 @@ const QUIET_MS = 20;
 /** The same behind octets that nobody has read: their client may be waiting for an answer to them. */
 const PAUSE_MS = 4;
 const MOST_UNQUIET_MS = 200;
-/** How long a client may take to let what is written be the kernel's. */
-const WRITTEN_MS = 5_000;
+/** How long a client may take to acknowledge what is written. */
+const DELIVERED_MS = 5_000;
+
+/** How long an application may take to say what its state is. */
+const STATE_MS = 5_000;
 
 const NOTHING = Buffer.alloc(0);
 
@@ -57,18 +60,27 @@ export class ApplicationMoves {
     try {
       let state: State;
       try {
-        state = checkedState(await view.onMove());
+        state = checkedState(await inTime(view.onMove()));
       } catch (cause) {
         this.options.failed(connection, cause);
-        view.onStay?.();
+        this.#stay(connection, view);
         return 'refused';
       }
       const stayed = await this.#move(connection, wish, state);
       if (stayed === undefined) return undefined;
-      if (!connection.socket.destroyed) view.onStay?.();
+      this.#stay(connection, view);
       return stayed === 'not_movable' ? 'closing' : 'refused';
     } finally {
       this.#leaving.delete(connection);
+    }
+  }
+
+  #stay(connection: LiveConnection, view: TcpConnection): void {
+    if (connection.socket.destroyed) return;
+    try {
+      view.onStay?.();
+    } catch (cause) {
+      this.options.failed(connection, cause);
     }
   }
 
@@ -88,10 +100,10 @@ export class ApplicationMoves {
     const raw = this.options.isRaw(connection);
     // Without state the next agent would take it for HTTP.
     if (!raw && (state === undefined || state.length === 0)) return 'not_movable';
-    if (!(await this.#written(connection))) return 'not_movable';
+    if (!(await this.#delivered(connection))) return 'not_movable';
     stopReading(socket);
     await this.#quiet(connection);
-    if (socket.destroyed) return 'not_movable';
+    if (socket.destroyed || socket.writableEnded) return 'not_movable';
     const held = (socket.read() as Buffer | null) ?? NOTHING;
     const departure = { connection, wish, held, state, flags: raw ? RAW : 0 };
     return new Promise((resolve) => {
@@ -107,10 +119,10 @@ export class ApplicationMoves {
     });
   }
 
-  async #written({ socket }: LiveConnection): Promise<boolean> {
-    const deadline = performance.now() + WRITTEN_MS;
-    while (!isWritten(socket) && !socket.destroyed && performance.now() < deadline) await sleep(LOOK_MS);
-    return isWritten(socket) && !socket.destroyed;
+  async #delivered({ socket }: LiveConnection): Promise<boolean> {
+    const deadline = performance.now() + DELIVERED_MS;
+    while (!isDelivered(socket) && !socket.destroyed && performance.now() < deadline) await sleep(LOOK_MS);
+    return isDelivered(socket) && !socket.destroyed;
   }
 
   async #quiet({ socket }: LiveConnection): Promise<void> {
@@ -121,4 +133,11 @@ export class ApplicationMoves {
       await sleep(LOOK_MS);
     }
   }
+}
+
+async function inTime(state: State | Promise<State>): Promise<State> {
+  const late = sleep(STATE_MS, undefined, { ref: false }).then(() => {
+    throw new Error(`onMove has not come to an end after ${STATE_MS} ms`);
+  });
+  return Promise.race([state, late]);
 }

@@ -54,8 +54,8 @@ export interface LiveEvents {
   taken(line: FrontLine, id: HandoffId): void;
   returned(line: FrontLine, id: HandoffId, reason: ReturnReason): void;
   lineLost(line: FrontLine): void;
-  /** A front asks for one; `kept` is to be called where it stays. */
-  move(record: FlowRecord, wish: Wish, kept: (reason: KeepReason) => void): void;
+  /** A front, by its node name, asks for one; `kept` is to be called where it stays. */
+  move(front: string, record: FlowRecord, wish: Wish, kept: (reason: KeepReason) => void): void;
 }
 
 /** The agent's end of the control protocol: takes offers from fronts and tells their keepers what has closed. */
@@ -232,7 +232,7 @@ export class ControlServer {
         );
         return;
       case frames.MOVE:
-        this.#move(front, bytes, offset, length);
+        this.#move(front, front.hello.node, bytes, offset, length);
         return;
       case frames.LIST:
         this.#listAgain(front);
@@ -242,10 +242,10 @@ export class ControlServer {
     }
   }
 
-  #move({ channel }: FrontChannel, bytes: Buffer, offset: number, length: number): void {
+  #move({ channel }: FrontChannel, node: string, bytes: Buffer, offset: number, length: number): void {
     const { wish, ...record } = readMove(bytes, offset, length);
     const { epoch, sequence } = record.id;
-    this.events.move(record, wish, (reason) =>
+    this.events.move(node, record, wish, (reason) =>
       channel.sendReason(frames.KEPT, epoch, sequence, KEEP_REASONS.indexOf(reason)),
     );
   }

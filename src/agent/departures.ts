@@ -9,7 +9,13 @@
  * Moving it right behind a response would be wrong: the next request most often comes at once, and a packet that meets the
  * frozen connection costs its client 200 ms.
  */
-import { descriptorOf, isBetweenRequests, isWritten, startReading, stopReading } from '../kernel/node-socket';
+import {
+  descriptorOf,
+  isBetweenRequests,
+  isDelivered,
+  startReading,
+  stopReading,
+} from '../kernel/node-socket';
 import { Epoll, EPOLLIN, EPOLLRDHUP, type Unwatch } from '../kernel/poll';
 import { sinceReceived, unreadBytes } from '../kernel/socket';
 import type { KeepReason, Wish } from '../wire/hand-back';
@@ -27,6 +33,8 @@ const MOST_RESTING = 64;
  * client's next request meets that.
  */
 const MOST_LEAVING = 8;
+/** How many of those that wait are looked at in a sweep: some never go. */
+const MOST_LOOKS = 256;
 /** Before a connection that found nobody tries again. */
 const RETRY_MS = 1000;
 /** How long somebody waits for a connection that is busy. */
@@ -53,7 +61,8 @@ export class PlainMovable implements Movable {
 
   takeOut(): Buffer | undefined {
     const { socket } = this.connection;
-    if (socket.destroyed || !isBetweenRequests(socket) || !isWritten(socket)) return undefined;
+    if (socket.destroyed || socket.writableEnded || !isBetweenRequests(socket) || !isDelivered(socket))
+      return undefined;
     stopReading(socket);
     return NOTHING;
   }
@@ -75,18 +84,25 @@ interface Leaving {
   notBefore: number;
   /** Likewise, from which on the one who waits for it is told that it is busy. */
   readonly until: number;
+  /** Likewise, when it was last taken out of its server's hands. */
+  since: number;
+  /** It is to stay after all; where it is on its way it may go all the same. */
+  cancelled: boolean;
 }
 
 export class Departures {
-  readonly #leaving = new Set<LiveConnection>();
+  readonly #leaving = new Map<LiveConnection, Leaving>();
   /** Those of them that are busy, or not yet to be tried. */
-  readonly #waiting = new Map<LiveConnection, Leaving>();
+  readonly #waiting = new Set<Leaving>();
   /** By descriptor; earliest first. */
-  readonly #resting = new Map<number, Leaving & { since: number }>();
+  readonly #resting = new Map<number, Leaving>();
   #onTheirWay = 0;
-  /** Of those that wait, the ones that have not been looked at since the last sweep. */
-  #round: Iterator<LiveConnection, undefined> = this.#waiting.keys();
+  /** Of those that wait, the ones that have not been looked at in this round. */
+  #round: Iterator<Leaving, undefined> = this.#waiting.values();
+  /** Whose end will be heard of. */
+  readonly #watched = new WeakSet<LiveConnection>();
   #timer: NodeJS.Timeout | undefined;
+  #stopped = false;
   #epoll: Epoll | undefined;
   #unwatch: Unwatch | undefined;
 
@@ -107,98 +123,118 @@ export class Departures {
 
   /** Has a connection leave as soon as it can. `kept` is called where it does not; without it, it tries again. */
   leave(connection: LiveConnection, wish: Wish, kept?: (reason: KeepReason) => void): void {
-    if (this.movableOf(connection) === undefined) {
-      kept?.('upgraded');
+    const known = this.#leaving.has(connection);
+    if (known || this.#stopped || this.movableOf(connection) === undefined) {
+      kept?.(known ? 'busy' : 'upgraded');
       return;
     }
-    if (this.#leaving.has(connection)) {
-      kept?.('busy');
-      return;
+    const now = performance.now();
+    const until = now + PATIENCE_MS;
+    const leaving = {
+      connection,
+      wish,
+      kept,
+      held: NOTHING,
+      notBefore: 0,
+      until,
+      since: now,
+      cancelled: false,
+    };
+    this.#leaving.set(connection, leaving);
+    this.#waiting.add(leaving);
+    if (!this.#watched.has(connection)) {
+      this.#watched.add(connection);
+      connection.socket.once('close', () => this.#closed(connection));
     }
-    const until = performance.now() + PATIENCE_MS;
-    this.#leaving.add(connection);
-    this.#waiting.set(connection, { connection, wish, kept, held: NOTHING, notBefore: 0, until });
-    connection.socket.once('close', () => {
-      this.#leaving.delete(connection);
-      this.#waiting.delete(connection);
-    });
     this.#plan();
-    this.#try(connection);
+    this.#try(leaving);
   }
 
-  /** Those that were to leave for this reason, and are not on their way yet, stay. */
+  /** Those that were to leave for this reason stay; where one is on its way it may go all the same. */
   cancel(reason: Wish['reason']): void {
-    for (const [connection, { wish }] of this.#waiting) if (wish.reason === reason) this.#forget(connection);
-    for (const [fd, leaving] of this.#resting) {
-      if (leaving.wish.reason !== reason) continue;
-      this.#wake(fd);
-      this.#forget(leaving.connection);
-      this.#putBack(leaving);
-    }
-  }
-
-  #forget(connection: LiveConnection): void {
-    this.#leaving.delete(connection);
-    this.#waiting.delete(connection);
+    for (const leaving of this.#leaving.values())
+      if (leaving.wish.reason === reason) leaving.cancelled = true;
+    for (const leaving of this.#waiting) if (leaving.cancelled) this.#forget(leaving);
+    this.#wakeAll((leaving) => leaving.cancelled);
   }
 
   /** A response on a connection has come to its end. */
   responded(connection: LiveConnection): void {
-    if (this.#waiting.size > 0) this.#try(connection);
+    const leaving = this.#leaving.get(connection);
+    if (leaving !== undefined && this.#waiting.has(leaving)) this.#try(leaving);
   }
 
   stop(): void {
+    this.#stopped = true;
     clearTimeout(this.#timer);
     this.#waiting.clear();
-    for (const [fd, leaving] of this.#resting) {
-      this.#wake(fd);
-      this.#putBack(leaving);
-    }
+    this.#wakeAll(() => true);
     this.#unwatch?.();
     this.#epoll?.close();
   }
 
+  #wakeAll(which: (leaving: Leaving) => boolean): void {
+    for (const [fd, leaving] of this.#resting) {
+      if (!which(leaving)) continue;
+      this.#wake(fd);
+      this.#forget(leaving);
+      this.#putBack(leaving);
+    }
+  }
+
+  #forget(leaving: Leaving): void {
+    this.#waiting.delete(leaving);
+    if (this.#leaving.get(leaving.connection) === leaving) this.#leaving.delete(leaving.connection);
+  }
+
+  #closed(connection: LiveConnection): void {
+    const leaving = this.#leaving.get(connection);
+    if (leaving === undefined) return;
+    for (const [fd, each] of this.#resting) if (each === leaving) this.#resting.delete(fd);
+    this.#forget(leaving);
+  }
+
   #plan(): void {
-    this.#timer ??= setTimeout(this.#sweep, SWEEP_MS);
+    if (!this.#stopped) this.#timer ??= setTimeout(this.#sweep, SWEEP_MS);
   }
 
   readonly #sweep = (): void => {
     this.#timer = undefined;
-    const now = performance.now();
-    for (const [connection, { kept, until }] of this.#waiting) {
-      if (kept === undefined || until > now) continue;
-      this.#forget(connection);
-      kept('busy');
-    }
-    this.#round = this.#waiting.keys();
-    this.#goOn();
+    this.#goOn(MOST_LOOKS);
     if (this.#waiting.size + this.#resting.size > 0) this.#plan();
   };
 
-  /** Sends those on their way that have rested, and then those that wait. */
-  #goOn(): void {
-    const rested = performance.now() - REST_MS;
+  /** Sends those on their way that have rested, and then as many of those that wait. */
+  #goOn(looks: number): void {
+    const now = performance.now();
     for (const [fd, leaving] of this.#resting) {
-      if (leaving.since > rested || this.#onTheirWay >= MOST_LEAVING) break;
+      if (leaving.since + REST_MS > now || this.#onTheirWay >= MOST_LEAVING) break;
       this.#wake(fd);
       this.#go(leaving);
     }
-    while (this.#onTheirWay < MOST_LEAVING) {
-      const { value, done } = this.#round.next();
-      if (done === true) return;
-      this.#try(value);
+    for (let look = 0; look < looks && this.#onTheirWay < MOST_LEAVING; look++) {
+      const { value: leaving, done } = this.#round.next();
+      if (done === true) {
+        this.#round = this.#waiting.values();
+        return;
+      }
+      const { kept, until } = leaving;
+      if (kept === undefined || until > now) this.#try(leaving);
+      else {
+        this.#forget(leaving);
+        kept('busy');
+      }
     }
   }
 
-  #try(connection: LiveConnection): void {
-    const leaving = this.#waiting.get(connection);
-    if (leaving === undefined || this.#resting.size >= MOST_RESTING || this.#onTheirWay >= MOST_LEAVING)
-      return;
+  #try(leaving: Leaving): void {
+    if (this.#resting.size >= MOST_RESTING || this.#onTheirWay >= MOST_LEAVING) return;
     if (leaving.notBefore > performance.now()) return;
+    const { connection } = leaving;
     const held = this.movableOf(connection)?.takeOut();
     const fd = descriptorOf(connection.socket);
     if (held === undefined || fd === undefined) return;
-    this.#waiting.delete(connection);
+    this.#waiting.delete(leaving);
     leaving.held = held;
     if (held.length > 0 || sinceReceived(fd) >= REST_MS || unreadBytes(fd) > 0) this.#go(leaving);
     else this.#rest(fd, leaving);
@@ -206,12 +242,10 @@ export class Departures {
 
   /** Its next octets stay in the kernel, whose word of them ends the rest. */
   #rest(fd: number, leaving: Leaving): void {
-    this.#resting.set(fd, Object.assign(leaving, { since: performance.now() }));
+    leaving.since = performance.now();
+    this.#resting.set(fd, leaving);
     this.#epoll ??= this.#openEpoll();
     this.#epoll.add(fd, EPOLLIN | EPOLLRDHUP);
-    leaving.connection.socket.once('close', () => {
-      if (this.#resting.get(fd) === leaving) this.#resting.delete(fd);
-    });
   }
 
   #openEpoll(): Epoll {
@@ -239,13 +273,13 @@ export class Departures {
     const refused = this.handBacks.begin(departure, {
       moved: () => {
         this.#onTheirWay -= 1;
-        this.#forget(connection);
-        this.#goOn();
+        this.#forget(leaving);
+        this.#goOn(1);
       },
       stayed: (reason) => {
         this.#onTheirWay -= 1;
         this.#stayed(leaving, reason);
-        this.#goOn();
+        this.#goOn(1);
       },
     });
     if (refused === undefined) this.#onTheirWay += 1;
@@ -255,15 +289,16 @@ export class Departures {
   #stayed(leaving: Leaving, reason: StayReason): void {
     const { connection, kept } = leaving;
     this.#putBack(leaving);
+    const over = connection.socket.destroyed || leaving.cancelled || this.#stopped;
     // Half closed, or on its way out: it ends by itself.
-    if (kept !== undefined || reason === 'not_movable' || connection.socket.destroyed) {
-      this.#forget(connection);
+    if (kept !== undefined || over || reason === 'not_movable') {
+      this.#forget(leaving);
       kept?.(reason === 'not_movable' ? 'closing' : 'refused');
       return;
     }
     leaving.held = NOTHING;
-    leaving.notBefore = reason === 'slipped' ? 0 : performance.now() + RETRY_MS;
-    this.#waiting.set(connection, leaving);
+    leaving.notBefore = performance.now() + (reason === 'slipped' ? SWEEP_MS : RETRY_MS);
+    this.#waiting.add(leaving);
     this.#plan();
   }
 

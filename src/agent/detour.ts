@@ -119,7 +119,8 @@ export class Detours {
   constructor(keepAliveTimeout: number) {
     const destinationOf: DestinationOf = ({ socket }) => detourOf(socket).destination;
     this.#server = createRelayServer(this.#relay, destinationOf, { keepAliveTimeout });
-    for (const event of ['request', 'checkContinue']) this.#server.prependListener(event, onRequest);
+    // Behind the server's own, which tells who is next when an answer is out.
+    for (const event of ['request', 'checkContinue']) this.#server.on(event, onRequest);
     this.#server.prependListener('upgrade', (_request: IncomingMessage, socket) => {
       detourOf(socket).upgraded();
     });

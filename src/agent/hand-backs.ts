@@ -11,6 +11,7 @@
 import { duplicate } from '../kernel/descriptor';
 import { KernelError } from '../kernel/errors';
 import { descriptorOf } from '../kernel/node-socket';
+import { unacknowledgedBytes } from '../kernel/socket';
 import { dump, DumpBuffer, thaw, unmoved } from '../repair/dump';
 import { RepairError } from '../repair/errors';
 import { acknowledge, freeze } from '../repair/freeze';
@@ -29,6 +30,8 @@ const SETTLE_MS = 0.2;
 /** A front decides within three prepare timeouts; one that takes longer than this has lost the connection. */
 const DECISION_MS = 30_000;
 const SWEEP_MS = 5_000;
+/** What its client has not acknowledged is sent again by the next agent, after a second where it is lost: little may travel. */
+const MOST_UNDELIVERED = 64 * 1024;
 /** Bytes that are being handed back at once: each may have megabytes in its queues. */
 const MOST_BYTES = 64 * 1024 * 1024;
 
@@ -85,6 +88,10 @@ export interface HandBacksOptions {
 export class HandBacks {
   /** By handoff; in the order of time. */
   readonly #pending = new Map<string, Pending>();
+  /** Their flows, Latin-1 text of the bytes. */
+  readonly #flows = new Set<string>();
+  /** Attempts that were taken back, by handoff: each gets an answer, and it must not pass for the next one's. */
+  readonly #unanswered = new Map<string, FrontLine>();
   readonly #dumped = new DumpBuffer();
   /** Flows (Latin-1 text of their bytes) of which a socket is left here, and the other way round. */
   readonly #left = new Map<string, number>();
@@ -122,17 +129,26 @@ export class HandBacks {
     const line = this.options.lineTo(connection.front);
     if (line === undefined) return 'no_front';
     const fd = descriptorOf(connection.socket);
-    if (fd === undefined || connection.socket.destroyed) return 'not_movable';
+    if (fd === undefined || connection.socket.destroyed || connection.socket.writableEnded)
+      return 'not_movable';
+    // The front's answer to the last attempt is still to come.
+    if (this.#unanswered.has(keyOf(connection.id))) return 'slipped';
     if (this.#bytes > MOST_BYTES) return 'too_many';
+    if (unacknowledgedBytes(fd) > MOST_UNDELIVERED) return 'not_movable';
     let length: number;
     try {
       acknowledge(fd);
       freeze(fd);
+    } catch (error) {
+      if (!(error instanceof RepairError)) throw error;
+      return 'not_movable';
+    }
+    try {
       length = this.#dump(fd, connection, held, state);
     } catch (error) {
       if (!(error instanceof RepairError)) throw error;
-      thaw(fd);
-      return 'not_movable';
+      if (!revived(fd)) connection.socket.destroy();
+      return error.code === 'queue_moved' ? 'slipped' : 'not_movable';
     }
     const { bytes } = this.#dumped;
     bytes[FLAGS] = flags;
@@ -149,11 +165,17 @@ export class HandBacks {
       stayed: (reason) => outcomes.stayed(reason),
     };
     this.#pending.set(keyOf(connection.id), pending);
+    this.#flows.add(flowOf(connection));
     this.#bytes += length;
     line.handBack(connection.id, wish, bytes, length);
     this.#settling.push(pending);
     this.#planSettle();
     return undefined;
+  }
+
+  /** Whether the connection of a flow is on its way from here. */
+  isLeaving(flow: string): boolean {
+    return this.#flows.has(flow);
   }
 
   /** A connection comes back: what is left of it here from before makes way. */
@@ -171,11 +193,17 @@ export class HandBacks {
 
   /** The front has found nobody for it. */
   returned(line: FrontLine, id: HandoffId, reason: ReturnReason): void {
+    const key = keyOf(id);
+    if (this.#unanswered.get(key) === line) {
+      this.#unanswered.delete(key);
+      return;
+    }
     const pending = this.#take(line, id);
     if (pending !== undefined) this.#stay(pending, reason);
   }
 
   channelLost(line: FrontLine): void {
+    for (const [key, each] of this.#unanswered) if (each === line) this.#unanswered.delete(key);
     for (const pending of [...this.#pending.values()]) if (pending.line === line) this.#abandon(pending);
   }
 
@@ -208,12 +236,13 @@ export class HandBacks {
   #settleOne(pending: Pending): void {
     const { line, connection, fd, guard, receiveSequence } = pending;
     // Its server may have ended it meanwhile: a timeout, or a close.
-    if (!guard.destroyed && unmoved(fd, receiveSequence)) {
+    if (!guard.ended && isUnmoved(fd, receiveSequence)) {
       pending.settled = true;
       line.settled(connection.id);
       return;
     }
     line.withdrawn(connection.id);
+    this.#unanswered.set(keyOf(connection.id), line);
     this.#take(line, connection.id);
     this.#stay(pending, 'slipped');
   }
@@ -237,7 +266,7 @@ export class HandBacks {
       // What is still on its way to it shall meet no RST for a while.
       const left = duplicate(fd);
       this.#released.add(left);
-      const flow = connection.flow.toString('latin1');
+      const flow = flowOf(connection);
       this.#left.set(flow, left);
       this.#flowOf.set(left, flow);
     } catch (error) {
@@ -250,12 +279,7 @@ export class HandBacks {
 
   #stay(pending: Pending, reason: StayReason): void {
     const { fd, guard } = pending;
-    try {
-      thaw(fd);
-    } catch (error) {
-      if (!(error instanceof RepairError)) throw error;
-      guard.destroy();
-    }
+    if (!revived(fd)) guard.destroy();
     guard.end();
     pending.stayed(reason);
   }
@@ -264,6 +288,7 @@ export class HandBacks {
     const pending = this.#pending.get(keyOf(id));
     if (pending?.line !== line) return undefined;
     this.#pending.delete(keyOf(id));
+    this.#flows.delete(flowOf(pending.connection));
     this.#bytes -= pending.bytes;
     return pending;
   }
@@ -279,4 +304,29 @@ export class HandBacks {
 
 function keyOf({ epoch, sequence }: HandoffId): string {
   return `${epoch}.${sequence}`;
+}
+
+function flowOf({ flow }: LiveConnection): string {
+  return flow.toString('latin1');
+}
+
+/** Whether a connection that was dumped is an ordinary one again. */
+function revived(fd: number): boolean {
+  try {
+    thaw(fd);
+    return true;
+  } catch (error) {
+    if (!(error instanceof RepairError)) throw error;
+    return false;
+  }
+}
+
+/** A socket that cannot be asked is none any more. */
+function isUnmoved(fd: number, expected: number): boolean {
+  try {
+    return unmoved(fd, expected);
+  } catch (error) {
+    if (!(error instanceof RepairError)) throw error;
+    return false;
+  }
 }

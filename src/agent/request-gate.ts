@@ -77,7 +77,11 @@ const OVER = 8;
 const BROKEN = 9;
 
 const WITHOUT_UPGRADE: HeadChanges = { set: [], without: ['upgrade', 'http2-settings'] };
-const AS_IT_IS: Verdict = { is: 'here', changes: undefined, served: { pool: '', key: '' } };
+const AS_IT_IS: Extract<Verdict, { is: 'here' }> = {
+  is: 'here',
+  changes: undefined,
+  served: { pool: '', key: '' },
+};
 
 /** Whether a connection that was to be handed back has gone. */
 export interface HandBackOutcomes {
@@ -156,8 +160,10 @@ export class RequestGate {
   #body: MessageEnd | undefined;
   /** The answer to it is out. */
   #answered = false;
-  /** Somebody will say so. */
-  #followed = false;
+  /** Whose end somebody will tell of. */
+  #response: ServerResponse | undefined;
+  /** The socket's timeout is the gate's, and not the server's. */
+  #timeoutIsOurs = false;
   #served: Served | undefined;
   /** What becomes of a request that could not leave. */
   #stay: 'here' | 'detour' | undefined;
@@ -215,14 +221,14 @@ export class RequestGate {
     if (this.#part === TUNNEL) this.#part = MESSAGE;
   }
 
-  /** The server has begun to answer: `answered` will follow. */
-  followed(): void {
-    this.#followed = true;
+  /** The server has begun to answer: `answered` with the same response will follow. */
+  followed(response: ServerResponse): void {
+    this.#response = response;
   }
 
-  /** The server's answer is out, or broken off. */
-  readonly answered = (): void => {
-    if (this.#part !== MESSAGE || this.#answered) return;
+  /** An answer of the server is out, or broken off; one that is not the message's own says nothing. */
+  readonly answered = (response: ServerResponse): void => {
+    if (this.#part !== MESSAGE || this.#answered || response !== this.#response) return;
     this.#answered = true;
     this.#endMessage();
     if (this.#held.length > 0 || this.#ended) this.#pump();
@@ -287,6 +293,11 @@ export class RequestGate {
       case BETWEEN:
         return this.#begin(bytes, at, end);
       case MESSAGE:
+        // An application that closes has answered, whether anybody says so or not.
+        if (this.#body === undefined && this.socket.writableEnded) {
+          this.#part = OVER;
+          return end;
+        }
         if (this.#body === undefined || this.socket.isPaused()) return at;
         return this.#continue(this.#body, bytes.subarray(at, end), at);
       case DETOUR:
@@ -340,6 +351,8 @@ export class RequestGate {
     const rules = this.#rules.current;
     const length = this.#lastLength;
     if (this.#isLast(rules, bytes, at, end)) {
+      this.#seen = 0;
+      this.#stopTimer();
       this.#open(undefined);
       this.#serve(bytes.subarray(at, at + length));
       this.#follow();
@@ -383,7 +396,10 @@ export class RequestGate {
   /** Sends a message whose head is complete on its way; returns how much of it is. */
   #direct(rules: Rules, head: Http1Peek, bytes: Buffer, length: number): number {
     const routed = this.#routed;
-    const verdict = routed ? AS_IT_IS : this.#judge(rules, head);
+    const judged = this.#judge(rules, head);
+    // The front has judged it; but what it was led here by is what the next one is compared with.
+    const verdict: Verdict =
+      routed && judged.is !== 'answer' ? { ...AS_IT_IS, served: judged.served } : routed ? AS_IT_IS : judged;
     const stay = this.#stay;
     this.#stay = undefined;
     if (verdict.is === 'answer') return this.#divert(head, bytes, length, verdict.destination);
@@ -438,17 +454,27 @@ export class RequestGate {
   /** The server is about to get a message. */
   #open(body: MessageEnd | undefined): void {
     this.#part = MESSAGE;
-    this.#asked = this.#answered = this.#followed = false;
+    this.#asked = this.#answered = false;
+    this.#response = undefined;
+    // The server undoes only what it has set itself.
+    if (this.#timeoutIsOurs) this.#setTimeout(this.parts.server.timeout, false);
     this.#body = body?.over === true ? undefined : body;
     this.#stay = undefined;
   }
 
   /** Sees to it that somebody says when the answer is out. */
   #follow(): void {
-    if (this.#followed) return;
+    if (this.#response !== undefined) return;
     // A server answers some requests without telling anybody: an Expect that it does not know, or one too many.
     const { _httpMessage: response } = this.socket as unknown as { _httpMessage?: ServerResponse | null };
-    response?.once('close', this.answered);
+    if (response === null || response === undefined) return;
+    this.#response = response;
+    response.once('close', () => this.answered(response));
+  }
+
+  #setTimeout(ms: number, ours = true): void {
+    this.#timeoutIsOurs = ours;
+    this.socket.setTimeout(ms);
   }
 
   #endMessage(): void {
@@ -496,7 +522,7 @@ export class RequestGate {
     }
     this.#body = body?.over === true ? undefined : body;
     // The server would take the connection for idle.
-    this.socket.setTimeout(0);
+    this.#setTimeout(0);
     detour.destination = destination;
     const relayed = typeof destination === 'object' && 'origin' in destination;
     this.parts.detours.counts[relayed ? 'relayed' : 'answered'] += 1;
@@ -525,7 +551,7 @@ export class RequestGate {
     if (this.#part !== DETOUR || detour === undefined || detour.writableEnded || detour.destroyed) return;
     this.#answered = true;
     this.#endMessage();
-    this.socket.setTimeout(this.parts.server.keepAliveTimeout);
+    this.#setTimeout(this.parts.server.keepAliveTimeout);
     this.#pump();
   }
 
@@ -542,12 +568,15 @@ export class RequestGate {
   #pump(): void {
     if (this.#pumping) return;
     this.#pumping = true;
-    for (let taken = 1; taken > 0 && this.#held.length > 0;) {
-      const { bytes } = this.#held;
-      taken = this.#take(bytes, 0, bytes.length);
-      this.#held.drop(taken);
+    try {
+      for (let taken = 1; taken > 0 && this.#held.length > 0;) {
+        const { bytes } = this.#held;
+        taken = this.#take(bytes, 0, bytes.length);
+        this.#held.drop(taken);
+      }
+    } finally {
+      this.#pumping = false;
     }
-    this.#pumping = false;
     this.#settle();
   }
 
@@ -581,14 +610,14 @@ export class RequestGate {
     this.#stopped = true;
     stopReading(this.socket);
     // The server would take the connection for idle.
-    this.socket.setTimeout(0);
+    this.#setTimeout(0);
   }
 
   /** The undo of `#stop`. */
   #goOn(timeoutMs: number): void {
     this.#part = BETWEEN;
     this.#seen = 0;
-    this.socket.setTimeout(timeoutMs);
+    this.#setTimeout(timeoutMs);
     this.#pump();
   }
 
@@ -644,6 +673,11 @@ export class RequestGate {
       case TUNNEL:
         if (this.#held.length > 0) return;
         break;
+      case BETWEEN:
+        if (this.socket.isPaused() && this.#held.length > 0) return;
+        this.#held.drop(this.#held.length);
+        this.#stopTimer();
+        break;
       default:
         // What is left is a part of a head.
         this.#held.drop(this.#held.length);
@@ -665,9 +699,12 @@ export class RequestGate {
 
   #awaitHead(): void {
     if (this.#timer !== undefined) return;
-    this.#timer = setTimeout(() => this.#refuse(408), this.parts.headMs ?? HEAD_MS);
-    // Of the server's, for idle connections; it comes back with the next answer.
-    this.socket.setTimeout(0);
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      if (this.#part === BETWEEN) this.#refuse(408);
+    }, this.parts.headMs ?? HEAD_MS);
+    // Of the server's, for idle connections.
+    this.#setTimeout(0);
   }
 
   #stopTimer(): void {

@@ -228,6 +228,7 @@ export class AcceptingThread {
   async retire(last: readonly string[]): Promise<void> {
     this.#fallback.retire();
     this.#moves.stopping = true;
+    for (const offers of this.#offers.values()) offers.retire();
     this.#acceptor.stopListening(new Set(last));
     const busy = (): number => this.#acceptor.active + this.#moves.size + this.#released.size;
     while (busy() > 0 && performance.now() < this.#deadline) {

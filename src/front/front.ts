@@ -299,9 +299,16 @@ export class Front {
       return backend === undefined ? undefined : { reason: 'rebalance', pool: name, backend };
     };
     const moves = plan.left;
-    void this.#mover.rebalance(wishFor, unwanted).finally(() => this.#rebalanced.delete(name));
+    this.#mover
+      .rebalance(wishFor, unwanted)
+      .catch(this.#cannotAsk)
+      .finally(() => this.#rebalanced.delete(name));
     return { moves };
   }
+
+  readonly #cannotAsk = (cause: unknown): void => {
+    this.logger.error({ cause: String(cause) }, 'cannot ask for connections that are to move');
+  };
 
   /** Has the connections of a backend move to others of its pool. */
   #evacuate(backend: WatchedBackend): void {
@@ -311,7 +318,10 @@ export class Front {
     this.#evacuated.add(number);
     const wish = { reason: 'drain', pool: pool.name, backend: '' } as const;
     const unwanted = (): boolean => this.#stopping || !backend.draining;
-    void this.#mover.moveAll(number, wish, unwanted).finally(() => this.#evacuated.delete(number));
+    this.#mover
+      .moveAll(number, wish, unwanted)
+      .catch(this.#cannotAsk)
+      .finally(() => this.#evacuated.delete(number));
   }
 
   /** Connections that were handed to a backend from here, by whatever pool, and are not over. */

@@ -49,6 +49,7 @@ export class Mover {
     if (link?.up !== true) return { moved: false, why: 'no_channel' };
     const { id } = entry;
     const key = `${id.epoch}.${id.sequence}`;
+    if (this.#kept.has(key)) return { moved: false, why: 'busy' };
     const began = performance.now();
     let why: KeepReason | undefined;
     this.#kept.set(key, (reason) => (why = reason));

@@ -43,6 +43,8 @@ const MOST_ATTEMPTS = 3;
 /** What moves of all agents may hold here: snapshots wait for milliseconds. */
 export const MOST_MOVES = 4096;
 export const MOST_MOVING_BYTES = 64 * 1024 * 1024;
+/** An agent waits for a decision for half a minute, however long a handoff may take. */
+const LONGEST_PREPARE_MS = 5_000;
 /** Of a connection that moves without a head. */
 const NO_ROUTE = '-';
 
@@ -92,6 +94,8 @@ interface Way {
   readonly key: string;
   readonly names: Buffer;
   readonly snapshot: Buffer;
+  /** By its head. */
+  readonly routed: boolean;
 }
 
 /** One connection on its way from a backend to another one. */
@@ -144,7 +148,9 @@ export class Moves {
     private readonly parts: MoveParts,
     private readonly outcomes: MoveOutcomes,
   ) {
-    this.#deadlines = new Deadlines(parts.prepareMs, (move) => this.#timedOut(move));
+    this.#deadlines = new Deadlines(Math.min(parts.prepareMs, LONGEST_PREPARE_MS), (move) =>
+      this.#timedOut(move),
+    );
     this.#reader = new Http1Peek(parts.headBytes);
   }
 
@@ -176,14 +182,20 @@ export class Moves {
     if (move === undefined) return;
     move.backend?.offers.withdraw(move);
     this.#end(move);
+    // Each hand back gets one answer, or the agent could not tell whose it is when it tries again.
+    source.returned(id, 'unspecified');
     this.outcomes.stayed(move.wish, 'withdrawn');
   }
 
-  /** The agent that handed connections back cannot be told any more; those that it has settled it has let go of. */
-  channelLost(source: Offers): void {
+  /**
+   * The agent that handed connections back cannot be told any more; those that it has settled it has let go of. What it had
+   * prepared for others is gone.
+   */
+  channelLost(offers: Offers): void {
     for (const move of [...this.#moves.values()]) {
+      if (move.isPrepared && move.backend?.offers === offers) this.#next(move);
       // What it has settled goes on: nobody else has it.
-      if (move.source !== source || move.isSettled) continue;
+      if (move.source !== offers || move.isSettled || !this.#moves.has(keyOf(move.id))) continue;
       move.backend?.offers.withdraw(move);
       this.#end(move);
       this.outcomes.stayed(move.wish, 'channel_lost');
@@ -227,18 +239,22 @@ export class Moves {
   ): Move | (ReturnReason & MoveResult) {
     if (this.stopping) return 'stopping';
     if (this.#moves.size >= MOST_MOVES || this.#bytes + length > MOST_MOVING_BYTES) return 'refused';
+    const flow = Buffer.from(bytes.subarray(at + FLOW, at + FLOW + FLOW_BYTES));
+    let way: ReturnType<Moves['wayOf']>;
     try {
       checkSnapshot(bytes, at, length);
+      if (this.#moves.has(keyOf(id)) || this.#entryOf(source, flow, id) === undefined) return 'not_steered';
+      way = this.wayOf(wish, flow, bytes.subarray(at, at + length));
     } catch (error) {
+      // Or the head, once edited, is too long for its queue.
       if (!(error instanceof RepairError)) throw error;
       return 'malformed';
     }
-    const flow = Buffer.from(bytes.subarray(at + FLOW, at + FLOW + FLOW_BYTES));
-    if (this.#moves.has(keyOf(id)) || this.#entryOf(source, flow, id) === undefined) return 'not_steered';
-    const way = this.#way(wish, flow, bytes.subarray(at, at + length));
     if (typeof way === 'string') return way;
     const move = new Move(this, source, id, flow, wish, way, performance.now());
     const own = way.pool.backends.find(({ offers }) => offers === source);
+    // Where no head says where it goes, it stays among the backends of a pool that its agent is in.
+    if (own === undefined && !way.routed) return 'not_steered';
     // A request may belong where its connection is, after all; for any other reason it shall leave.
     if (own !== undefined && wish.reason !== 'route') move.tried = [own];
     move.backend = this.#pick(move);
@@ -259,7 +275,7 @@ export class Moves {
   }
 
   /** Where it goes: by the head in its receive queue where requests are routed, else to another backend of its pool. */
-  #way(
+  private wayOf(
     { pool: name }: Wish,
     flow: Buffer,
     snapshot: Buffer,
@@ -283,7 +299,7 @@ export class Moves {
         const length =
           changes === undefined ? snapshot.length : editor.edit(dumped, snapshot.length, false, changes);
         dumped.bytes[FLAGS] = flags | ROUTED;
-        return { pool, key, names: action.namesWith(pool), snapshot: this.#copied(length) };
+        return { pool, key, names: action.namesWith(pool), snapshot: this.#copied(length), routed: true };
       }
     }
     const pool = pools.get(name);
@@ -291,7 +307,13 @@ export class Moves {
     // Of a head nothing has been judged, whatever had been of the one before.
     dumped.bytes[FLAGS] = flags & ~ROUTED;
     const key = pool.keyOf(NO_HEAD, asker);
-    return { pool, key, names: encodeNames(NO_ROUTE, name), snapshot: this.#copied(snapshot.length) };
+    return {
+      pool,
+      key,
+      names: encodeNames(NO_ROUTE, name),
+      snapshot: this.#copied(snapshot.length),
+      routed: false,
+    };
   }
 
   #copied(length: number): Buffer {

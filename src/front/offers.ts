@@ -98,6 +98,11 @@ export class Offers {
     this.#link.stop();
   }
 
+  /** Its thread is on its way out: a channel that is opened anew would pass for that of a newer one. */
+  retire(): void {
+    this.#link.retire();
+  }
+
   /** Whether an offer can be made now. */
   get open(): boolean {
     return this.answers && this.#pending.size < this.#link.offerLimit && !this.#link.congested;

@@ -1,5 +1,6 @@
 /** Node's sockets and the descriptors behind them: what there is no documented way for, in this file only. */
 import { Socket, type SocketConstructorOpts } from 'node:net';
+import { unacknowledgedBytes } from './socket';
 
 interface Handle {
   readonly fd: number;
@@ -51,9 +52,11 @@ export function descriptorOf(socket: Socket): number | undefined {
   return handleOf(socket)?.fd;
 }
 
-/** Whether all that was written to a Socket is the kernel's. */
-export function isWritten(socket: Socket): boolean {
-  return socket.writableLength === 0 && (handleOf(socket)?.writeQueueSize ?? 0) === 0;
+/** Whether the other end has acknowledged all that was written to a Socket. */
+export function isDelivered(socket: Socket): boolean {
+  const handle = handleOf(socket);
+  if (handle === undefined || socket.writableLength > 0 || (handle.writeQueueSize ?? 0) > 0) return false;
+  return unacknowledgedBytes(handle.fd) === 0;
 }
 
 /** What Node's http.Server keeps at a socket, and of its parser what there has been since Node 18. */
@@ -68,8 +71,10 @@ interface ServedSocket {
  */
 export function isBetweenRequests(socket: Socket): boolean {
   const { parser, _httpMessage: response } = socket as unknown as ServedSocket;
-  // How long the message that is being read has been taking; 0 where there is none (src/node_http_parser.cc).
-  return parser?.duration?.() === 0 && (response ?? null) === null;
+  if ((response ?? null) !== null || parser?.duration === undefined) return false;
+  // How long the message that is being read has been taking; 0 where there is none (src/node_http_parser.cc). For a parser that
+  // has read nothing at all the clock runs from the beginning.
+  return parser.duration() === 0 || socket.bytesRead === 0;
 }
 
 /** Reads nothing more from the descriptor until `startReading`, whatever anybody else asks of the Socket meanwhile. */

@@ -1,7 +1,7 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
-import { descriptorOf } from '../kernel/node-socket';
-import { unacknowledgedBytes } from '../kernel/socket';
+import { descriptorOf, isBetweenRequests } from '../kernel/node-socket';
+import { unacknowledgedBytes, unreadBytes } from '../kernel/socket';
 import { breakOff } from './finish';
 
 /** How often a server that is drained is looked at: all of its connections are. */
@@ -38,6 +38,8 @@ export class OpenConnections {
   /** Closes those that wait for their next request. */
   closeIdle(): void {
     this.#sparing(this.#inUse, () => this.server.closeIdleConnections());
+    // Node takes them for busy until there has been a request.
+    for (const socket of this.#closable()) if (isSilent(socket) && !this.busy(socket)) socket.destroy();
   }
 
   /** No more connections than there are, for a server that listens. */
@@ -115,4 +117,10 @@ function undelivered(socket: Socket): boolean {
   if (unwritten(socket)) return true;
   const fd = descriptorOf(socket);
   return fd !== undefined && unacknowledgedBytes(fd) > 0;
+}
+
+/** Nothing has come on it since it was given to the server, and nothing waits to be read. */
+function isSilent(socket: Socket): boolean {
+  const fd = descriptorOf(socket);
+  return socket.bytesRead === 0 && isBetweenRequests(socket) && fd !== undefined && unreadBytes(fd) === 0;
 }

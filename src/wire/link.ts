@@ -78,6 +78,12 @@ export class Link {
     this.#channel?.close('stopping', 'front is stopping');
   }
 
+  /** Does not connect again once the channel is lost. */
+  retire(): void {
+    this.#stopped = true;
+    clearTimeout(this.#retryTimer);
+  }
+
   get up(): boolean {
     return this.#hello !== undefined;
   }

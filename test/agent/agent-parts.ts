@@ -21,7 +21,7 @@ export const NOBODY: LiveEvents = {
   taken: () => undefined,
   returned: () => undefined,
   lineLost: () => undefined,
-  move: (_record, _wish, kept) => kept('unknown'),
+  move: (_front, _record, _wish, kept) => kept('unknown'),
 };
 
 /** The parts of an agent that talk to fronts, put together without the rest of it. */

@@ -74,8 +74,8 @@ function gatesOf(server: Server): WeakMap<Socket, RequestGate> {
   server.on('connection', (socket: Socket) => gates.get(socket)?.attached());
   server.prependListener('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
     const gate = gates.get(socket);
-    gate?.followed();
-    response.once('close', () => gate?.answered());
+    gate?.followed(response);
+    response.once('close', () => gate?.answered(response));
   });
   return gates;
 }

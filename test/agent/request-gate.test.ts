@@ -321,6 +321,24 @@ describe('heads that no server gets to see', () => {
     expect(seen).toHaveLength(1);
   });
 
+  test('in pieces, and the same as the last one: it is no late one, and a shorter one may follow', async () => {
+    const { server, seen } = ownServer();
+    const gated = await Gated.by(server, { headMs: 100 });
+    const head = get('/a', 'Cookie: one=two; three=four\r\n');
+    gated.send(head);
+    await until(() => seen.length === 1);
+    for (let n = 2; n < 4; n++) {
+      gated.send(head.slice(0, 40));
+      await sleep(10);
+      gated.send(head.slice(40));
+      await until(() => seen.length === n);
+    }
+    gated.send(get('/a'));
+    await until(() => seen.length === 4);
+    await sleep(150);
+    expect(gated.statuses).toEqual(['200', '200', '200', '200']);
+  });
+
   test('of which the client sends no more: the connection ends with it', async () => {
     const { server, seen } = ownServer();
     const gated = await Gated.by(server);
@@ -333,6 +351,25 @@ describe('heads that no server gets to see', () => {
 });
 
 describe('connections', () => {
+  test('with an application that passes on what it continues have one answer at a time', async () => {
+    const seen: string[] = [];
+    const server = createServer((request, response) => {
+      seen.push(request.url ?? '');
+      request.resume();
+      setTimeout(() => response.end(request.url), request.url === '/a?2' ? 80 : 0);
+    });
+    server.on('checkContinue', (request, response) => {
+      response.writeContinue();
+      server.emit('request', request, response);
+    });
+    const gated = await Gated.by(server);
+    const expecting = 'POST /a?1 HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx';
+    gated.send(expecting + get('/a?2') + get('/nowhere') + get('/a?3'));
+    await until(() => gated.statuses.length === 5);
+    expect(gated.statuses).toEqual(['100', '200', '200', '404', '200']);
+    expect(seen).toEqual(['/a?1', '/a?2', '/a?3']);
+  });
+
   test('are closed by the server when they are idle', async () => {
     const { server } = ownServer();
     server.keepAliveTimeout = 50;

@@ -177,6 +177,18 @@ describe('a connection moves', () => {
     expect(flows.get(FLOW)?.backend).toBe(3);
   });
 
+  test('to another one where the channel of the first is lost with what it has prepared', () => {
+    handBack();
+    agent(2).offered?.prepared();
+    agent(2).open = false;
+    moves.channelLost(offersOf(2));
+    moves.settled(offersOf(1), ID);
+    expect([agent(1).said, flows.get(FLOW)?.backend]).toEqual([[], 1]);
+    agent(3).offered?.prepared();
+    expect([agent(1).said, agent(3).said]).toEqual([['TAKEN 1'], ['OFFER', 'COMMIT']]);
+    expect([agent(2).said, flows.get(FLOW)?.backend]).toEqual([['OFFER'], 3]);
+  });
+
   test('although the channel of its agent is lost, once it is settled', () => {
     handBack();
     moves.settled(offersOf(1), ID);
@@ -235,6 +247,19 @@ describe('a connection stays', () => {
     expect(agent(1).said).toEqual(['RETURNED 1 malformed']);
   });
 
+  test('where its agent is no backend of the pool that it names', () => {
+    handBack({ ...DRAIN, pool: 'api' });
+    expect([agent(1).said, agent(3).said]).toEqual([['RETURNED 1 not_steered'], []]);
+  });
+
+  test('where the edited head is too long for its queue', () => {
+    const edits = { set: [['X-A', 'b']], remove: [] } as const;
+    open([{ pool: 'api', edits } as unknown as RouteConfig]);
+    const head = get('/');
+    handBack(STRAY, snapshotOf(head + 'x'.repeat(layout.MAX_QUEUE_BYTES - head.length), PER_REQUEST));
+    expect(agent(1).said).toEqual(['RETURNED 1 malformed']);
+  });
+
   test('where its pool is unknown', () => {
     handBack({ ...DRAIN, pool: 'none' });
     expect(agent(1).said).toEqual(['RETURNED 1 no_backend']);
@@ -258,7 +283,8 @@ describe('a connection stays', () => {
     agent(2).offered?.prepared();
     moves.withdrawn(offersOf(1), ID);
     moves.settled(offersOf(1), ID);
-    expect([agent(1).said, agent(2).said]).toEqual([[], ['OFFER', 'ABORT']]);
+    // One answer to each hand back, so that the agent can tell it from that to the next.
+    expect([agent(1).said, agent(2).said]).toEqual([['RETURNED 1 unspecified'], ['OFFER', 'ABORT']]);
     expect([flows.get(FLOW)?.backend, moves.size]).toEqual([1, 0]);
   });
 

@@ -149,10 +149,7 @@ test(
 
     const terminated = terminate(agent);
     for (const each of running) expect(await each.response(PATIENCE_MS)).toMatchObject(LATE);
-    for (const [k, each] of idle.entries()) {
-      if (nodes[k] === 'b1') expect(await each.ended(PATIENCE_MS)).toBe('FIN');
-      else expect(await nodeOf(each, 'lab')).toBe('b2');
-    }
+    for (const each of idle) expect(await nodeOf(each, 'lab')).toBe('b2');
     const ms = await terminated;
     const taken = (await cluster.agentMetric(2, 'baton_agent_adoptions_total', { result: 'ok' })) - before;
     const right = { downloads: await downloads, uploads: await uploads };
@@ -167,7 +164,7 @@ test(
     const there = nodes.filter((node) => node === 'b1').length;
     process.stdout.write(
       `  agent ended ${ms.toFixed(0)} ms after SIGTERM: ${right.downloads} of ${2 * SLOW} slow downloads and ` +
-        `${right.uploads} of ${2 * SLOW} uploads right, ${RUNNING} running requests answered, ${there} idle ones closed; ` +
+        `${right.uploads} of ${2 * SLOW} uploads right, ${RUNNING} running requests answered, ${there} idle ones moved; ` +
         `the other agent took ${taken} connections meanwhile; ${bulk.complete} of ${bulk.begun} transfers right; ` +
         `${summary(outcomes)}\n`,
     );
