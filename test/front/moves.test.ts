@@ -254,7 +254,7 @@ describe('a connection stays', () => {
 
   test('where the edited head is too long for its queue', () => {
     const edits = { set: [['X-A', 'b']], remove: [] } as const;
-    open([{ pool: 'api', edits } as unknown as RouteConfig]);
+    open([{ pool: 'api', edits }]);
     const head = get('/');
     handBack(STRAY, snapshotOf(head + 'x'.repeat(layout.MAX_QUEUE_BYTES - head.length), PER_REQUEST));
     expect(agent(1).said).toEqual(['RETURNED 1 malformed']);
