@@ -2,7 +2,7 @@
 import { openPair, sendAll, type Pair } from '../../test/kernel/pair';
 import { must } from '../../src/kernel/errors';
 import { IPPROTO_TCP, setLinger, setOption, TCP_REPAIR } from '../../src/kernel/socket';
-import { dump as dumpInto, DumpBuffer, release, REPAIR_ON, unmoved } from '../../src/repair/dump';
+import { dump as dumpInto, DumpBuffer, release, REPAIR_ON, silence, unmoved } from '../../src/repair/dump';
 import { freeze as freezeSocket, prepareFreeze, unfreeze } from '../../src/repair/freeze';
 import { RECEIVE_SEQUENCE } from '../../src/repair/layout';
 import { goLive, Restorer } from '../../src/repair/restore';
@@ -64,6 +64,7 @@ function taken(): Buffer {
   const snapshot = Buffer.from(into.bytes.subarray(0, length));
   // Back in repair, both of them: closing one must not be heard by the other.
   unmoved(server, snapshot.readUInt32BE(RECEIVE_SEQUENCE));
+  silence(server);
   must(setOption(pair.client, IPPROTO_TCP, TCP_REPAIR, REPAIR_ON), 'set TCP_REPAIR');
   release(server);
   pair.close();

@@ -11,7 +11,7 @@ import { unreserved } from '../kernel/descriptors';
 import { KernelError } from '../kernel/errors';
 import { formatFlow, parseAddress } from '../kernel/flow';
 import { raiseFileLimit } from '../kernel/libc';
-import { descriptorOf, isDelivered } from '../kernel/node-socket';
+import { descriptorOf } from '../kernel/node-socket';
 import { SockDiag } from '../kernel/sock-diag';
 import { unreadBytes } from '../kernel/socket';
 import { createAdmin, listenAdmin } from '../observe/admin';
@@ -331,8 +331,7 @@ export class Agent {
     if (this.#oneRequests.has(socket)) return undefined;
     const gate = this.#gates.get(socket);
     if (gate === undefined) return new PlainMovable(connection);
-    const takeOut = (): Buffer | undefined => (isDelivered(socket) ? gate.takeOut() : undefined);
-    return { flags: PER_REQUEST, takeOut, putBack: () => gate.putBack() };
+    return { flags: PER_REQUEST, takeOut: () => gate.takeOut(), putBack: () => gate.putBack() };
   }
 
   /**

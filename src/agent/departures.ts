@@ -13,6 +13,7 @@ import {
   descriptorOf,
   isBetweenRequests,
   isDelivered,
+  isWritten,
   startReading,
   stopReading,
 } from '../kernel/node-socket';
@@ -61,7 +62,7 @@ export class PlainMovable implements Movable {
 
   takeOut(): Buffer | undefined {
     const { socket } = this.connection;
-    if (socket.destroyed || socket.writableEnded || !isBetweenRequests(socket) || !isDelivered(socket))
+    if (socket.destroyed || socket.writableEnded || !isBetweenRequests(socket) || !isWritten(socket))
       return undefined;
     stopReading(socket);
     return NOTHING;
@@ -210,7 +211,9 @@ export class Departures {
     for (const [fd, leaving] of this.#resting) {
       if (leaving.since + REST_MS > now || this.#onTheirWay >= MOST_LEAVING) break;
       this.#wake(fd);
-      this.#go(leaving);
+      // A client that is slow to take an answer is in the middle of it.
+      if (isDelivered(leaving.connection.socket)) this.#go(leaving);
+      else this.#stayed(leaving, 'slipped');
     }
     for (let look = 0; look < looks && this.#onTheirWay < MOST_LEAVING; look++) {
       const { value: leaving, done } = this.#round.next();
@@ -236,7 +239,8 @@ export class Departures {
     if (held === undefined || fd === undefined) return;
     this.#waiting.delete(leaving);
     leaving.held = held;
-    if (held.length > 0 || sinceReceived(fd) >= REST_MS || unreadBytes(fd) > 0) this.#go(leaving);
+    const silent = sinceReceived(fd) >= REST_MS && isDelivered(connection.socket);
+    if (held.length > 0 || silent || unreadBytes(fd) > 0) this.#go(leaving);
     else this.#rest(fd, leaving);
   }
 
@@ -290,8 +294,10 @@ export class Departures {
     const { connection, kept } = leaving;
     this.#putBack(leaving);
     const over = connection.socket.destroyed || leaving.cancelled || this.#stopped;
+    // A packet that came in between says nothing about the next attempt.
+    const last = kept !== undefined && (reason !== 'slipped' || performance.now() >= leaving.until);
     // Half closed, or on its way out: it ends by itself.
-    if (kept !== undefined || over || reason === 'not_movable') {
+    if (last || over || reason === 'not_movable') {
       this.#forget(leaving);
       kept?.(reason === 'not_movable' ? 'closing' : 'refused');
       return;

@@ -52,11 +52,15 @@ export function descriptorOf(socket: Socket): number | undefined {
   return handleOf(socket)?.fd;
 }
 
+/** Whether all that was written to a Socket is the kernel's. */
+export function isWritten(socket: Socket): boolean {
+  return socket.writableLength === 0 && (handleOf(socket)?.writeQueueSize ?? 0) === 0;
+}
+
 /** Whether the other end has acknowledged all that was written to a Socket. */
 export function isDelivered(socket: Socket): boolean {
-  const handle = handleOf(socket);
-  if (handle === undefined || socket.writableLength > 0 || (handle.writeQueueSize ?? 0) > 0) return false;
-  return unacknowledgedBytes(handle.fd) === 0;
+  const fd = descriptorOf(socket);
+  return fd !== undefined && isWritten(socket) && unacknowledgedBytes(fd) === 0;
 }
 
 /** What Node's http.Server keeps at a socket, and of its parser what there has been since Node 18. */

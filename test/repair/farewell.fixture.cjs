@@ -3,7 +3,7 @@
 const { createServer } = require('node:net');
 const [dist, vip, name] = process.argv.slice(2);
 const { makeFlow } = require(`${dist}/kernel/flow`);
-const { dump, DumpBuffer, thaw, unmoved } = require(`${dist}/repair/dump`);
+const { dump, DumpBuffer, silence, thaw, unmoved } = require(`${dist}/repair/dump`);
 const { acknowledged, RECEIVE_SEQUENCE } = require(`${dist}/repair/layout`);
 const { prepareFreeze, freeze } = require(`${dist}/repair/freeze`);
 const { probeClient, resetClient } = require(`${dist}/repair/farewell`);
@@ -25,6 +25,7 @@ const server = createServer({ pauseOnConnect: true }, (accepted) => {
   dump(fd, flow, into);
   const sequence = into.bytes.readUInt32BE(RECEIVE_SEQUENCE);
   unmoved(fd, sequence);
+  silence(fd);
   const numbers = {
     sequence: (sequence - offBy) >>> 0,
     acknowledged: (acknowledged(into.bytes, 0) - offBy) >>> 0,

@@ -8,7 +8,7 @@ const dist = process.argv[2];
 const socket = require(`${dist}/kernel/socket`);
 const libc = require(`${dist}/kernel/libc`);
 const flows = require(`${dist}/kernel/flow`);
-const { DumpBuffer, dump, release, thaw, unmoved } = require(`${dist}/repair/dump`);
+const { DumpBuffer, dump, release, silence, thaw, unmoved } = require(`${dist}/repair/dump`);
 const { freeze } = require(`${dist}/repair/freeze`);
 const { Restorer, goLive, shouldProbe, unsentPart } = require(`${dist}/repair/restore`);
 const layout = require(`${dist}/repair/layout`);
@@ -99,6 +99,7 @@ function snapshotOf(fd, flow) {
   const length = dump(fd, flow, into);
   const snapshot = Buffer.from(into.bytes.subarray(0, length));
   if (!unmoved(fd, snapshot.readUInt32BE(layout.RECEIVE_SEQUENCE))) throw new Error('queue moved');
+  silence(fd);
   layout.checkSnapshot(snapshot, 0, length);
   return snapshot;
 }
