@@ -230,9 +230,11 @@ export class FlowKeeper {
     const key = keyOf(flow, id);
     const due = monotonicNs() + this.options.lingerMs * NS_PER_MS;
     const known = this.#closed.get(key);
-    // The keeper before a reload may have heard of it first, and have lingered for longer.
-    if (known !== undefined && known.due > due) this.#closed.set(key, { ...known, due });
-    if (known !== undefined) return;
+    if (known !== undefined) {
+      // The keeper before a reload may have heard of it first, and have lingered for longer.
+      if (known.due > due) this.#closed.set(key, { ...known, due });
+      return;
+    }
     this.#closed.set(key, { key, flow, id, backend, due });
     this.counts?.over(flow);
   }

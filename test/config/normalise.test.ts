@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseAgentConfig, parseAgentConfigObject, parseFrontConfig } from '../../src/config/load';
+import { OUTLIERS } from '../health/configs';
 import { Certificates } from '../wire/certificates';
 import { AGENT, FRONT, configOf } from './texts';
 
@@ -164,15 +165,7 @@ describe('of health checks', () => {
 test('outliers of a pool', () => {
   const outliers = (keys: string) =>
     front(FRONT.replace('    backends', `    outliers: { ${keys} }\n    backends`)).pools[0]?.outliers;
-  expect(outliers('')).toEqual({
-    window: 10_000,
-    min_responses: 20,
-    errors: 0.5,
-    failures: 5,
-    eject: 10_000,
-    max_eject: 300_000,
-    max_share: 0.5,
-  });
+  expect(outliers('')).toEqual(OUTLIERS);
   expect(outliers('window: 1s, latency: 250ms, eject: 1m, max_eject: 1m, errors: 0.05')).toMatchObject({
     window: 1000,
     latency: 250,
