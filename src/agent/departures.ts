@@ -23,12 +23,16 @@ import type { KeepReason, Wish } from '../wire/hand-back';
 import type { HandBacks, StayReason } from './hand-backs';
 import type { LiveConnection } from './live-connections';
 
-/** How long a client has to be silent for its connection to be moved without a request. */
-const REST_MS = 20;
+/**
+ * How long a client has to be silent for its connection to be moved without a request. One that asks every now and then is moved
+ * with its next request: what it sends while its connection is frozen comes 200 ms late, and that is as unlikely as it has been
+ * silent for long.
+ */
+const REST_MS = 500;
 /** How often it is looked who is between two requests; the ends of responses tell of most. */
 const SWEEP_MS = 20;
 /** How many wait for their next request in the kernel's hands at once. */
-const MOST_RESTING = 64;
+const MOST_RESTING = 512;
 /**
  * How many are on their way at once. With more of them each takes longer, and the longer one is frozen the more likely its
  * client's next request meets that.
@@ -85,7 +89,7 @@ interface Leaving {
   notBefore: number;
   /** Likewise, from which on the one who waits for it is told that it is busy. */
   readonly until: number;
-  /** Likewise, when it was last taken out of its server's hands. */
+  /** Likewise, when its client was last heard before it was taken out of its server's hands. */
   since: number;
   /** It is to stay after all; where it is on its way it may go all the same. */
   cancelled: boolean;
@@ -95,7 +99,7 @@ export class Departures {
   readonly #leaving = new Map<LiveConnection, Leaving>();
   /** Those of them that are busy, or not yet to be tried. */
   readonly #waiting = new Set<Leaving>();
-  /** By descriptor; earliest first. */
+  /** By descriptor. */
   readonly #resting = new Map<number, Leaving>();
   #onTheirWay = 0;
   /** Of those that wait, the ones that have not been looked at in this round. */
@@ -209,7 +213,8 @@ export class Departures {
   #goOn(looks: number): void {
     const now = performance.now();
     for (const [fd, leaving] of this.#resting) {
-      if (leaving.since + REST_MS > now || this.#onTheirWay >= MOST_LEAVING) break;
+      if (this.#onTheirWay >= MOST_LEAVING) break;
+      if (leaving.since + REST_MS > now) continue;
       this.#wake(fd);
       // A client that is slow to take an answer is in the middle of it.
       if (isDelivered(leaving.connection.socket)) this.#go(leaving);
@@ -239,14 +244,15 @@ export class Departures {
     if (held === undefined || fd === undefined) return;
     this.#waiting.delete(leaving);
     leaving.held = held;
-    const silent = sinceReceived(fd) >= REST_MS && isDelivered(connection.socket);
-    if (held.length > 0 || silent || unreadBytes(fd) > 0) this.#go(leaving);
-    else this.#rest(fd, leaving);
+    const silentMs = sinceReceived(fd);
+    const rested = silentMs >= REST_MS && isDelivered(connection.socket);
+    if (held.length > 0 || rested || unreadBytes(fd) > 0) this.#go(leaving);
+    else this.#rest(fd, leaving, silentMs);
   }
 
   /** Its next octets stay in the kernel, whose word of them ends the rest. */
-  #rest(fd: number, leaving: Leaving): void {
-    leaving.since = performance.now();
+  #rest(fd: number, leaving: Leaving, silentMs: number): void {
+    leaving.since = performance.now() - silentMs;
     this.#resting.set(fd, leaving);
     this.#epoll ??= this.#openEpoll();
     this.#epoll.add(fd, EPOLLIN | EPOLLRDHUP);

@@ -8,8 +8,10 @@ const PART = 1024;
 const PART_PAUSE_MS = 100;
 /** The same where nobody waits for it: some hundred in a second, beside all else that the backends do. */
 const REBALANCED = 50;
-/** How often it is looked whether a connection has moved, and for how long. */
-const LOOK_MS = 2;
+/** How soon it is looked whether a connection has moved, and how much later each time up to a limit: it may be busy. */
+const FIRST_LOOK_MS = 1;
+const LATER = 1.25;
+const LONGEST_LOOK_MS = 25;
 const PATIENCE_MS = 10_000;
 
 /** The way to the agent that has a connection (wire/link.ts). */
@@ -55,8 +57,10 @@ export class Mover {
     this.#kept.set(key, (reason) => (why = reason));
     try {
       link.move({ flow, id }, wish);
+      let wait = FIRST_LOOK_MS;
       while (performance.now() - began < PATIENCE_MS) {
-        await sleep(LOOK_MS);
+        await sleep(wait);
+        wait = Math.min(wait * LATER, LONGEST_LOOK_MS);
         const now = this.flows.get(flow);
         if (now === undefined) return { moved: false, why: 'gone' };
         if (!sameHandoff(now.id, id)) return { moved: true, ms: performance.now() - began };
