@@ -14,7 +14,7 @@ import { descriptorOf } from '../kernel/node-socket';
 import { unacknowledgedBytes } from '../kernel/socket';
 import { dump, DumpBuffer, thaw, unmoved } from '../repair/dump';
 import { RepairError } from '../repair/errors';
-import { acknowledge, freeze } from '../repair/freeze';
+import { freeze } from '../repair/freeze';
 import { FLAGS, RECEIVE_SEQUENCE } from '../repair/layout';
 import { ReleaseQueue } from '../repair/release-queue';
 import type { FlowRecord, HandoffId } from '../steer/flow-table';
@@ -137,7 +137,6 @@ export class HandBacks {
     if (unacknowledgedBytes(fd) > MOST_UNDELIVERED) return 'not_movable';
     let length: number;
     try {
-      acknowledge(fd);
       freeze(fd);
     } catch (error) {
       if (!(error instanceof RepairError)) throw error;

@@ -8,14 +8,7 @@
  */
 import { loadDropFilter } from '../kernel/bpf';
 import { attachDropFilter } from '../kernel/drop-filter';
-import {
-  IPPROTO_TCP,
-  setOption,
-  SO_ATTACH_BPF,
-  SO_DETACH_FILTER,
-  SOL_SOCKET,
-  TCP_QUICKACK,
-} from '../kernel/socket';
+import { setOption, SO_ATTACH_BPF, SO_DETACH_FILTER, SOL_SOCKET } from '../kernel/socket';
 import { RepairError } from './errors';
 
 let dropFilter = -1;
@@ -49,17 +42,6 @@ export function prepareAnyFreeze(): string | undefined {
 export function freeze(fd: number): void {
   const result = classic ? attachDropFilter(fd) : setOption(fd, SOL_SOCKET, SO_ATTACH_BPF, prepareFreeze());
   if (result < 0) throw new RepairError('kernel', 'freeze: attach filter', -result);
-}
-
-/**
- * Sends the acknowledgement that a connection owes its client, where it does. To be called before a freeze that is followed by
- * a dump: neither repair nor a filter stops the timer of delayed acknowledgements, and one that the old socket sends when the
- * connection lives elsewhere already has a later timestamp than what comes from there, which the client then drops (PAWS, RFC
- * 7323 section 5).
- */
-export function acknowledge(fd: number): void {
-  // Not vital: a connection for which it cannot be set cannot be dumped either.
-  setOption(fd, IPPROTO_TCP, TCP_QUICKACK, 1);
 }
 
 /** The undo of freeze. */

@@ -54,10 +54,13 @@ const OPTION_BYTES = 8;
 const LARGEST_MAXSEG = 32767;
 
 /**
- * The clock of a restored connection starts a little ahead of the dumped value, because the first timestamp sent could
- * otherwise equal the last one sent before. The lowest bit is not time: it says that the clock ticks in microseconds.
+ * How far the clock of a restored connection is ahead of the dumped one. Neither repair nor a filter stops the timers of the old
+ * socket: a delayed acknowledgement (200 ms at most, TCP_DELACK_MAX in include/net/tcp.h) that it sends when the connection lives
+ * elsewhere must not have a later timestamp than what comes from there, because the client would drop that until the clock has
+ * caught up (PAWS, RFC 7323 section 5). The lowest bit is not time: it says that the clock ticks in microseconds.
  */
-const TIMESTAMP_STEP = 2;
+const CLOCK_AHEAD_MS = 250;
+const TICKS_IN_MICROSECONDS = 1;
 
 /**
  * A queue that fits the default buffers of a fresh socket is written as it is. A larger one needs the buffer enlarged
@@ -227,8 +230,9 @@ function setOptions(fd: number, bytes: Buffer, offset: number): void {
   must(setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_OPTIONS, options, length), 'set TCP_REPAIR_OPTIONS');
 
   if ((negotiated & layout.OPTION_TIMESTAMPS) === 0) return;
-  const timestamp = bytes.readUInt32BE(offset + layout.TIMESTAMP) + TIMESTAMP_STEP;
-  must(setOptionU32(fd, IPPROTO_TCP, TCP_TIMESTAMP, timestamp >>> 0), 'set TCP_TIMESTAMP');
+  const timestamp = bytes.readUInt32BE(offset + layout.TIMESTAMP);
+  const ahead = CLOCK_AHEAD_MS * ((timestamp & TICKS_IN_MICROSECONDS) === 0 ? 1 : 1000);
+  must(setOptionU32(fd, IPPROTO_TCP, TCP_TIMESTAMP, (timestamp + ahead) >>> 0), 'set TCP_TIMESTAMP');
 }
 
 function putOption(at: number, kind: number, value: number): number {
