@@ -1,6 +1,6 @@
 /**
- * New connections at a steady rate, each with one request, whatever happens on the other side: prints `started`, goes on
- * until its standard input ends, waits for the last ones, and prints as JSON what became of how many.
+ * New connections at a steady rate, each with one request, whatever happens on the other side: prints `started` with the first
+ * of them, goes on until its standard input ends, waits for the last ones, and prints as JSON what became of how many.
  *
  *   served        the whole response, and the right one
  *   refused       no connection: nobody listened
@@ -120,4 +120,5 @@ process.stdin.once('end', () => {
   clearInterval(timer);
   if (open === 0) report();
 });
+start();
 console.log('started');

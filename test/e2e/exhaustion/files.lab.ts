@@ -96,9 +96,9 @@ describe('an agent with few descriptors', () => {
   test(
     `and ${LIVE} live connections: what it rejects the other one serves, and it takes part again`,
     async () => {
+      const others = await startOthers(cluster);
       const first = await live(LIVE);
       const share = agentDescriptors(1);
-      const others = await startOthers(cluster);
       const rejected = await cluster.frontMetric('baton_handoffs_total', {
         backend: 'b1',
         result: 'rejected',
