@@ -12,7 +12,7 @@ import { socketOn } from '../kernel/node-socket';
 import { release } from '../repair/dump';
 import { RepairError } from '../repair/errors';
 import { checkSnapshot, FLAGS, FLOW, RAW } from '../repair/layout';
-import { goLive, Restorer, shouldProbe, statePart, unsentPart } from '../repair/restore';
+import { appendReceived, goLive, Restorer, shouldProbe, statePart, unsentPart } from '../repair/restore';
 import type { FlowRecord, HandoffId } from '../steer/flow-table';
 import type { HandoffDetails } from '../wire/handoff-details';
 import { Admission, type AllowedVip, type Claim } from './admission';
@@ -146,6 +146,18 @@ export class Adopter {
     if (fd < reservedFrom) return fd;
     release(fd);
     throw new RejectedOffer('exhausted', `${reservedFrom} files are open: ${MORE_FILES}`);
+  }
+
+  /** Adds to the receive queue of a prepared connection; returns whether the kernel has taken them. */
+  append({ fd, flow }: Prepared, octets: Buffer): boolean {
+    try {
+      appendReceived(fd, octets);
+      return true;
+    } catch (error) {
+      if (!(error instanceof RepairError)) throw error;
+      this.options.lost(flow, error.message);
+      return false;
+    }
   }
 
   /** The commit point: from here on the connection is this host's. */

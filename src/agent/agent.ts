@@ -154,6 +154,7 @@ export class Agent {
       {
         taken: (line, id) => this.#handBacks.taken(line, id),
         returned: (line, id, reason) => this.#handBacks.returned(line, id, reason),
+        reserved: (line, id) => this.#handBacks.reserved(line, id),
         lineLost: (line) => this.#handBacks.channelLost(line),
         move: (front, record, wish, kept) => this.#move(front, record, wish, kept),
       },

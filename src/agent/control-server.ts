@@ -16,7 +16,7 @@ import {
   type ReturnReason,
   type Wish,
 } from '../wire/hand-back';
-import { readCommit, readId, readMove, readReason } from '../wire/records';
+import { readCommit, readId, readMove, readOctets, readReason } from '../wire/records';
 import type { Report, ResponseCounts } from '../wire/report';
 import type { Adopter } from './adopter';
 import { FrontRules } from './front-rules';
@@ -53,6 +53,8 @@ export interface LiveEvents {
   /** One that was handed back lives elsewhere. */
   taken(line: FrontLine, id: HandoffId): void;
   returned(line: FrontLine, id: HandoffId, reason: ReturnReason): void;
+  /** There is a place for one that will be handed back. */
+  reserved(line: FrontLine, id: HandoffId): void;
   lineLost(line: FrontLine): void;
   /** A front, by its node name, asks for one; `kept` is to be called where it stays. */
   move(front: string, record: FlowRecord, wish: Wish, kept: (reason: KeepReason) => void): void;
@@ -231,6 +233,14 @@ export class ControlServer {
           readReason(bytes, offset, length, RETURN_REASONS),
         );
         return;
+      case frames.RESERVED:
+        this.events.reserved(front.line, readId(bytes, offset, length));
+        return;
+      case frames.APPEND: {
+        const { id, octets } = readOctets(bytes, offset, length);
+        front.prepared.append(id, octets);
+        return;
+      }
       case frames.MOVE:
         this.#move(front, front.hello.node, bytes, offset, length);
         return;
@@ -347,7 +357,10 @@ export class ControlServer {
 
 function lineOf(channel: Channel): FrontLine {
   return {
-    handBack: (id, wish, snapshot, length) => channel.sendHandBack(id, wish, snapshot, length),
+    handBack: (id, wish, snapshot, length) =>
+      channel.sendHandBack(frames.HANDBACK, id, wish, snapshot, length),
+    reserve: (id, wish, snapshot, length) => channel.sendHandBack(frames.RESERVE, id, wish, snapshot, length),
+    leave: (id, octets) => channel.sendOctets(frames.LEAVE, id, octets),
     settled: ({ epoch, sequence }) => channel.sendId(frames.SETTLED, epoch, sequence),
     withdrawn: ({ epoch, sequence }) => channel.sendId(frames.WITHDRAWN, epoch, sequence),
   };

@@ -2,7 +2,8 @@
  * Live connections that are to leave this agent: when it is drained, or a front asks for one.
  *
  *   leave      it waits until it is between two requests; its reading is stopped then
- *   resting    the first octets of its next request come in, and travel along; or none do for a moment
+ *   resting    a place is reserved for it, and the first octets of its next request come in, and travel along; or none do for a
+ *              moment
  *   on its way it is handed back (hand-backs.ts)
  *   stayed     it goes on here; where that may be different later, it tries again
  *
@@ -20,7 +21,7 @@ import {
 import { Epoll, EPOLLIN, EPOLLRDHUP, type Unwatch } from '../kernel/poll';
 import { sinceReceived, unreadBytes } from '../kernel/socket';
 import type { KeepReason, Wish } from '../wire/hand-back';
-import type { HandBacks, StayReason } from './hand-backs';
+import type { DepartureOutcomes, HandBacks, StayReason } from './hand-backs';
 import type { LiveConnection } from './live-connections';
 
 /**
@@ -33,6 +34,8 @@ const REST_MS = 500;
 const SWEEP_MS = 20;
 /** How many wait for their next request in the kernel's hands at once. */
 const MOST_RESTING = 512;
+/** How many of these have a place reserved. */
+const MOST_RESERVED = 128;
 /**
  * How many are on their way at once. With more of them each takes longer, and the longer one is frozen the more likely its
  * client's next request meets that.
@@ -91,6 +94,10 @@ interface Leaving {
   readonly until: number;
   /** Likewise, when its client was last heard before it was taken out of its server's hands. */
   since: number;
+  /** Whether a place is reserved for it, or looked for. */
+  place: 'none' | 'asked' | 'reserved';
+  /** It is on its way, or as soon as there is a place. */
+  going: boolean;
   /** It is to stay after all; where it is on its way it may go all the same. */
   cancelled: boolean;
 }
@@ -102,6 +109,8 @@ export class Departures {
   /** By descriptor. */
   readonly #resting = new Map<number, Leaving>();
   #onTheirWay = 0;
+  /** That have a place, or one is looked for. */
+  #reserved = 0;
   /** Of those that wait, the ones that have not been looked at in this round. */
   #round: Iterator<Leaving, undefined> = this.#waiting.values();
   /** Whose end will be heard of. */
@@ -135,7 +144,7 @@ export class Departures {
     }
     const now = performance.now();
     const until = now + PATIENCE_MS;
-    const leaving = {
+    const leaving: Leaving = {
       connection,
       wish,
       kept,
@@ -143,6 +152,8 @@ export class Departures {
       notBefore: 0,
       until,
       since: now,
+      place: 'none',
+      going: false,
       cancelled: false,
     };
     this.#leaving.set(connection, leaving);
@@ -182,9 +193,21 @@ export class Departures {
     for (const [fd, leaving] of this.#resting) {
       if (!which(leaving)) continue;
       this.#wake(fd);
+      this.#giveUpPlace(leaving);
       this.#forget(leaving);
       this.#putBack(leaving);
     }
+  }
+
+  #giveUpPlace(leaving: Leaving): void {
+    if (leaving.place === 'none') return;
+    this.#placeGone(leaving);
+    this.handBacks.cancel(leaving.connection);
+  }
+
+  #placeGone(leaving: Leaving): void {
+    if (leaving.place !== 'none') this.#reserved -= 1;
+    leaving.place = 'none';
   }
 
   #forget(leaving: Leaving): void {
@@ -196,6 +219,8 @@ export class Departures {
     const leaving = this.#leaving.get(connection);
     if (leaving === undefined) return;
     for (const [fd, each] of this.#resting) if (each === leaving) this.#resting.delete(fd);
+    this.#giveUpPlace(leaving);
+    this.#arrived(leaving);
     this.#forget(leaving);
   }
 
@@ -213,11 +238,12 @@ export class Departures {
   #goOn(looks: number): void {
     const now = performance.now();
     for (const [fd, leaving] of this.#resting) {
-      if (this.#onTheirWay >= MOST_LEAVING) break;
-      if (leaving.since + REST_MS > now) continue;
-      this.#wake(fd);
       // A client that is slow to take an answer is in the middle of it.
-      if (isDelivered(leaving.connection.socket)) this.#go(leaving);
+      const delivered = isDelivered(leaving.connection.socket);
+      if (delivered && leaving.place === 'none') this.#reserve(leaving);
+      if (leaving.since + REST_MS > now || this.#onTheirWay >= MOST_LEAVING) continue;
+      this.#wake(fd);
+      if (delivered) this.#go(leaving);
       else this.#stayed(leaving, 'slipped');
     }
     for (let look = 0; look < looks && this.#onTheirWay < MOST_LEAVING; look++) {
@@ -244,9 +270,14 @@ export class Departures {
     if (held === undefined || fd === undefined) return;
     this.#waiting.delete(leaving);
     leaving.held = held;
+    if (held.length > 0 || unreadBytes(fd) > 0) {
+      this.#go(leaving);
+      return;
+    }
     const silentMs = sinceReceived(fd);
-    const rested = silentMs >= REST_MS && isDelivered(connection.socket);
-    if (held.length > 0 || rested || unreadBytes(fd) > 0) this.#go(leaving);
+    const delivered = isDelivered(connection.socket);
+    if (delivered) this.#reserve(leaving);
+    if (silentMs >= REST_MS && delivered) this.#go(leaving);
     else this.#rest(fd, leaving, silentMs);
   }
 
@@ -256,6 +287,39 @@ export class Departures {
     this.#resting.set(fd, leaving);
     this.#epoll ??= this.#openEpoll();
     this.#epoll.add(fd, EPOLLIN | EPOLLRDHUP);
+  }
+
+  /** Looks for a place, so that it is frozen for a moment only; without one it takes longer. */
+  #reserve(leaving: Leaving): void {
+    if (this.#reserved >= MOST_RESERVED) return;
+    const { connection, wish } = leaving;
+    const departure = { connection, wish, flags: this.movableOf(connection)?.flags ?? 0 };
+    const refused = this.handBacks.reserve(departure, {
+      reserved: () => {
+        leaving.place = 'reserved';
+        if (leaving.going) this.#leave(leaving);
+      },
+      ...this.#outcomesOf(leaving),
+    });
+    if (refused !== undefined) return;
+    leaving.place = 'asked';
+    this.#reserved += 1;
+  }
+
+  #outcomesOf(leaving: Leaving): DepartureOutcomes {
+    return {
+      moved: () => {
+        this.#placeGone(leaving);
+        this.#arrived(leaving);
+        this.#forget(leaving);
+        this.#goOn(1);
+      },
+      stayed: (reason) => {
+        this.#placeGone(leaving);
+        this.#stayed(leaving, reason);
+        this.#goOn(1);
+      },
+    };
   }
 
   #openEpoll(): Epoll {
@@ -276,28 +340,37 @@ export class Departures {
   }
 
   #go(leaving: Leaving): void {
-    const { connection, wish, held } = leaving;
+    const { connection, wish, held, place } = leaving;
     if (connection.socket.destroyed) return;
-    const movable = this.movableOf(connection);
-    const departure = { connection, wish, held, flags: movable?.flags ?? 0 };
-    const refused = this.handBacks.begin(departure, {
-      moved: () => {
-        this.#onTheirWay -= 1;
-        this.#forget(leaving);
-        this.#goOn(1);
-      },
-      stayed: (reason) => {
-        this.#onTheirWay -= 1;
-        this.#stayed(leaving, reason);
-        this.#goOn(1);
-      },
-    });
-    if (refused === undefined) this.#onTheirWay += 1;
-    else this.#stayed(leaving, refused);
+    leaving.going = true;
+    this.#onTheirWay += 1;
+    if (place === 'reserved') this.#leave(leaving);
+    if (place !== 'none') return;
+    const departure = { connection, wish, held, flags: this.movableOf(connection)?.flags ?? 0 };
+    const refused = this.handBacks.begin(departure, this.#outcomesOf(leaving));
+    if (refused !== undefined) this.#stayed(leaving, refused);
+  }
+
+  /** It has a place, and nothing keeps it. */
+  #leave(leaving: Leaving): void {
+    const refused = this.handBacks.leave(leaving.connection);
+    if (refused === undefined) return;
+    this.#placeGone(leaving);
+    this.#stayed(leaving, refused);
+  }
+
+  /** It is not on its way any more. */
+  #arrived(leaving: Leaving): void {
+    if (leaving.going) this.#onTheirWay -= 1;
+    leaving.going = false;
   }
 
   #stayed(leaving: Leaving, reason: StayReason): void {
     const { connection, kept } = leaving;
+    // It may have been resting as yet.
+    const fd = descriptorOf(connection.socket);
+    if (fd !== undefined && this.#resting.get(fd) === leaving) this.#wake(fd);
+    this.#arrived(leaving);
     this.#putBack(leaving);
     const over = connection.socket.destroyed || leaving.cancelled || this.#stopped;
     // A packet that came in between says nothing about the next attempt.

@@ -30,11 +30,6 @@ export class DestroyGuard {
     return this.#ended || this.#destroyed;
   }
 
-  /** Destroys it when the guard ends. */
-  destroy(): void {
-    this.#destroyed = true;
-  }
-
   /** Lets it be ended, and does so where that was wanted. */
   end(): void {
     ENDS.forEach((name, index) => {

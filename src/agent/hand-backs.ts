@@ -5,19 +5,28 @@
  *   settle      nothing slipped in? SETTLED; else WITHDRAWN, thaw
  *   taken       release: it lives elsewhere
  *   returned    thaw: it goes on here
- *   channel lost, or no word for too long: before SETTLED it is thawed; behind it the front may have given it to another
+ *
+ * or, where it is idle, and so that it is frozen for as short as can be:
+ *
+ *   reserve     dump, RESERVE; it goes on
+ *   reserved    another agent has it prepared
+ *   leave       freeze, collect what has come, nothing slipped in? LEAVE; else WITHDRAWN, thaw
+ *   cancel      WITHDRAWN
+ *
+ *   channel lost, or no word for too long: before SETTLED or LEAVE it is thawed; behind it the front may have given it to another
  *   agent, so it is let go of without a packet, and VOID has the front ask the client who serves it.
  */
 import { duplicate } from '../kernel/descriptor';
 import { KernelError } from '../kernel/errors';
 import { descriptorOf } from '../kernel/node-socket';
 import { unacknowledgedBytes } from '../kernel/socket';
-import { dump, DumpBuffer, thaw, unmoved } from '../repair/dump';
+import { copyIdle, copyReceived, dump, DumpBuffer, thaw, unmoved } from '../repair/dump';
 import { RepairError } from '../repair/errors';
 import { freeze } from '../repair/freeze';
-import { FLAGS, RECEIVE_SEQUENCE } from '../repair/layout';
+import { FLAGS, RECEIVE_SEQUENCE, SEND_SEQUENCE } from '../repair/layout';
 import { ReleaseQueue } from '../repair/release-queue';
 import type { FlowRecord, HandoffId } from '../steer/flow-table';
+import { MAX_APPENDED_BYTES } from '../wire/frames';
 import type { ReturnReason, Wish } from '../wire/hand-back';
 import { DestroyGuard } from './destroy-guard';
 import type { LiveConnection } from './live-connections';
@@ -43,6 +52,8 @@ export interface FrontLine {
   handBack(id: HandoffId, wish: Wish, snapshot: Buffer, length: number): void;
   settled(id: HandoffId): void;
   withdrawn(id: HandoffId): void;
+  reserve(id: HandoffId, wish: Wish, snapshot: Buffer, length: number): void;
+  leave(id: HandoffId, octets: Buffer): void;
 }
 
 /** What is handed back of a connection. */
@@ -57,7 +68,7 @@ export interface Departure {
   readonly state?: Buffer | undefined;
 }
 
-/** What becomes of it; one of the two is called, once, and never from within `begin`. */
+/** What becomes of it; one of the two is called, once, and never from within what began it. */
 export interface DepartureOutcomes {
   /** It is gone, and its socket destroyed. */
   moved(): void;
@@ -65,15 +76,32 @@ export interface DepartureOutcomes {
   stayed(reason: StayReason): void;
 }
 
-interface Pending extends DepartureOutcomes {
+/** As well as that there is a place for it: `leave` can be called. */
+export interface ReservationOutcomes extends DepartureOutcomes {
+  reserved(): void;
+}
+
+/**
+ * How far a connection has come: it goes on while a place is looked for, or can leave at once; or it is frozen and in repair, and
+ * may be taken back; or the front alone decides.
+ */
+type Stage = 'asking' | 'reserved' | 'frozen' | 'settled';
+
+interface Pending {
   readonly connection: LiveConnection;
+  readonly outcomes: DepartureOutcomes;
   readonly line: FrontLine;
   readonly fd: number;
   readonly bytes: number;
-  readonly receiveSequence: number;
-  readonly frozenAt: number;
-  readonly guard: DestroyGuard;
-  settled: boolean;
+  /** Where its client's octets, and its own, end in the snapshot. */
+  readonly sendSequence: number;
+  receiveSequence: number;
+  /** performance.now() of the snapshot, or of the freeze. */
+  since: number;
+  stage: Stage;
+  guard?: DestroyGuard;
+  /** What has come since a place was reserved; undefined for a connection without one. */
+  octets?: Buffer;
 }
 
 export interface HandBacksOptions {
@@ -126,14 +154,9 @@ export class HandBacks {
    */
   begin(departure: Departure, outcomes: DepartureOutcomes): StayReason | undefined {
     const { connection, wish, flags, held, state } = departure;
-    const line = this.options.lineTo(connection.front);
-    if (line === undefined) return 'no_front';
-    const fd = descriptorOf(connection.socket);
-    if (fd === undefined || connection.socket.destroyed || connection.socket.writableEnded)
-      return 'not_movable';
-    // The front's answer to the last attempt is still to come.
-    if (this.#unanswered.has(keyOf(connection.id))) return 'slipped';
-    if (this.#bytes > MOST_BYTES) return 'too_many';
+    const way = this.#wayOf(connection);
+    if (typeof way === 'string') return way;
+    const { line, fd } = way;
     if (unacknowledgedBytes(fd) > MOST_UNDELIVERED) return 'not_movable';
     let length: number;
     try {
@@ -145,31 +168,122 @@ export class HandBacks {
     try {
       length = this.#dump(fd, connection, held, state);
     } catch (error) {
-      if (!(error instanceof RepairError)) throw error;
       if (!revived(fd)) connection.socket.destroy();
-      return error.code === 'queue_moved' ? 'slipped' : 'not_movable';
+      return whyNot(error);
     }
+    const pending = this.#add(connection, line, fd, length, flags, 'frozen', outcomes);
+    pending.guard = new DestroyGuard(connection.socket);
+    line.handBack(connection.id, wish, this.#dumped.bytes, length);
+    this.#settling.push(pending);
+    this.#planSettle();
+    return undefined;
+  }
+
+  /**
+   * Has a place reserved for a connection as `begin` takes it, with nothing unread and nothing unacknowledged; it goes on until
+   * `leave`. Returns why not, and then nothing has happened.
+   */
+  reserve(
+    { connection, wish, flags }: Pick<Departure, 'connection' | 'wish' | 'flags'>,
+    outcomes: ReservationOutcomes,
+  ): StayReason | undefined {
+    const way = this.#wayOf(connection);
+    if (typeof way === 'string') return way;
+    const { line, fd } = way;
+    let length: number;
+    try {
+      length = copyIdle(fd, connection.flow, this.#dumped);
+    } catch (error) {
+      return whyNot(error);
+    }
+    this.#add(connection, line, fd, length, flags, 'asking', outcomes);
+    line.reserve(connection.id, wish, this.#dumped.bytes, length);
+    return undefined;
+  }
+
+  /** There is a place for a connection. */
+  reserved(line: FrontLine, id: HandoffId): void {
+    const pending = this.#find(line, id);
+    if (pending?.stage !== 'asking') return;
+    pending.stage = 'reserved';
+    (pending.outcomes as ReservationOutcomes).reserved();
+  }
+
+  /**
+   * Hands back a connection that has a place; nothing was read from it since. Returns why not, and then it stays, and no outcome
+   * follows.
+   */
+  leave({ id }: LiveConnection): StayReason | undefined {
+    const pending = this.#pending.get(keyOf(id));
+    if (pending?.stage !== 'reserved') return 'slipped';
+    const { connection, fd, sendSequence, receiveSequence } = pending;
+    const { socket } = connection;
+    try {
+      if (descriptorOf(socket) !== fd || socket.writableEnded)
+        throw new RepairError('not_established', 'hand back: its server has ended it');
+      freeze(fd);
+      pending.stage = 'frozen';
+      const length = copyReceived(fd, sendSequence, receiveSequence, this.#dumped);
+      if (length > MAX_APPENDED_BYTES)
+        throw new RepairError('queue_moved', `hand back: ${length} octets more`);
+      pending.octets = Buffer.from(this.#dumped.queues.subarray(0, length));
+      pending.receiveSequence = (receiveSequence + length) >>> 0;
+    } catch (error) {
+      this.#withdraw(pending);
+      if (isAway(pending) && !revived(fd)) socket.destroy();
+      return whyNot(error);
+    }
+    pending.guard = new DestroyGuard(socket);
+    pending.since = performance.now();
+    this.#settling.push(pending);
+    this.#planSettle();
+    return undefined;
+  }
+
+  /** A connection stays for which a place was asked for or reserved; nothing is called. */
+  cancel({ id }: LiveConnection): void {
+    const pending = this.#pending.get(keyOf(id));
+    if (pending === undefined || isAway(pending)) return;
+    this.#withdraw(pending);
+  }
+
+  /** To whom a connection would be handed back, or why it cannot be. */
+  #wayOf({ front, id, socket }: LiveConnection): { line: FrontLine; fd: number } | StayReason {
+    const line = this.options.lineTo(front);
+    if (line === undefined) return 'no_front';
+    const fd = descriptorOf(socket);
+    if (fd === undefined || socket.destroyed || socket.writableEnded) return 'not_movable';
+    // The front's answer to the last attempt is still to come.
+    if (this.#unanswered.has(keyOf(id))) return 'slipped';
+    return this.#bytes > MOST_BYTES ? 'too_many' : { line, fd };
+  }
+
+  #add(
+    connection: LiveConnection,
+    line: FrontLine,
+    fd: number,
+    length: number,
+    flags: number,
+    stage: Stage,
+    outcomes: DepartureOutcomes,
+  ): Pending {
     const { bytes } = this.#dumped;
     bytes[FLAGS] = flags;
     const pending: Pending = {
       connection,
+      outcomes,
       line,
       fd,
       bytes: length,
+      sendSequence: bytes.readUInt32BE(SEND_SEQUENCE),
       receiveSequence: bytes.readUInt32BE(RECEIVE_SEQUENCE),
-      frozenAt: performance.now(),
-      guard: new DestroyGuard(connection.socket),
-      settled: false,
-      moved: () => outcomes.moved(),
-      stayed: (reason) => outcomes.stayed(reason),
+      since: performance.now(),
+      stage,
     };
     this.#pending.set(keyOf(connection.id), pending);
     this.#flows.add(flowOf(connection));
     this.#bytes += length;
-    line.handBack(connection.id, wish, bytes, length);
-    this.#settling.push(pending);
-    this.#planSettle();
-    return undefined;
+    return pending;
   }
 
   /** Whether the connection of a flow is on its way from here. */
@@ -185,9 +299,11 @@ export class HandBacks {
 
   /** The front has given the connection to another agent. */
   taken(line: FrontLine, id: HandoffId): void {
-    const pending = this.#take(line, id);
-    // Before it was settled a front must not, and one that does speaks of a connection that may have gone on.
-    if (pending !== undefined) this.#letGo(pending);
+    const pending = this.#find(line, id);
+    // A front must not before it was settled; one that does had better not be believed.
+    if (pending?.stage !== 'settled') return;
+    this.#take(pending);
+    this.#letGo(pending);
   }
 
   /** The front has found nobody for it. */
@@ -197,8 +313,10 @@ export class HandBacks {
       this.#unanswered.delete(key);
       return;
     }
-    const pending = this.#take(line, id);
-    if (pending !== undefined) this.#stay(pending, reason);
+    const pending = this.#find(line, id);
+    if (pending === undefined) return;
+    this.#take(pending);
+    this.#stay(pending, reason);
   }
 
   channelLost(line: FrontLine): void {
@@ -223,7 +341,7 @@ export class HandBacks {
     this.#settlePlanned = false;
     const now = performance.now();
     for (let first = this.#settling[0]; first !== undefined; first = this.#settling[0]) {
-      if (now - first.frozenAt < SETTLE_MS) {
+      if (now - first.since < SETTLE_MS) {
         this.#planSettle();
         return;
       }
@@ -233,23 +351,29 @@ export class HandBacks {
   };
 
   #settleOne(pending: Pending): void {
-    const { line, connection, fd, guard, receiveSequence } = pending;
+    const { line, connection, fd, guard, octets, receiveSequence } = pending;
     // Its server may have ended it meanwhile: a timeout, or a close.
-    if (!guard.ended && isUnmoved(fd, receiveSequence)) {
-      pending.settled = true;
-      line.settled(connection.id);
+    if (guard?.ended !== true && isUnmoved(fd, receiveSequence)) {
+      pending.stage = 'settled';
+      if (octets === undefined) line.settled(connection.id);
+      else line.leave(connection.id, octets);
       return;
     }
+    this.#withdraw(pending);
+    this.#stay(pending, 'slipped');
+  }
+
+  #withdraw(pending: Pending): void {
+    const { line, connection } = pending;
     line.withdrawn(connection.id);
     this.#unanswered.set(keyOf(connection.id), line);
-    this.#take(line, connection.id);
-    this.#stay(pending, 'slipped');
+    this.#take(pending);
   }
 
   /** Nobody will decide about it any more. */
   #abandon(pending: Pending): void {
-    this.#take(pending.line, pending.connection.id);
-    if (!pending.settled) {
+    this.#take(pending);
+    if (pending.stage !== 'settled') {
       this.#stay(pending, 'channel_lost');
       return;
     }
@@ -259,7 +383,7 @@ export class HandBacks {
   }
 
   #letGo(pending: Pending): void {
-    const { connection, fd, guard } = pending;
+    const { connection, fd, guard, outcomes } = pending;
     this.options.forget(connection);
     try {
       // What is still on its way to it shall meet no RST for a while.
@@ -271,32 +395,33 @@ export class HandBacks {
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
     }
-    guard.end();
+    guard?.end();
     connection.socket.destroy();
-    pending.moved();
+    outcomes.moved();
   }
 
   #stay(pending: Pending, reason: StayReason): void {
-    const { fd, guard } = pending;
-    if (!revived(fd)) guard.destroy();
-    guard.end();
-    pending.stayed(reason);
+    const { connection, fd, guard, outcomes } = pending;
+    if (isAway(pending) && !revived(fd)) connection.socket.destroy();
+    guard?.end();
+    outcomes.stayed(reason);
   }
 
-  #take(line: FrontLine, id: HandoffId): Pending | undefined {
+  #find(line: FrontLine, id: HandoffId): Pending | undefined {
     const pending = this.#pending.get(keyOf(id));
-    if (pending?.line !== line) return undefined;
-    this.#pending.delete(keyOf(id));
-    this.#flows.delete(flowOf(pending.connection));
-    this.#bytes -= pending.bytes;
-    return pending;
+    return pending?.line === line ? pending : undefined;
+  }
+
+  #take({ connection, bytes }: Pending): void {
+    this.#pending.delete(keyOf(connection.id));
+    this.#flows.delete(flowOf(connection));
+    this.#bytes -= bytes;
   }
 
   #giveUpOverdue(): void {
     const limit = performance.now() - DECISION_MS;
     for (const pending of [...this.#pending.values()]) {
-      if (pending.frozenAt > limit) return;
-      this.#abandon(pending);
+      if (pending.since <= limit) this.#abandon(pending);
     }
   }
 }
@@ -307,6 +432,17 @@ function keyOf({ epoch, sequence }: HandoffId): string {
 
 function flowOf({ flow }: LiveConnection): string {
   return flow.toString('latin1');
+}
+
+/** Whether a connection is not its server's any more. */
+function isAway({ stage }: Pending): boolean {
+  return stage === 'frozen' || stage === 'settled';
+}
+
+/** What a failed attempt to make a snapshot says of the next one. */
+function whyNot(error: unknown): StayReason {
+  if (!(error instanceof RepairError)) throw error;
+  return error.code === 'queue_moved' ? 'slipped' : 'not_movable';
 }
 
 /** Whether a connection that was dumped is an ordinary one again. */

@@ -43,6 +43,15 @@ export class PreparedOffers {
     else this.adopter.adopt(prepared, front, details);
   }
 
+  /** More octets of a connection that was prepared before they came. */
+  append(id: HandoffId, octets: Buffer): void {
+    const prepared = this.#prepared.get(id.sequence);
+    if (prepared?.id.epoch !== id.epoch || this.adopter.append(prepared, octets)) return;
+    // Without them it must never live: a COMMIT finds nothing.
+    this.#prepared.delete(id.sequence);
+    this.adopter.giveUp(prepared);
+  }
+
   abort(id: HandoffId): void {
     const prepared = this.#take(id);
     if (prepared !== undefined) this.adopter.discard(prepared);

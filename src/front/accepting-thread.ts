@@ -386,6 +386,8 @@ export class AcceptingThread {
     handedBack: (offers, back, bytes, end) => this.#moves.handedBack(offers, back, bytes, end),
     settled: (offers, id) => this.#moves.settled(offers, id),
     withdrawn: (offers, id) => this.#moves.withdrawn(offers, id),
+    reserve: (offers, back, bytes, end) => this.#moves.reserve(offers, back, bytes, end),
+    left: (offers, id, octets) => this.#moves.left(offers, id, octets),
   };
 
   #moved(move: Move, backend: Backend): void {

@@ -7,12 +7,19 @@
  *   rejected, timeout, channel lost                                    the next backend, then RETURNED
  *   withdrawn    ABORT
  *
+ * or, for a connection that goes on as yet:
+ *
+ *   reserve      OFFER as above
+ *   prepared     RESERVED
+ *   left         do the octets that have come belong there? steer, APPEND, COMMIT, TAKEN    <- the commit point
+ *                else ABORT, and on as if it had been handed back now, and settled
+ *
  * The discipline is that of a handoff (handoff.ts): up to the commit point the agent's copy can be thawed, from there on it
  * never speaks again, and what it has frozen its client sends again, to whoever has the connection then.
  */
 import { FLOW_BYTES, flowFamily } from '../kernel/flow';
 import { Http1Peek } from '../peek/http1';
-import { NO_HEAD } from '../peek/head';
+import { NO_HEAD, type Asker } from '../peek/head';
 import { Answering } from '../relay/answering';
 import type { Routes } from '../relay/routes';
 import type { DumpBuffer } from '../repair/dump';
@@ -22,6 +29,7 @@ import {
   checkSnapshot,
   FLAGS,
   FLOW,
+  HEADER_BYTES,
   PER_REQUEST,
   RECEIVE_LENGTH,
   RECEIVE_SEQUENCE,
@@ -43,10 +51,13 @@ const MOST_ATTEMPTS = 3;
 /** What moves of all agents may hold here: snapshots wait for milliseconds. */
 export const MOST_MOVES = 4096;
 export const MOST_MOVING_BYTES = 64 * 1024 * 1024;
+/** A connection that has a place reserved leaves within half a second, or is withdrawn. */
+const LONGEST_RESERVED_MS = 5_000;
 /** An agent waits for a decision for half a minute, however long a handoff may take. */
 const LONGEST_PREPARE_MS = 5_000;
 /** Of a connection that moves without a head. */
 const NO_ROUTE = '-';
+const NOTHING = Buffer.alloc(0);
 
 /** What became of a move: values of the label `result` of moves_total and handbacks_total. */
 export const MOVE_RESULTS = [
@@ -106,6 +117,12 @@ export class Move implements Expirable, Offered {
   backend: Backend | undefined;
   isPrepared = false;
   isSettled = false;
+  /** It goes on at its agent as yet. */
+  isAhead = false;
+  /** What has come on it since its snapshot. */
+  octets: Buffer = NOTHING;
+  /** Of the route of its head, where that came behind the snapshot. */
+  names: Buffer;
 
   constructor(
     private readonly engine: Moves,
@@ -116,11 +133,10 @@ export class Move implements Expirable, Offered {
     readonly flow: Buffer,
     readonly wish: Wish,
     readonly way: Way,
-    readonly startedAt: number,
-  ) {}
-
-  get names(): Buffer {
-    return this.way.names;
+    /** performance.now() when its agent handed it back. */
+    public startedAt: number,
+  ) {
+    this.names = way.names;
   }
 
   prepared(): void {
@@ -172,9 +188,68 @@ export class Moves {
 
   settled(source: Offers, id: HandoffId): void {
     const move = this.#find(source, id);
-    if (move === undefined) return;
+    if (move === undefined || move.isAhead) return;
     move.isSettled = true;
     if (move.isPrepared) this.#commit(move);
+  }
+
+  /** An agent will hand a connection back of which nothing waits in any queue; the snapshot lies in `bytes` up to `end`. */
+  reserve(source: Offers, { id, wish, snapshotAt }: HandBack, bytes: Buffer, end: number): void {
+    const length = end - snapshotAt;
+    const begun =
+      length === HEADER_BYTES ? this.#begin(source, id, wish, bytes, snapshotAt, length) : 'malformed';
+    if (!(begun instanceof Move)) {
+      this.#return(source, id, wish, begun);
+      return;
+    }
+    begun.isAhead = true;
+    this.#attempt(begun);
+  }
+
+  /** The connection with a place reserved is frozen, and handed back with what has come since. */
+  left(source: Offers, id: HandoffId, octets: Buffer): void {
+    const move = this.#find(source, id);
+    if (move?.isAhead !== true) return;
+    move.isAhead = false;
+    move.isSettled = true;
+    move.startedAt = performance.now();
+    if (move.isPrepared && this.#belongs(move, octets)) {
+      move.octets = octets;
+      this.#commit(move);
+      return;
+    }
+    move.backend?.offers.withdraw(move);
+    this.#end(move);
+    const snapshot = withReceived(move.way.snapshot, octets);
+    const begun = this.#begin(source, id, move.wish, snapshot, 0, snapshot.length);
+    if (!(begun instanceof Move)) {
+      this.#return(source, id, move.wish, begun);
+      return;
+    }
+    begun.isSettled = true;
+    this.#attempt(begun);
+  }
+
+  /** Whether what has come on a connection belongs where its place is: the agent there judges it once more. */
+  #belongs(move: Move, octets: Buffer): boolean {
+    const { way, flow, backend } = move;
+    if (backend?.available !== true) return false;
+    if ((way.snapshot.readUInt8(FLAGS) & PER_REQUEST) === 0) return true;
+    const outcome = this.#reader.read(octets, octets.length);
+    if (outcome === 'more') return true;
+    const asker = this.#askerOf(flow);
+    const action = outcome === 'head' ? this.parts.routes.actionFor(this.#reader, asker) : undefined;
+    if (action === undefined || action instanceof Answering) return false;
+    const pool = action.poolOf(this.#reader, asker);
+    // By another key its policy may have another backend in mind.
+    if (!pool.backends.includes(backend) || pool.keyOf(this.#reader, asker) !== way.key) return false;
+    move.names = action.namesWith(pool);
+    return true;
+  }
+
+  #askerOf(flow: Buffer): Asker {
+    const listener = this.parts.listenerOf(flow);
+    return { client: flow, ...(listener !== undefined && { listener }) };
   }
 
   withdrawn(source: Offers, id: HandoffId): void {
@@ -204,7 +279,8 @@ export class Moves {
 
   prepared(move: Move): void {
     move.isPrepared = true;
-    if (move.isSettled) this.#commit(move);
+    if (move.isAhead) move.source.reserved(move.id);
+    else if (move.isSettled) this.#commit(move);
   }
 
   rejected(move: Move, reason: RejectReason): void {
@@ -217,6 +293,10 @@ export class Moves {
   }
 
   #timedOut(move: Move): void {
+    if (move.isPrepared && move.isAhead && performance.now() - move.startedAt < LONGEST_RESERVED_MS) {
+      this.#deadlines.set(move);
+      return;
+    }
     if (move.isPrepared) {
       // It waits for its own agent, which has gone silent.
       move.backend?.offers.withdraw(move);
@@ -280,12 +360,11 @@ export class Moves {
     flow: Buffer,
     snapshot: Buffer,
   ): Way | 'malformed' | 'no_route' | 'answered' | 'no_backend' {
-    const { dumped, routes, editor, pools, listenerOf } = this.parts;
+    const { dumped, routes, editor, pools } = this.parts;
     dumped.reserve(snapshot.length);
     snapshot.copy(dumped.bytes);
     const flags = snapshot.readUInt8(FLAGS);
-    const listener = listenerOf(flow);
-    const asker = { client: flow, ...(listener !== undefined && { listener }) };
+    const asker = this.#askerOf(flow);
     if ((flags & PER_REQUEST) !== 0) {
       const outcome = this.#reader.read(dumped.queues, snapshot.readUInt32BE(RECEIVE_LENGTH));
       if (outcome === 'malformed') return 'malformed';
@@ -357,18 +436,19 @@ export class Moves {
       this.#return(source, id, wish, 'not_steered');
       return;
     }
+    if (move.octets.length > 0) backend.offers.append(move, move.octets);
     backend.offers.commit(move);
     source.taken(id);
     this.outcomes.moved(move, backend);
   }
 
   /** False where its client has begun a new connection from the same port meanwhile. */
-  #steer({ source, flow, id, sequence, way }: Move, backend: Backend): boolean {
+  #steer({ source, flow, id, sequence, way, octets }: Move, backend: Backend): boolean {
     const entry = this.#entryOf(source, flow, id);
     const hop = flowFamily(flow) === 4 ? backend.hops[4] : backend.hops[6];
     if (entry === undefined || hop === undefined) return false;
     const client = {
-      sequence: way.snapshot.readUInt32BE(RECEIVE_SEQUENCE),
+      sequence: (way.snapshot.readUInt32BE(RECEIVE_SEQUENCE) + octets.length) >>> 0,
       acknowledged: acknowledged(way.snapshot, 0),
       initial: entry.client.initial,
     };
@@ -390,6 +470,14 @@ export class Moves {
     source.returned(id, reason);
     this.outcomes.stayed(wish, reason);
   }
+}
+
+/** The snapshot of a connection with empty queues, on which these octets have come since. */
+function withReceived(snapshot: Buffer, octets: Buffer): Buffer {
+  const bytes = Buffer.concat([snapshot, octets]);
+  bytes.writeUInt32BE((snapshot.readUInt32BE(RECEIVE_SEQUENCE) + octets.length) >>> 0, RECEIVE_SEQUENCE);
+  bytes.writeUInt32BE(octets.length, RECEIVE_LENGTH);
+  return bytes;
 }
 
 function keyOf({ epoch, sequence }: HandoffId): string {

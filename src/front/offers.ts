@@ -34,8 +34,12 @@ export interface OfferEvents {
   handedBack(offers: Offers, back: HandBack, bytes: Buffer, end: number): void;
   /** Nothing has slipped into what it has handed back. */
   settled(offers: Offers, id: HandoffId): void;
-  /** It keeps what it has handed back. */
+  /** It keeps what it has handed back, or reserved a place for. */
   withdrawn(offers: Offers, id: HandoffId): void;
+  /** It wants a place for a connection that it will hand back; the snapshot as for `handedBack`. */
+  reserve(offers: Offers, back: HandBack, bytes: Buffer, end: number): void;
+  /** It hands that connection back; `octets`, for as long as this call takes, have come since the snapshot. */
+  left(offers: Offers, id: HandoffId, octets: Buffer): void;
 }
 
 /**
@@ -84,6 +88,8 @@ export class Offers {
         onHandBack: (back, bytes, end) => this.events.handedBack(this, back, bytes, end),
         onSettled: (id) => this.events.settled(this, id),
         onWithdrawn: (id) => this.events.withdrawn(this, id),
+        onReserve: (back, bytes, end) => this.events.reserve(this, back, bytes, end),
+        onLeave: (id, octets) => this.events.left(this, id, octets),
       },
     );
   }
@@ -160,6 +166,11 @@ export class Offers {
     else this.#link.commitWithDetails(this.ids.epoch, sequence, performance.now() - startedAt, names);
   }
 
+  /** Adds to the receive queue of a connection that the agent has prepared; before `commit`. */
+  append({ sequence }: Offered, octets: Buffer): void {
+    this.#link.append(this.ids.epoch, sequence, octets);
+  }
+
   /** The offered connection stays where it is: what the agent has prepared is void. */
   withdraw({ sequence }: Offered): void {
     this.#pending.delete(sequence);
@@ -170,6 +181,11 @@ export class Offers {
   overdue(offered: Offered): void {
     this.#overdueAt = performance.now();
     this.withdraw(offered);
+  }
+
+  /** A place is reserved for what the agent will hand back. */
+  reserved(id: HandoffId): void {
+    this.#link.reserved(id);
   }
 
   /** What the agent has handed back lives elsewhere now. */

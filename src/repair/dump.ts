@@ -24,6 +24,8 @@ import {
   MSG_PEEK,
   setLinger,
   setOption,
+  SO_REUSEADDR,
+  SOL_SOCKET,
   TCP_INFO,
   TCP_MAXSEG,
   TCP_QUEUE_SEQ,
@@ -147,6 +149,39 @@ export function dump(fd: number, flow: Buffer, into: DumpBuffer, peeked = 0, sil
   return layout.HEADER_BYTES + unread + queued.sent + queued.unsent;
 }
 
+/**
+ * Writes the snapshot of a connection that goes on to the beginning of `into`, and returns its length. Nothing may wait in its
+ * queues. Throws a RepairError of the code `queue_moved` where something does, or comes meanwhile; it is an ordinary connection
+ * again in any case.
+ */
+export function copyIdle(fd: number, flow: Buffer, into: DumpBuffer): number {
+  let length: number;
+  try {
+    length = dump(fd, flow, into);
+  } finally {
+    leaveRepair(fd, 'copy');
+    allowListener(fd);
+  }
+  if (length > layout.HEADER_BYTES || !unmoved(fd, into.bytes.readUInt32BE(layout.RECEIVE_SEQUENCE)))
+    throw new RepairError('queue_moved', 'copy of an idle connection: it is not idle');
+  return length;
+}
+
+/**
+ * Copies to `into.queues` what has come on a frozen connection since its sequences were these, and returns its length. Stays in
+ * repair: its process may close it, or die, and the client hears nothing of that. Throws a RepairError, of the code
+ * `queue_moved` where anything but octets has come, or was sent.
+ */
+export function copyReceived(fd: number, sent: number, received: number, into: DumpBuffer): number {
+  enterRepair(fd);
+  selectQueue(fd, SEND_QUEUE);
+  const nothingSent = unmoved(fd, sent) && unacknowledgedBytes(fd) === 0;
+  selectQueue(fd, RECEIVE_QUEUE);
+  const length = readReceiveQueue(fd, into);
+  if (nothingSent && unmoved(fd, (received + length) >>> 0)) return length;
+  throw new RepairError('queue_moved', `octets behind a copy: ${length}, and more than these has changed`);
+}
+
 /** State, options and window scales; leaves the rest in `info`. */
 function readInfo(fd: number, into: DumpBuffer): void {
   get(fd, TCP_INFO, info, INFO_BYTES, 'get TCP_INFO');
@@ -211,6 +246,7 @@ export function silence(fd: number): void {
 export function thaw(fd: number): void {
   try {
     leaveRepair(fd, 'thaw');
+    allowListener(fd);
   } finally {
     unfreeze(fd);
   }
@@ -237,6 +273,11 @@ function enterRepair(fd: number): void {
 function leaveRepair(fd: number, step: string): void {
   const off = setOption(fd, IPPROTO_TCP, TCP_REPAIR, REPAIR_OFF_SILENT);
   if (off < 0) throw new RepairError('kernel', `${step}: leave repair`, -off);
+}
+
+/** Leaving repair clears the option (net/ipv4/tcp.c), and then a listener that starts anew could not bind. */
+function allowListener(fd: number): void {
+  setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 }
 
 function get(fd: number, option: number, target: Buffer, length: number, step: string): void {

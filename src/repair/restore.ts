@@ -151,6 +151,15 @@ export class Restorer {
 }
 
 /**
+ * Adds octets to the receive queue of a restored connection, as if they had come behind its snapshot. Throws a RepairError; the
+ * connection is worth nothing then.
+ */
+export function appendReceived(fd: number, octets: Buffer): void {
+  selectQueue(fd, RECEIVE_QUEUE);
+  fillQueue(fd, octets, 0, octets.length, 'append to receive queue');
+}
+
+/**
  * Ends the silence: packets are let in, repair is left, and what was never sent goes out. From here the connection is
  * an ordinary one. With `probe` (see shouldProbe) a window probe goes out at once, whose answer brings the client's window
  * and timestamp up to date; without, the first segment that is sent anyway does.

@@ -85,7 +85,7 @@ export class Channel {
     this.#chunk.write(text, at, 'utf8');
   }
 
-  /** PREPARED, COMMIT, ABORT, SETTLED, WITHDRAWN, TAKEN. */
+  /** PREPARED, COMMIT, ABORT, SETTLED, WITHDRAWN, TAKEN, RESERVED. */
   sendId(type: number, epoch: number, sequence: number): void {
     this.#putId(this.#begin(type, frames.ID_BYTES), epoch, sequence);
   }
@@ -108,12 +108,26 @@ export class Channel {
     this.sendReason(frames.REJECTED, epoch, sequence, frames.REJECT_REASONS.indexOf(reason));
   }
 
-  sendHandBack({ epoch, sequence }: HandoffId, wish: Wish, snapshot: Buffer, length: number): void {
+  /** HANDBACK or RESERVE. */
+  sendHandBack(
+    type: number,
+    { epoch, sequence }: HandoffId,
+    wish: Wish,
+    snapshot: Buffer,
+    length: number,
+  ): void {
     const from = frames.ID_BYTES + wishLength(wish);
-    const at = this.#begin(frames.HANDBACK, from + length);
+    const at = this.#begin(type, from + length);
     this.#putId(at, epoch, sequence);
     writeWish(wish, this.#chunk, at + frames.ID_BYTES);
     snapshot.copy(this.#chunk, at + from, 0, length);
+  }
+
+  /** LEAVE or APPEND. */
+  sendOctets(type: number, { epoch, sequence }: HandoffId, octets: Buffer): void {
+    const at = this.#begin(type, frames.ID_BYTES + octets.length);
+    this.#putId(at, epoch, sequence);
+    octets.copy(this.#chunk, at + frames.ID_BYTES);
   }
 
   sendMove(flow: Buffer, { epoch, sequence }: HandoffId, wish: Wish): void {

@@ -22,6 +22,10 @@
  *                                   <---  SETTLED id         nothing has slipped in since its snapshot was made
  *     TAKEN id                      --->                     it lives elsewhere; or RETURNED id reason: it stays
  *                                   <---  WITHDRAWN id       instead of SETTLED: it stays
+ *                                   <---  RESERVE id ... snapshot    a live connection will go elsewhere, and goes on as yet
+ *     RESERVED id                   --->                     another agent has it prepared; or RETURNED id reason
+ *                                   <---  LEAVE id octets    what has come since the snapshot; nothing else will, or WITHDRAWN
+ *     APPEND id octets              --->                     to the agent that has it prepared, before the COMMIT
  *     MOVE (flow id) reason backend --->                     hand that one back
  *                                   <---  KEPT id reason     no, it stays
  *     PING / PONG                   <-->
@@ -62,6 +66,10 @@ export const TAKEN = 19;
 export const RETURNED = 20;
 export const MOVE = 21;
 export const KEPT = 22;
+export const RESERVE = 23;
+export const RESERVED = 24;
+export const LEAVE = 25;
+export const APPEND = 26;
 
 /** Why an agent refuses an offer; the order is the wire's, new ones are appended. */
 export const REJECT_REASONS = [
@@ -93,6 +101,8 @@ export const MAX_OFFER_BYTES = ID_BYTES + SNAPSHOT_HEADER_BYTES + 3 * MAX_QUEUE_
 export const MAX_NAME_BYTES = 64;
 /** Of a HANDBACK what comes before the snapshot, behind the id: a reason and two names. */
 export const MAX_WISH_BYTES = 1 + 2 * (1 + MAX_NAME_BYTES);
+/** What may come on a connection that has a place reserved before it leaves. */
+export const MAX_APPENDED_BYTES = 64 * 1024;
 /** As many routes as a front may have, with what it may have in them. */
 export const MAX_ROUTES_BYTES = 8 * 1024 * 1024;
 
@@ -102,6 +112,7 @@ export function longestPayload(type: number): number {
     case OFFER:
       return MAX_OFFER_BYTES;
     case HANDBACK:
+    case RESERVE:
       return MAX_OFFER_BYTES + MAX_WISH_BYTES;
     case ROUTES:
       return MAX_ROUTES_BYTES;
@@ -120,7 +131,11 @@ export function longestPayload(type: number): number {
     case SETTLED:
     case WITHDRAWN:
     case TAKEN:
+    case RESERVED:
       return ID_BYTES;
+    case LEAVE:
+    case APPEND:
+      return ID_BYTES + MAX_APPENDED_BYTES;
     case REJECTED:
     case RETURNED:
     case KEPT:

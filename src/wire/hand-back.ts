@@ -14,7 +14,19 @@
  * Up to SETTLED the agent may take it back (WITHDRAWN), from there on the front alone decides. Where the channel is lost
  * between the two the agent cannot know, and lets go: there is at most one live copy of a connection at any time.
  *
- * The wish, in a HANDBACK behind the id and in a MOVE behind the flow and its id:
+ * Where a connection is idle a place is reserved for it while it goes on, and it is frozen for two messages only:
+ *
+ *     dump
+ *     RESERVE id wish snapshot  -->  OFFER id' snapshot                 -->
+ *     waits for its next request     RESERVED id   <--                  <--  PREPARED id'
+ *     freeze, nothing slipped in?
+ *     LEAVE id octets           -->  steer, and with that the commit point
+ *     release                   <--  TAKEN id      APPEND id' octets, COMMIT id' -->
+ *
+ * The octets are what has come since the snapshot. Where they belong elsewhere the front goes on as for a HANDBACK with all of
+ * it. Up to LEAVE the agent may say WITHDRAWN, and the front RETURNED; whoever says WITHDRAWN waits for that.
+ *
+ * The wish, in a HANDBACK or RESERVE behind the id and in a MOVE behind the flow and its id:
  *
  *   0  1  reason
  *   1  1  length of the pool's name

@@ -3,7 +3,7 @@ import { Channel } from './channel';
 import { dial, type AgentAddress } from './dial';
 import * as frames from './frames';
 import { KEEP_REASONS, RETURN_REASONS, type KeepReason, type ReturnReason, type Wish } from './hand-back';
-import { readFlows, readHandBack, readId, readReason, type HandBack } from './records';
+import { readFlows, readHandBack, readId, readOctets, readReason, type HandBack } from './records';
 import { readReport, type Report } from './report';
 import { decodeAgentHello, encodeFrontHello, type AgentHello, type FrontHello } from './hello';
 
@@ -30,6 +30,10 @@ export interface LinkEvents {
   onHandBack?(back: HandBack, bytes: Buffer, end: number): void;
   onSettled?(id: HandoffId): void;
   onWithdrawn?(id: HandoffId): void;
+  /** As onHandBack, of a connection that goes on as yet. */
+  onReserve?(back: HandBack, bytes: Buffer, end: number): void;
+  /** It is frozen, and these octets have come on it since; they are the link's, for as long as this call takes. */
+  onLeave?(id: HandoffId, octets: Buffer): void;
   /** The agent does not hand back what it was asked for. */
   onKept?(id: HandoffId, reason: KeepReason): void;
   /**
@@ -149,6 +153,16 @@ export class Link {
     this.#channel?.sendReason(frames.RETURNED, epoch, sequence, RETURN_REASONS.indexOf(reason));
   }
 
+  /** A place is reserved for a connection that the agent will hand back. */
+  reserved({ epoch, sequence }: HandoffId): void {
+    this.#channel?.sendId(frames.RESERVED, epoch, sequence);
+  }
+
+  /** More octets for the receive queue of an offer that the agent has prepared. */
+  append(epoch: number, sequence: number, octets: Buffer): void {
+    this.#channel?.sendOctets(frames.APPEND, { epoch, sequence }, octets);
+  }
+
   /** Asks for a live connection; it comes back, or onKept says why not. */
   move({ flow, id }: FlowRecord, wish: Wish): void {
     this.#channel?.sendMove(flow, id, wish);
@@ -235,6 +249,14 @@ export class Link {
       case frames.HANDBACK:
         this.events.onHandBack?.(readHandBack(bytes, offset, length), bytes, offset + length);
         return;
+      case frames.RESERVE:
+        this.events.onReserve?.(readHandBack(bytes, offset, length), bytes, offset + length);
+        return;
+      case frames.LEAVE: {
+        const { id, octets } = readOctets(bytes, offset, length);
+        this.events.onLeave?.(id, octets);
+        return;
+      }
       case frames.SETTLED:
         this.events.onSettled?.(readId(bytes, offset, length));
         return;

@@ -36,7 +36,7 @@ export function readReason<R extends string>(
   return reasons[reason] ?? 'unspecified';
 }
 
-/** A HANDBACK: whose it is, what is wanted, and where in `bytes` the snapshot begins. */
+/** A HANDBACK or RESERVE: whose it is, what is wanted, and where in `bytes` the snapshot begins. */
 export interface HandBack {
   readonly id: HandoffId;
   readonly wish: Wish;
@@ -48,6 +48,16 @@ export function readHandBack(bytes: Buffer, offset: number, length: number): Han
   const id = readId(bytes, offset, length);
   const wish = readWish(bytes, offset + frames.ID_BYTES, offset + length);
   return { id, wish, snapshotAt: offset + frames.ID_BYTES + wishLength(wish) };
+}
+
+/** A LEAVE or APPEND; the octets are a part of `bytes`. Throws a ProtocolError. */
+export function readOctets(
+  bytes: Buffer,
+  offset: number,
+  length: number,
+): { readonly id: HandoffId; readonly octets: Buffer } {
+  const id = readId(bytes, offset, length);
+  return { id, octets: bytes.subarray(offset + frames.ID_BYTES, offset + length) };
 }
 
 /** A MOVE: which connection, and what is wanted. Throws a ProtocolError. */

@@ -20,6 +20,7 @@ export const VIP = '127.0.0.1';
 export const NOBODY: LiveEvents = {
   taken: () => undefined,
   returned: () => undefined,
+  reserved: () => undefined,
   lineLost: () => undefined,
   move: (_front, _record, _wish, kept) => kept('unknown'),
 };

@@ -4,7 +4,7 @@ import { HandBacks, type FrontLine } from '../../src/agent/hand-backs';
 import type { LiveConnection } from '../../src/agent/live-connections';
 import { recv } from '../../src/kernel/libc';
 import { descriptorOf, startReading, socketOn, stopReading } from '../../src/kernel/node-socket';
-import { MSG_DONTWAIT } from '../../src/kernel/socket';
+import { MSG_DONTWAIT, unreadBytes } from '../../src/kernel/socket';
 import { freeze, prepareFreeze, unfreeze } from '../../src/repair/freeze';
 import * as layout from '../../src/repair/layout';
 import type { FlowRecord, HandoffId } from '../../src/steer/flow-table';
@@ -43,6 +43,11 @@ beforeEach(() => {
     },
     settled: () => said.push('SETTLED'),
     withdrawn: () => said.push('WITHDRAWN'),
+    reserve: (_id, _wish, bytes, length) => {
+      snapshot = Buffer.from(bytes.subarray(0, length));
+      said.push('RESERVE');
+    },
+    leave: (_id, octets) => said.push(`LEAVE ${octets.toString()}`),
   };
   handBacks = new HandBacks({
     lineTo: () => line,
@@ -188,3 +193,95 @@ test('another front has no say in it', async () => {
   handBacks.returned({ ...lineOf() }, ID, 'no_backend');
   expect([outcome, handBacks.size]).toEqual([[], 1]);
 });
+
+describe('a place is reserved', () => {
+  const reserve = (): string | undefined =>
+    handBacks.reserve(
+      { connection, wish: WISH, flags: layout.PER_REQUEST },
+      {
+        reserved: () => outcome.push('reserved'),
+        moved: () => outcome.push('moved'),
+        stayed: (reason) => outcome.push(reason),
+      },
+    );
+
+  test('while it goes on, and then it leaves with what has come', async () => {
+    expect(reserve()).toBeUndefined();
+    layout.checkSnapshot(snapshot, 0, snapshot.length);
+    expect([snapshot.length, snapshot[layout.FLAGS]]).toEqual([layout.HEADER_BYTES, layout.PER_REQUEST]);
+    handBacks.reserved(lineOf(), ID);
+    sendAll(pair.client, 'GET /a');
+    await until(() => handBacks.size === 1 && unreadOf(socket) === 6);
+    expect(handBacks.leave(connection)).toBeUndefined();
+    await until(() => said.length === 2);
+    expect([said, outcome]).toEqual([['RESERVE', 'LEAVE GET /a'], ['reserved']]);
+    handBacks.taken(lineOf(), ID);
+    expect([outcome, forgotten, socket.destroyed]).toEqual([['reserved', 'moved'], [connection], true]);
+    await expectSilence();
+  });
+
+  test('and it stays: cancelled, returned, or the channel is lost', async () => {
+    reserve();
+    handBacks.cancel(connection);
+    expect([said, outcome, handBacks.size]).toEqual([['RESERVE', 'WITHDRAWN'], [], 0]);
+    // The answer to that is to come first.
+    expect(reserve()).toBe('slipped');
+    handBacks.returned(lineOf(), ID, 'unspecified');
+    expect(reserve()).toBeUndefined();
+    handBacks.returned(lineOf(), ID, 'no_backend');
+    expect(reserve()).toBeUndefined();
+    handBacks.reserved(lineOf(), ID);
+    handBacks.channelLost(lineOf());
+    expect(outcome).toEqual(['no_backend', 'reserved', 'channel_lost']);
+    socket.write('hello');
+    await until(() => clientReads() === 'hello');
+  });
+
+  test('which a front cannot take before it leaves', () => {
+    reserve();
+    handBacks.taken(lineOf(), ID);
+    handBacks.reserved(lineOf(), ID);
+    handBacks.taken(lineOf(), ID);
+    expect([outcome, socket.destroyed, handBacks.size]).toEqual([['reserved'], false, 1]);
+  });
+
+  test('and what is written meanwhile keeps it', async () => {
+    reserve();
+    handBacks.reserved(lineOf(), ID);
+    socket.write('more');
+    await until(() => clientReads() === 'more');
+    expect([handBacks.leave(connection), said]).toEqual(['slipped', ['RESERVE', 'WITHDRAWN']]);
+    socket.write('again');
+    await until(() => clientReads() === 'again');
+  });
+
+  test('and what slips in behind the freeze keeps it', async () => {
+    reserve();
+    handBacks.reserved(lineOf(), ID);
+    handBacks.leave(connection);
+    slipIn();
+    await until(() => outcome.length > 1);
+    expect([said, outcome]).toEqual([
+      ['RESERVE', 'WITHDRAWN'],
+      ['reserved', 'slipped'],
+    ]);
+  });
+
+  test('and its client closes its side: it stays and ends', async () => {
+    reserve();
+    handBacks.reserved(lineOf(), ID);
+    pair.hangUp();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect([handBacks.leave(connection), said]).toEqual(['slipped', ['RESERVE', 'WITHDRAWN']]);
+  });
+
+  test('but not where something is unread', async () => {
+    sendAll(pair.client, 'GET /a');
+    await until(() => unreadOf(socket) === 6);
+    expect([reserve(), said, handBacks.size]).toEqual(['slipped', [], 0]);
+  });
+});
+
+function unreadOf(of: Socket): number {
+  return unreadBytes(descriptorOf(of) ?? -1);
+}

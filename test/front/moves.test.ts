@@ -44,8 +44,16 @@ class FakeOffers {
     this.said.push('COMMIT');
   }
 
+  append(_offered: Offered, octets: Buffer): void {
+    this.said.push(`APPEND ${octets.toString('latin1')}`);
+  }
+
   withdraw(): void {
     this.said.push('ABORT');
+  }
+
+  reserved({ sequence }: HandoffId): void {
+    this.said.push(`RESERVED ${sequence}`);
   }
 
   overdue(): void {
@@ -127,6 +135,19 @@ function handBack(wish = DRAIN, snapshot = snapshotOf(), id = ID, from = 1): voi
   const bytes = Buffer.concat([Buffer.alloc(11, 0xee), snapshot, Buffer.alloc(7, 0xee)]);
   moves.handedBack(offersOf(from), { id, wish, snapshotAt: 11 }, bytes, bytes.length - 7);
 }
+
+/** The first agent wants a place for it. */
+function reserve(wish = DRAIN, snapshot = snapshotOf()): void {
+  moves.reserve(offersOf(1), { id: ID, wish, snapshotAt: 0 }, snapshot, snapshot.length);
+}
+
+/** The same, and the first other backend that takes it has prepared it. */
+function reserved(flags = 0, wish = DRAIN): void {
+  reserve(wish, snapshotOf('', flags));
+  agents.find(({ offered }) => offered !== undefined)?.offered?.prepared();
+}
+
+const leave = (text = '', from = 1): void => moves.left(offersOf(from), ID, Buffer.from(text, 'latin1'));
 
 const PER_REQUEST = layout.PER_REQUEST;
 const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: lab\r\n\r\n`;
@@ -325,4 +346,105 @@ test('a connection that is on its way is not handed back again, nor by another a
   expect(moved).toEqual([]);
   moves.settled(offersOf(1), ID);
   expect(moved).toEqual(['drain b2']);
+});
+
+describe('a place is reserved', () => {
+  test('while the connection goes on, and then it leaves', () => {
+    reserved();
+    expect([agent(1).said, agent(2).said, flows.get(FLOW)?.backend]).toEqual([['RESERVED 1'], ['OFFER'], 1]);
+    leave();
+    expect([agent(1).said, agent(2).said]).toEqual([
+      ['RESERVED 1', 'TAKEN 1'],
+      ['OFFER', 'COMMIT'],
+    ]);
+    expect([flows.get(FLOW)?.backend, moved, moves.size]).toEqual([2, ['drain b2'], 0]);
+  });
+
+  test.each<[string, number, string]>([
+    ['the next request', PER_REQUEST, get('/')],
+    ['a part of it', PER_REQUEST, 'GET / HT'],
+    ['what nobody judges', 0, 'anything'],
+  ])('and %s travels along', (_what, flags, text) => {
+    reserved(flags);
+    const before = flows.get(FLOW)?.client.sequence;
+    leave(text);
+    expect(agent(2).said).toEqual(['OFFER', `APPEND ${text}`, 'COMMIT']);
+    const expected = agent(2).snapshot.readUInt32BE(layout.RECEIVE_SEQUENCE) + text.length;
+    expect([before, flows.get(FLOW)?.client.sequence]).toEqual([CLIENT.sequence, expected >>> 0]);
+  });
+
+  test('and the next request belongs elsewhere: it goes there, as if it had been handed back', () => {
+    open([{ match: { path_prefix: ['/api'] }, pool: 'api' }, { pool: 'web' }]);
+    reserved(PER_REQUEST);
+    leave(get('/api/x'));
+    expect([agent(2).said, agent(3).said]).toEqual([['OFFER', 'ABORT'], ['OFFER']]);
+    const { snapshot } = agent(3);
+    expect(snapshot.toString('latin1', layout.HEADER_BYTES)).toBe(get('/api/x'));
+    expect(snapshot.readUInt32BE(layout.RECEIVE_SEQUENCE)).toBe(
+      (agent(2).snapshot.readUInt32BE(layout.RECEIVE_SEQUENCE) + get('/api/x').length) >>> 0,
+    );
+    agent(3).offered?.prepared();
+    expect([agent(1).said, moved]).toEqual([['RESERVED 1', 'TAKEN 1'], ['drain b3']]);
+  });
+
+  test('and its own agent has to answer the next request', () => {
+    open([{ match: { path: ['/gone'] }, deny: { status: 403 } }, { pool: 'web' }]);
+    reserved(PER_REQUEST);
+    leave(get('/gone'));
+    expect([agent(1).said, agent(2).said]).toEqual([
+      ['RESERVED 1', 'RETURNED 1 answered'],
+      ['OFFER', 'ABORT'],
+    ]);
+  });
+
+  test('and its backend takes no more: the connection goes to another one', () => {
+    reserved();
+    agent(2).open = false;
+    leave('x');
+    expect([agent(2).said, agent(3).said]).toEqual([['OFFER', 'ABORT'], ['OFFER']]);
+    agent(3).offered?.prepared();
+    expect(moved).toEqual(['drain b3']);
+  });
+
+  test('and lost with its channel: there is another one, or the connection stays', () => {
+    reserved();
+    agent(2).open = false;
+    moves.channelLost(offersOf(2));
+    agent(3).offered?.prepared();
+    expect(agent(1).said).toEqual(['RESERVED 1', 'RESERVED 1']);
+    agent(3).open = false;
+    moves.channelLost(offersOf(3));
+    expect(agent(1).said.at(-1)).toBe('RETURNED 1 refused');
+    leave();
+    expect([moved, moves.size]).toEqual([[], 0]);
+  });
+
+  test('and given up', () => {
+    reserved();
+    moves.withdrawn(offersOf(1), ID);
+    leave();
+    expect([agent(1).said, agent(2).said]).toEqual([
+      ['RESERVED 1', 'RETURNED 1 unspecified'],
+      ['OFFER', 'ABORT'],
+    ]);
+  });
+
+  test('and outlives the time that an answer may take', async () => {
+    reserved();
+    await new Promise((resolve) => setTimeout(resolve, 2 * PREPARE_MS));
+    leave();
+    expect(moved).toEqual(['drain b2']);
+  });
+
+  test('but not for octets, by another agent, or before it is there', () => {
+    reserve(DRAIN, snapshotOf('x'));
+    expect(agent(1).said).toEqual(['RETURNED 1 malformed']);
+    reserve();
+    moves.settled(offersOf(1), ID);
+    leave('', 2);
+    expect([agent(2).said, moved]).toEqual([['OFFER'], []]);
+    // An agent that does not wait for RESERVED gets what a HANDBACK gets.
+    leave('x');
+    expect([agent(2).said, agent(3).said]).toEqual([['OFFER', 'ABORT'], ['OFFER']]);
+  });
 });

@@ -6,7 +6,15 @@ import * as frames from '../../src/wire/frames';
 import { decodeAgentHello, decodeFrontHello, encodeAgentHello, encodeFrontHello } from '../../src/wire/hello';
 import { KEEP_REASONS, RETURN_REASONS, wishLength, writeWish, type Wish } from '../../src/wire/hand-back';
 import { encodeNames, writeDetails } from '../../src/wire/handoff-details';
-import { readCommit, readFlows, readHandBack, readId, readMove, readReason } from '../../src/wire/records';
+import {
+  readCommit,
+  readFlows,
+  readHandBack,
+  readId,
+  readMove,
+  readOctets,
+  readReason,
+} from '../../src/wire/records';
 import { readReport, writeReport } from '../../src/wire/report';
 import { makeSnapshot } from '../repair/snapshots';
 import { frame, idPayload } from '../wire/raw-peer';
@@ -61,9 +69,17 @@ const FRAMES = [
   frame(frames.PONG, 'abcd'),
   frame(frames.LIST),
   frame(frames.REPORT, REPORT),
-  ...WISHES.map((wish) => frame(frames.HANDBACK, Buffer.concat([idPayload(1, 2), wish, makeSnapshot()]))),
+  ...[frames.HANDBACK, frames.RESERVE].flatMap((type) =>
+    WISHES.map((wish) => frame(type, Buffer.concat([idPayload(1, 2), wish, makeSnapshot()]))),
+  ),
+  ...[frames.LEAVE, frames.APPEND].flatMap((type) => [
+    frame(type, idPayload(1, 2)),
+    frame(type, Buffer.concat([idPayload(1, 2), Buffer.from('GET / HTTP/1.1')])),
+  ]),
   ...WISHES.map((wish) => frame(frames.MOVE, Buffer.concat([RECORD, wish]))),
-  ...[frames.SETTLED, frames.WITHDRAWN, frames.TAKEN].map((type) => frame(type, idPayload(1, 2))),
+  ...[frames.SETTLED, frames.WITHDRAWN, frames.TAKEN, frames.RESERVED].map((type) =>
+    frame(type, idPayload(1, 2)),
+  ),
   ...[frames.RETURNED, frames.KEPT].flatMap((type) => [
     frame(type, idPayload(1, 2, 1)),
     frame(type, idPayload(1, 2, 99)),
@@ -71,7 +87,7 @@ const FRAMES = [
   frame(frames.ROUTES, '{}'),
   frame(frames.BYE, 'front is stopping'),
 ];
-const TYPES = Array.from({ length: 16 }, (_, type) => type);
+const TYPES = Array.from({ length: 28 }, (_, type) => type);
 
 /** A frame's beginning that announces this much. */
 function header(type: number, length: number): Buffer {
@@ -118,6 +134,7 @@ function sayingOf(type: number, bytes: Buffer, offset: number, length: number): 
     case frames.SETTLED:
     case frames.WITHDRAWN:
     case frames.TAKEN:
+    case frames.RESERVED:
       return readId(bytes, offset, length);
     case frames.REJECTED:
       return [readId(bytes, offset, length), readReason(bytes, offset, length, frames.REJECT_REASONS)];
@@ -125,7 +142,13 @@ function sayingOf(type: number, bytes: Buffer, offset: number, length: number): 
       return [readId(bytes, offset, length), readReason(bytes, offset, length, RETURN_REASONS)];
     case frames.KEPT:
       return [readId(bytes, offset, length), readReason(bytes, offset, length, KEEP_REASONS)];
+    case frames.LEAVE:
+    case frames.APPEND: {
+      const { id, octets } = readOctets(bytes, offset, length);
+      return [id, Buffer.from(octets)];
+    }
     case frames.HANDBACK:
+    case frames.RESERVE:
       return checkedHandBack(bytes, offset, length);
     case frames.MOVE:
       return readMove(bytes, offset, length);
