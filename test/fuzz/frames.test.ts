@@ -241,7 +241,7 @@ function slowFrames(stream: Buffer): { readonly read: [number, string][]; readon
   for (let at = 0; at + 5 <= stream.length;) {
     const length = stream.readUInt32BE(at);
     const type = stream.readUInt8(at + 4);
-    if (type < 1 || type > 22 || length > frames.longestPayload(type)) return { read, bad: true };
+    if (type < 1 || type > 26 || length > frames.longestPayload(type)) return { read, bad: true };
     if (at + 5 + length > stream.length) break;
     read.push([type, stream.toString('latin1', at + 5, at + 5 + length)]);
     at += 5 + length;

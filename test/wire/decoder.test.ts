@@ -16,6 +16,9 @@ const TYPES = [
   frames.PING,
   frames.PONG,
   frames.BYE,
+  frames.HANDBACK,
+  frames.LEAVE,
+  frames.APPEND,
 ];
 
 /** Pushes the pieces and returns copies of the frames, since the bytes are valid during the call only. */
@@ -106,7 +109,7 @@ test('random bytes give frames or a ProtocolError, and nothing else', () => {
   expect(refused).toBeGreaterThan(500);
 });
 
-test.each([0, 23, 127, 255])('type %i is unknown', (type) => {
+test.each([0, 27, 127, 255])('type %i is unknown', (type) => {
   expect(() => decode([frame(type, 'x')])).toThrow(new frames.ProtocolError(`unknown frame type ${type}`));
 });
 
