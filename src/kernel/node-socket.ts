@@ -1,5 +1,6 @@
 /** Node's sockets and the descriptors behind them: what there is no documented way for, in this file only. */
-import { Socket, type SocketConstructorOpts } from 'node:net';
+import { Socket, type Server, type SocketConstructorOpts } from 'node:net';
+import { duplicate } from './descriptor';
 import { unacknowledgedBytes } from './socket';
 
 interface Handle {
@@ -50,6 +51,32 @@ export function socketOn(fd: number, gate?: Gate): Socket {
 /** The descriptor of a Socket; undefined when it is closed. */
 export function descriptorOf(socket: Socket): number | undefined {
   return handleOf(socket)?.fd;
+}
+
+/** The descriptor of a server that listens; undefined where it does not. */
+export function listeningDescriptor(server: Server): number | undefined {
+  const { _handle: handle } = server as unknown as { _handle?: { readonly fd: number } | null };
+  return handle?.fd;
+}
+
+/**
+ * Another Socket on the connection of one, for `process.send`: that closes it when the other process has got it, and nothing is
+ * read from it or said about it. Throws a KernelError where there are no descriptors.
+ */
+export function socketToSend(socket: Socket): Socket {
+  return new Socket({ fd: duplicate(descriptorOf(socket) ?? -1), readable: false });
+}
+
+/**
+ * The descriptor of a Socket that another process has sent: from within the event that brings it, before anything is read. The
+ * Socket is gone then. Throws a KernelError where there are no descriptors, and then so is the connection.
+ */
+export function sentDescriptor(socket: Socket): number {
+  try {
+    return duplicate(descriptorOf(socket) ?? -1);
+  } finally {
+    socket.destroy();
+  }
 }
 
 /** Whether all that was written to a Socket is the kernel's. */

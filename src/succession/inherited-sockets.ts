@@ -1,6 +1,6 @@
 /**
  * Listening sockets that this process got from whoever started it: from a service manager (sd_listen_fds(3)), or from the
- * front before it (predecessor.ts). What such a socket is for its own address says: that of a listener, or of the admin API.
+ * front or agent before it (predecessor.ts). What such a socket is for its own address says.
  */
 import { describeSocket } from '../kernel/bound-socket';
 import { closeOnExec, nonBlocking } from '../kernel/descriptor';
