@@ -103,6 +103,8 @@ export class HandBacks {
   readonly #settling: Pending[] = [];
   #settlePlanned = false;
   #bytes = 0;
+  /** None begin while this is set; those that have go on. */
+  paused = false;
   readonly #sweeper: NodeJS.Timeout;
 
   constructor(private readonly options: HandBacksOptions) {
@@ -126,7 +128,7 @@ export class HandBacks {
    */
   begin(departure: Departure, outcomes: DepartureOutcomes): StayReason | undefined {
     const { connection, wish, flags, held, state } = departure;
-    const line = this.options.lineTo(connection.front);
+    const line = this.paused ? undefined : this.options.lineTo(connection.front);
     if (line === undefined) return 'no_front';
     const fd = descriptorOf(connection.socket);
     if (fd === undefined || connection.socket.destroyed || connection.socket.writableEnded)

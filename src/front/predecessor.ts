@@ -19,16 +19,17 @@ export class Predecessor {
     expectVersion('front', bequest, VERSION);
     this.sockets = new InheritedSockets(bequest.sockets, 'sockets of the front before');
     this.#adminFree = new Promise((resolve) => {
-      hearPredecessor<ToSuccessor>((message) => {
-        this.#counted = message.counted;
-        if (message.type === 'admin') resolve();
+      hearPredecessor((said) => {
+        const { type, counted } = said as ToSuccessor;
+        this.#counted = counted;
+        if (type === 'admin') resolve();
       }, resolve);
     });
   }
 
   /** Undefined where this process was not started by a front. The variable that says so is removed from `environment`. */
   static meet(environment: NodeJS.ProcessEnv): Promise<Predecessor | undefined> {
-    return meetPredecessor(environment, (bequest: Bequest) => new Predecessor(bequest));
+    return meetPredecessor(environment, (bequest) => new Predecessor(bequest as Bequest));
   }
 
   /**

@@ -1,7 +1,7 @@
 /** Node's sockets and the descriptors behind them: what there is no documented way for, in this file only. */
 import { Socket, type Server, type SocketConstructorOpts } from 'node:net';
 import { duplicate } from './descriptor';
-import { unacknowledgedBytes } from './socket';
+import { setLinger, unacknowledgedBytes } from './socket';
 
 interface Handle {
   readonly fd: number;
@@ -77,6 +77,13 @@ export function sentDescriptor(socket: Socket): number {
   } finally {
     socket.destroy();
   }
+}
+
+/** Ends a connection by RST. Node's own resetAndDestroy fails, and leaves the socket open, where end() has been called (uv_tcp_close_reset in libuv). */
+export function cutOff(socket: Socket): void {
+  const fd = descriptorOf(socket);
+  if (fd !== undefined) setLinger(fd, 0);
+  socket.destroy();
 }
 
 /** Whether all that was written to a Socket is the kernel's. */

@@ -18,6 +18,11 @@ export class AdminApi {
     private readonly logger: Logger,
   ) {}
 
+  /** Whether another process has listened on its socket. */
+  get isInherited(): boolean {
+    return this.inherited !== undefined;
+  }
+
   /** Answers from here on; throws an Error that says where it cannot listen, and what to do. */
   async open(): Promise<void> {
     if (this.inherited === undefined) {

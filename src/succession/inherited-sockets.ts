@@ -87,7 +87,7 @@ export class InheritedSockets {
     if (socket === undefined) throw new Error(`${name} is not a socket`);
     const { kind, address, dualStack } = socket;
     if (kind === 'other') throw new Error(`${name} (${address}) is not a TCP or Unix stream socket`);
-    if (dualStack && address.startsWith('[::]')) {
+    if (known === undefined && dualStack && address.startsWith('[::]')) {
       throw new Error(`${name} (${address}) takes IPv4 too: make it IPv6 only (BindIPv6Only=ipv6-only)`);
     }
     closeOnExec(fd);

@@ -11,14 +11,14 @@ const TELL_LIMIT_MS = 1000;
  * Waits for the bequest, which `take` makes something of; what it throws goes to the predecessor too. Undefined where this process
  * was not started by one. The variable that says so is removed from `environment`.
  */
-export async function meetPredecessor<B extends Bequest, P>(
+export async function meetPredecessor<P>(
   environment: NodeJS.ProcessEnv,
-  take: (bequest: B) => P,
+  take: (bequest: Bequest) => P,
 ): Promise<P | undefined> {
   const { [PREDECESSOR]: pid } = environment;
   Reflect.deleteProperty(environment, PREDECESSOR);
   if (pid !== String(process.ppid) || process.send === undefined) return undefined;
-  const left = await bequest<B>();
+  const left = await bequest();
   try {
     return take(left);
   } catch (error) {
@@ -45,21 +45,24 @@ export function tellPredecessor(message: object): Promise<void> {
 }
 
 /** Calls back for each message behind the bequest, and at the end of the predecessor. */
-export function hearPredecessor<M>(heard: (message: M, socket?: Socket) => void, gone: () => void): void {
-  process.on('message', (message: M | Bequest, handle: unknown) => {
-    if ((message as Bequest).type !== 'bequest') heard(message as M, handle as Socket | undefined);
+export function hearPredecessor(
+  heard: (message: { readonly type: string }, socket?: Socket) => void,
+  gone: () => void,
+): void {
+  process.on('message', (message: { readonly type: string }, handle: unknown) => {
+    if (message.type !== 'bequest') heard(message, handle as Socket | undefined);
   });
   process.once('disconnect', gone);
 }
 
-function bequest<B extends Bequest>(): Promise<B> {
+function bequest(): Promise<Bequest> {
   return new Promise((resolve, reject) => {
     const limit = setTimeout(
       () => reject(new Error(`the process before has left no bequest within ${BEQUEST_LIMIT_MS / 1000} s`)),
       BEQUEST_LIMIT_MS,
     );
     process.once('disconnect', () => reject(new Error('the process before is gone')));
-    process.once('message', (message: B) => {
+    process.once('message', (message: Bequest) => {
       clearTimeout(limit);
       resolve(message);
     });

@@ -98,13 +98,17 @@ function answerOf<A extends object>(child: ChildProcess, limitMs: number, aborte
     if (hasEnded(child)) ended();
     // Its last message may still be on the way then.
     child.once('exit', () => (child.connected ? child.once('disconnect', ended) : ended()));
-    child.once('message', (message: A | FailedStart) => {
-      if ('type' in message && message.type === 'failed') fail((message as FailedStart).cause);
+    child.once('message', (message: object) => {
+      if (isFailure(message)) fail(message.cause);
       else resolve(message as A);
       clearTimeout(limit);
       aborted.removeEventListener('abort', stopped);
     });
   });
+}
+
+function isFailure(message: object): message is FailedStart {
+  return (message as Partial<FailedStart>).type === 'failed';
 }
 
 function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
