@@ -540,7 +540,6 @@ export class Agent {
     await predecessor.ready({ ...serves, addresses: sockets.taken }, inheritance);
     const { tables, draining } = await predecessor.yours;
     for (const { front, table } of tables) rules.inherit(front, table);
-    this.control.draining = draining;
     if (draining) this.drain(true);
     this.logger.info(
       { sockets: sockets.taken, connections: this.#estate.size, from: predecessor.pid },

@@ -128,13 +128,14 @@ export class Retirement {
     // By which it listens again, should the successor not.
     const kept = duplicate(control.descriptor ?? -1);
     try {
-      await this.#quiet(successor);
+      await this.#quiet(successor, aborted);
+      const tables = control.rules.newest;
       control.leave(this.#heirOf(successor));
       await this.#sendRecords(successor);
       const serving = successor.next(SERVING_MS, aborted);
       void tell(successor, {
         type: 'yours',
-        tables: control.rules.newest,
+        tables,
         draining: control.draining,
       });
       await serving;
@@ -163,12 +164,13 @@ export class Retirement {
   }
 
   /** Begins no more moves and takes no more offers, and waits for those under way. */
-  async #quiet(successor: Successor<Ready>): Promise<void> {
+  async #quiet(successor: Successor<Ready>, aborted: AbortSignal): Promise<void> {
     const { adopter, control, handBacks } = this.parts;
     const quiet = async (what: string, busy: () => boolean): Promise<void> => {
       const deadline = performance.now() + QUIET_MS;
       while (busy()) {
         if (successor.ended) throw new Error('has ended');
+        aborted.throwIfAborted();
         if (performance.now() > deadline)
           throw new Error(`${what} have not come to an end within ${QUIET_MS / 1000} s`);
         await sleep(POLL_MS);

@@ -9,6 +9,8 @@ import { VIP4 } from '../../src/lab/topology';
 import { amount } from '../soak';
 import { Asking, expectNothingLost } from './asking';
 import { adoptedBy } from './exhaustion/holders';
+import { ClientSockets } from './faults/client-sockets';
+import type { RawConnection } from './faults/raw-connection';
 import { SteadyLoad, unserved } from './faults/steady-load';
 import { APP, percentiles, report } from './support';
 
@@ -25,7 +27,11 @@ const RATE = 40;
 const PATIENCE_MS = 15_000;
 const [DOWNLOAD_BYTES, DOWNLOAD_RATE] = [24 * 2 ** 20, '2M'];
 
+/** Two restarts take less. */
+const SLOW_MS = 6000;
+
 let cluster: Cluster;
+let sockets: ClientSockets;
 
 beforeAll(async () => {
   cluster = await Cluster.start({
@@ -60,9 +66,13 @@ beforeAll(async () => {
       },
     }),
   });
+  sockets = await ClientSockets.start(cluster.client);
 }, TIMEOUT_MS);
 
-afterAll(() => cluster.destroy());
+afterAll(async () => {
+  await sockets.stop();
+  await cluster.destroy();
+});
 
 interface Session {
   readonly said: number;
@@ -167,6 +177,51 @@ test(
   TIMEOUT_MS,
 );
 
+async function expectServed(connection: RawConnection): Promise<void> {
+  await connection.get('/who');
+  expect(await connection.response(PATIENCE_MS)).toMatchObject({ status: 200 });
+}
+
+test.each([
+  ['are judged', 80],
+  ['are not judged', PLAIN_PORT],
+])(
+  'connections whose requests %s, in the middle of one, go on through two restarts',
+  async (_kind, port) => {
+    const open = async (): Promise<RawConnection> => {
+      const connection = await sockets.connect({ host: VIP4, port });
+      await expectServed(connection);
+      return connection;
+    };
+    const [busy, begun, uploading, two] = [await open(), await open(), await open(), await open()];
+    const all = [busy, begun, uploading, two];
+    await busy.get(`/slow?ms=${SLOW_MS}`);
+    await begun.send('GET /who HTTP/1.1\r\nHost: l');
+    await uploading.send('POST /sum HTTP/1.1\r\nHost: lab\r\nContent-Length: 4\r\n\r\nab');
+    await two.get(`/slow?ms=${SLOW_MS / 2}`);
+    await two.get('/who');
+    const before = [await cluster.restartAgent(1), await cluster.restartAgent(1)];
+    await begun.send('ab\r\n\r\n');
+    expect(await begun.response(PATIENCE_MS)).toMatchObject({ status: 200 });
+    await uploading.send('cd');
+    const answer = await uploading.response(PATIENCE_MS);
+    expect(JSON.parse(answer.body)).toMatchObject({ bytes: 4 });
+    const late = { status: 200, body: 'late\n' };
+    expect(await two.responses(2, PATIENCE_MS)).toMatchObject([late, { status: 200 }]);
+    expect(await busy.response(PATIENCE_MS)).toMatchObject(late);
+    // They are idle now, so nobody has to stay for them.
+    for (const each of before) await gone(each);
+    expect((await adoptedBy(cluster))[0]).toBe(all.length);
+    await two.response();
+    await two.response();
+    for (const each of all) {
+      await expectServed(each);
+      each.close();
+    }
+  },
+  TIMEOUT_MS,
+);
+
 test(
   'a successor that cannot start leaves the agent as it was',
   async () => {
@@ -182,10 +237,18 @@ test(
     cluster.writeAgentConfig(1, { ...settings, node: 'b9' });
     agent?.kill('SIGUSR2');
     expect(await agent?.waitForLine('node has changed from b1 to b9', TIMEOUT_MS)).toBeDefined();
+    // That shows when the control port has been left to it, and is taken back.
+    cluster.writeAgentConfig(1, { ...settings, control: { listen: '192.0.2.1:7400', insecure: true } });
+    agent?.kill('SIGUSR2');
+    expect(await agent?.waitForLine('control.listen 192.0.2.1:7400', TIMEOUT_MS)).toContain('goes on');
+    await cluster.allUp();
+    const more = await Asking.start(cluster.client, { count: 10, pauseMs: [0, 50] });
+    expect((await adoptedBy(cluster))[0]).toBe(20);
     cluster.writeAgentConfig(1, settings);
     await gone(await cluster.restartAgent(1));
-    await cluster.until('they are there again', async () => (await adoptedBy(cluster))[0] === 10);
+    await cluster.until('they are there again', async () => (await adoptedBy(cluster))[0] === 20);
     expectNothingLost(await asking.stop(), 10);
+    expectNothingLost(await more.stop(), 10);
   },
   TIMEOUT_MS,
 );
