@@ -15,7 +15,7 @@ export interface InheritanceParts {
   readonly estate: Estate;
   readonly live: LiveConnections;
   readonly undelivered: Undelivered;
-  readonly control: ControlServer;
+  readonly control: Pick<ControlServer, 'rules' | 'reportClosed' | 'reportVoid'>;
   /** Gives a connection to whom it is for. */
   readonly admit: (connection: LiveConnection, arrival: Arrival) => void;
   readonly logger: Logger;

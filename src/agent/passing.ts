@@ -17,7 +17,7 @@ const SWEEP_MS = 20;
 /** How many are looked at in a sweep: some never go. */
 const MOST_LOOKS = 256;
 /** How many wait for the successor to take them, one after the other, while their clients may wait for an answer. */
-const MOST_SENDING = 8;
+export const MOST_SENDING = 8;
 /** Before an application that could not let go of a connection is asked again. */
 const RETRY_MS = 1000;
 
