@@ -224,6 +224,23 @@ test.each([
 );
 
 test(
+  'what the agent before still has ends with it, and the front hears of that',
+  async () => {
+    const connection = await sockets.connect({ host: VIP4 });
+    await connection.get('/slow?ms=60000');
+    await cluster.until('it is adopted', async () => (await adoptedBy(cluster))[0] === 1);
+    const live = async (): Promise<number> =>
+      (await cluster.frontApi<{ flows: { live: number } }>('/v1/status')).flows.live;
+    const before = await cluster.restartAgent(1);
+    expect([(await adoptedBy(cluster))[0], await live()]).toEqual([0, 1]);
+    before.kill('SIGKILL');
+    await connection.ended(PATIENCE_MS);
+    await cluster.until('no flow is left', async () => (await live()) === 0);
+  },
+  TIMEOUT_MS,
+);
+
+test(
   'a successor that cannot start leaves the agent as it was',
   async () => {
     const asking = await Asking.start(cluster.client, { count: 10, pauseMs: [0, 50] });
