@@ -19,7 +19,7 @@ const DOCUMENT = readFileSync(join(ROOT, 'ARCHITECTURE.md'), 'utf8');
 const STOREYS = [
   ['cli', 'cli.ts'],
   ['front', 'agent'],
-  ['config', 'discovery', 'repair', 'steer', 'wire', 'relay', 'health', 'observe'],
+  ['config', 'discovery', 'repair', 'steer', 'wire', 'relay', 'health', 'observe', 'succession'],
   ['peek', 'route', 'balance'],
   ['kernel', 'lab'],
 ];

@@ -86,7 +86,7 @@ export class AccessLog {
     this.#visits.set(connection.socket, {
       connection,
       ends: undefined,
-      requests: 0,
+      requests: connection.asked === true ? 1 : 0,
       accounted: 0,
       latest: undefined,
       comeBack: undefined,

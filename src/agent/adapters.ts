@@ -10,14 +10,20 @@ import { LONGEST_HEAD_BYTES, prepareFedServer, trackConnections } from '../relay
 import { OpenConnections } from '../relay/open-connections';
 import { Relay } from '../relay/relay';
 import { createRelayServer } from '../relay/server';
+import type { InheritedSockets } from '../succession/inherited-sockets';
+import { OrdinaryListener } from './ordinary-listener';
 import type { Adopt, TcpApplication } from './tcp-connection';
 
 export interface Adapter {
   readonly server: Server;
   /** The application's, where it takes connections that another one has had. */
   readonly adopt?: Adopt;
+  /** Where ordinary connections come from; it has been opened unless it is inherited. */
+  readonly ordinary?: OrdinaryListener;
   /** Takes no ordinary connections from now on, and leaves those alone that are `adopted`; `close` follows. */
   stopListening(adopted: (socket: Socket) => boolean): void;
+  /** Closes ordinary connections as they become idle, for as long as `goesOn` says. */
+  settle(goesOn: () => boolean): Promise<void>;
   /** Lets requests of ordinary connections finish until `deadline` (performance.now()). */
   close(deadline: number): Promise<void>;
 }
@@ -31,8 +37,10 @@ interface FastifyLike {
 /** Anything that `attach` and `serve.app` accept as the application. */
 export type Application = RequestListener | Server | FastifyLike;
 
-export async function openAdapter(serve: HttpServeConfig): Promise<Adapter> {
-  return serve.kind === 'upstream' ? upstreamAdapter(serve.upstream) : appAdapter(serve.app, serve.listen);
+/** @param sockets of the process before this one. */
+export async function openAdapter(serve: HttpServeConfig, sockets?: InheritedSockets): Promise<Adapter> {
+  if (serve.kind === 'upstream') return upstreamAdapter(serve.upstream);
+  return appAdapter(serve.app, serve.listen, sockets);
 }
 
 /** The application of `serve.tcp`. */
@@ -59,6 +67,7 @@ function upstreamAdapter(upstream: string): Adapter {
     server,
     // It has none but adopted ones, which are the agent's to end.
     stopListening: () => undefined,
+    settle: () => Promise.resolve(),
     close: async () => {
       server.close();
       await relay.destroy();
@@ -66,20 +75,27 @@ function upstreamAdapter(upstream: string): Adapter {
   };
 }
 
-async function appAdapter(file: string, listen: Endpoint | undefined): Promise<Adapter> {
+async function appAdapter(
+  file: string,
+  listen: Endpoint | undefined,
+  sockets: InheritedSockets | undefined,
+): Promise<Adapter> {
   const { application, adopt } = await importApplication(file);
   const server = await serverOf(application);
   let spared = (_socket: Socket): boolean => false;
   const connections = new OpenConnections(server, (socket) => !spared(socket));
-  if (listen !== undefined) await startListening(server, listen);
-  else if (!server.listening) trackConnections(server);
+  const ordinary = listen && new OrdinaryListener(server, listen, sockets);
+  if (ordinary?.inherited === false) await ordinary.open();
+  else if (ordinary === undefined && !server.listening) trackConnections(server);
   return {
     server,
     ...(adopt && { adopt }),
+    ...(ordinary && { ordinary }),
     stopListening: (adopted) => {
       spared = adopted;
       connections.stopListening();
     },
+    settle: (goesOn) => connections.settle(() => connections.size > 0 && goesOn()),
     close: (deadline) => connections.drain(deadline),
   };
 }
@@ -127,18 +143,4 @@ function isApplication(value: unknown): value is Application {
 
 function isTcpApplication(value: unknown): value is TcpApplication {
   return typeof (value as Partial<TcpApplication> | null | undefined)?.adopt === 'function';
-}
-
-function startListening(server: Server, { host, port }: Endpoint): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const refused = (cause: Error): void =>
-      reject(new Error(`serve.listen ${host}:${port}: ${cause.message}`, { cause }));
-    server.once('error', refused);
-    server.listen(port, host, () => {
-      server.off('error', refused);
-      // Errors of accept(2), descriptors that ran out above all: they pass, and must not end the agent.
-      server.on('error', () => undefined);
-      resolve();
-    });
-  });
 }

@@ -12,7 +12,6 @@
  */
 import { FLOW_BYTES, formatAddress } from '../kernel/flow';
 import { CLIENT, FLOW, HEADER_BYTES, VIP, VIP_PORT } from '../repair/layout';
-import type { LiveConnections } from './live-connections';
 import type { OwnAddresses } from './own-addresses';
 import { RejectedOffer } from './rejected-offer';
 
@@ -41,6 +40,11 @@ export interface Claim {
   readonly replacesOpen: boolean;
 }
 
+/** Node name of the front that handed over the live connection of a flow (Latin-1 text of its bytes), if there is one. */
+export interface Holders {
+  holderOf(flow: string): string | undefined;
+}
+
 export class Admission {
   readonly #vips = new Map<string, ReadonlySet<number> | 'any'>();
   readonly #claimed = new Set<string>();
@@ -48,7 +52,7 @@ export class Admission {
 
   constructor(
     vips: readonly AllowedVip[],
-    private readonly live: LiveConnections,
+    private readonly live: Holders,
     private readonly own: OwnAddresses,
   ) {
     for (const { address, port } of vips) {

@@ -15,7 +15,7 @@ import { checkSnapshot, FLAGS, FLOW, RAW } from '../repair/layout';
 import { appendReceived, goLive, Restorer, shouldProbe, statePart, unsentPart } from '../repair/restore';
 import type { FlowRecord, HandoffId } from '../steer/flow-table';
 import type { HandoffDetails } from '../wire/handoff-details';
-import { Admission, type AllowedVip, type Claim } from './admission';
+import { Admission, type AllowedVip, type Claim, type Holders } from './admission';
 import type { LiveConnection, LiveConnections } from './live-connections';
 import type { ChannelRules } from './front-rules';
 import { onlyMessage, type OnlyMessage } from './one-request';
@@ -38,6 +38,8 @@ export interface Arrival {
   readonly raw: boolean;
   /** What the application that had it before has left. */
   readonly state: Buffer | undefined;
+  /** What the process before this one has read from it and nobody has seen. */
+  readonly held?: Buffer | undefined;
 }
 
 /** A restored connection that waits for the front's decision. */
@@ -59,6 +61,8 @@ export interface AdopterOptions {
   /** Addresses of this host: no client has one of them. */
   readonly own?: OwnAddresses;
   readonly live: LiveConnections;
+  /** Whose the connections of this host are, where it has more than the live ones. */
+  readonly holders?: Holders;
   /**
    * The first descriptor that is not for connections: the application, the channels and the admin API need some. The kernel
    * gives out the lowest that is free (open(2)), so a fresh one from here on says that all below are in use.
@@ -93,8 +97,8 @@ export class Adopter {
   stopping = false;
 
   constructor(readonly options: AdopterOptions) {
-    const { vips, live, own = new OwnAddresses() } = options;
-    this.#admission = new Admission(vips, live, own);
+    const { vips, live, holders = live, own = new OwnAddresses() } = options;
+    this.#admission = new Admission(vips, holders, own);
   }
 
   /** Restores a connection that a front offers. Throws a RejectedOffer. */

@@ -1,12 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { formatVip } from '../config/addresses';
 import { INSECURE_WARNING } from '../config/control';
-import type { AgentConfig } from '../config/model';
+import type { AdminConfig, AgentConfig } from '../config/model';
 import { mustNotChange } from '../config/unchanged';
+import { addressOf } from '../kernel/bound-socket';
 import { unreserved } from '../kernel/descriptors';
 import { KernelError } from '../kernel/errors';
 import { formatFlow, parseAddress } from '../kernel/flow';
@@ -14,13 +14,14 @@ import { raiseFileLimit } from '../kernel/libc';
 import { descriptorOf } from '../kernel/node-socket';
 import { SockDiag } from '../kernel/sock-diag';
 import { unreadBytes } from '../kernel/socket';
-import { createAdmin, listenAdmin } from '../observe/admin';
+import { createAdmin } from '../observe/admin';
 import { AdminAccess, readToken } from '../observe/admin-access';
+import { AdminApi } from '../observe/admin-api';
 import { droppedLines } from '../observe/log';
 import { LogThrottle } from '../observe/log-throttle';
 import { DurationHistogram } from '../observe/duration-histogram';
 import { createRegistry } from '../observe/registry';
-import type { StatsSnapshot } from '../observe/stats';
+import { mergeStats, type StatsSnapshot } from '../observe/stats';
 import { OpenConnections } from '../relay/open-connections';
 import { prepareAnyFreeze } from '../repair/freeze';
 import { PER_REQUEST } from '../repair/layout';
@@ -36,15 +37,22 @@ import { listenBesideOthers } from './beside-others';
 import { announce } from './connection-of';
 import { ControlServer } from './control-server';
 import { Departures, PlainMovable, type Movable } from './departures';
+import { Estate } from './estate';
 import { HandBacks } from './hand-backs';
+import { Inheritance } from './inheritance';
 import { LiveConnections, type LiveConnection } from './live-connections';
 import { Detours, DIVERSIONS } from './detour';
 import { OneRequest } from './one-request';
+import type { OrdinaryListener } from './ordinary-listener';
+import type { TakenOut } from './passing';
+import type { Predecessor } from './predecessor';
 import { Inlet, RequestGate, type HandBack, type HandBackOutcomes } from './request-gate';
 import { RejectedOffer } from './rejected-offer';
 import { Responses } from './responses';
+import { Retirement } from './retirement';
 import { adoptFor, serves, type Services } from './services';
 import { StickyCookie } from './sticky-cookie';
+import type { Ready } from './succession-messages';
 import { TcpConnections, type LetGo } from './tcp-connections';
 import { Undelivered } from './undelivered';
 import { addressesOf, manageVips, missingVips } from './vips';
@@ -55,8 +63,19 @@ export const GRACE_MS = 10_000;
 const ENDED_MS = 20;
 /** How often a draining agent asks its connections again to leave. */
 const DRAIN_AGAIN_MS = 1000;
+/** How often a retiring agent looks whether its last connection is gone. */
+const RETIRE_POLL_MS = 20;
+const NOTHING = Buffer.alloc(0);
 /** Keys that need a restart. */
 const UNCHANGEABLE = ['node', 'vips', 'manage_vips', 'serve', 'sticky_cookie'] as const;
+
+/** Where an agent comes from, and what is there beside it; a service that has attached one has none of this. */
+export interface Origin {
+  /** The agent that has started this one as its successor. */
+  readonly predecessor?: Predecessor | undefined;
+  /** Where the application listens for ordinary connections. */
+  readonly ordinary?: OrdinaryListener | undefined;
+}
 
 /**
  * An agent: takes connections over from fronts and gives them to an http.Server as ordinary ones, or to an application that
@@ -89,12 +108,15 @@ export class Agent {
   readonly #connections: OpenConnections | undefined;
   readonly #tcp: TcpConnections;
   readonly #undelivered: Undelivered;
+  /** What the process before this one has still. */
+  readonly #estate = new Estate();
+  readonly #retirement: Retirement;
   readonly #sockDiag: SockDiag | undefined;
   /** Ends what the access log hears of upgrades by. */
   readonly #ignoreUpgrades: (() => void) | undefined;
   /** Takes back that applications find their connections here. */
   readonly #retract: () => void;
-  #admin: FastifyInstance | undefined;
+  #admin: AdminApi | undefined;
   #access: AdminAccess | undefined;
   #serving = false;
   /** When its certificate ends, seconds since 1970. */
@@ -106,6 +128,7 @@ export class Agent {
     private readonly services: Services,
     private readonly logger: Logger,
     private readonly accessLog: AccessLog | undefined,
+    private readonly origin: Origin,
   ) {
     this.live = new LiveConnections((connection, delivered) => {
       if (delivered) this.control.reportClosed(connection);
@@ -114,7 +137,7 @@ export class Agent {
     this.#sockDiag = openSockDiag(logger);
     this.#undelivered = new Undelivered(
       (flow) => this.#sockDiag?.find(flow, 0),
-      (flow) => this.live.holderOf(flow.toString('latin1')) !== undefined,
+      (flow) => this.#holderOf(flow.toString('latin1')) !== undefined,
       (connection) => this.control.reportClosed(connection),
     );
     this.adopter = new Adopter({
@@ -123,6 +146,7 @@ export class Agent {
         ...(port !== undefined && { port }),
       })),
       live: this.live,
+      holders: { holderOf: (flow) => this.#holderOf(flow) },
       reservedFrom: unreserved(raiseFileLimit()),
       serves: (arrival) => serves(services, arrival),
       makeWay: (flow) => {
@@ -158,6 +182,7 @@ export class Agent {
         lineLost: (line) => this.#handBacks.channelLost(line),
         move: (front, record, wish, kept) => this.#move(front, record, wish, kept),
       },
+      this.#estate,
     );
     this.#handBacks = new HandBacks({
       lineTo: (front) => this.control.lineTo(front),
@@ -165,6 +190,24 @@ export class Agent {
       voided: (record) => this.control.reportVoid(record),
     });
     this.departures = new Departures(this.#handBacks, (connection) => this.#movableOf(connection));
+    this.#retirement = new Retirement(
+      {
+        config,
+        live: this.live,
+        adopter: this.adopter,
+        control: this.control,
+        handBacks: this.#handBacks,
+        departures: this.departures,
+        undelivered: this.#undelivered,
+        estate: this.#estate,
+        sockets: () => [
+          ...(this.#admin === undefined ? [] : [this.#admin.socket()]),
+          ...(origin.ordinary?.sockets() ?? []),
+        ],
+        takeOut: (connection, ready) => this.#takeOut(connection, ready),
+      },
+      logger,
+    );
     const throttle = new LogThrottle();
     const failed =
       (what: string) =>
@@ -194,6 +237,7 @@ export class Agent {
       (socket) => {
         const connection = this.#adopted.get(socket);
         if (connection === undefined) return false;
+        if (this.#retirement.begun) return performance.now() >= this.#leavingUntil;
         return !this.#isLeaving(connection) || performance.now() >= this.#leavingUntil;
       },
       (socket) => this.#gates.get(socket)?.busy === true,
@@ -210,7 +254,13 @@ export class Agent {
   }
 
   /** Starts an agent for those who serve; throws an Error whose message names the step and the cause. */
-  static async start(config: AgentConfig, services: Services, logger: Logger): Promise<Agent> {
+  static async start(
+    config: AgentConfig,
+    services: Services,
+    logger: Logger,
+    origin: Origin = {},
+  ): Promise<Agent> {
+    origin.predecessor?.expectSameNode(config.node);
     if (config.control.insecure) logger.warn(INSECURE_WARNING);
     const classicBecause = prepareAnyFreeze();
     const { lowPorts, destroying } = rehearse();
@@ -234,7 +284,7 @@ export class Agent {
       );
     }
     const accessLog = config.access_log && new AccessLog(config.node, config.access_log);
-    const agent = new Agent(config, services, logger, accessLog);
+    const agent = new Agent(config, services, logger, accessLog, origin);
     try {
       await agent.#start();
     } catch (error) {
@@ -326,6 +376,29 @@ export class Agent {
     else this.#leave(connection, reason, backend, reason === 'drain' ? undefined : kept);
   }
 
+  /** Takes a connection out of the hands of who serves it, for a successor that serves so much. */
+  #takeOut(
+    connection: LiveConnection,
+    { http, adopt, tcp }: Ready,
+  ): TakenOut | undefined | Promise<TakenOut | undefined> {
+    if (this.#isLeaving(connection)) return undefined;
+    if (this.#isApplications(connection)) {
+      if (!(this.#raw.has(connection) ? tcp : adopt)) return undefined;
+      return this.#applicationMoves.takeOut(connection, this.#tcp.of(connection));
+    }
+    const movable = http ? this.#movableOf(connection) : undefined;
+    const held = movable?.takeOut();
+    if (movable === undefined || held === undefined) return undefined;
+    const { served } = this.#gates.get(connection.socket) ?? {};
+    const judged = movable.flags === PER_REQUEST;
+    return { raw: false, judged, served, held, putBack: () => movable.putBack() };
+  }
+
+  /** Node name of the front that handed over the connection of a flow, to this process or the one before it. */
+  #holderOf(flow: string): string | undefined {
+    return this.live.holderOf(flow) ?? this.#estate.holderOf(flow);
+  }
+
   /** Connections that carry one request end by themselves. */
   #movableOf(connection: LiveConnection): Movable | undefined {
     const { socket } = connection;
@@ -376,12 +449,14 @@ export class Agent {
    * until then, and end with what is written. The server's other connections are left to their owner.
    */
   async stop(deadline = performance.now() + GRACE_MS): Promise<void> {
+    await this.#retirement.abort();
     this.#serving = false;
     this.adopter.stopping = true;
     // Their fronts may have others for them; those that stay are closed as they become idle.
     this.#leavingUntil = deadline;
     this.departures.cancel('drain');
-    for (const connection of this.live) this.#leave(connection, 'drain', '', () => undefined);
+    if (!this.#retirement.begun)
+      for (const connection of this.live) this.#leave(connection, 'drain', '', () => undefined);
     const busy = (): boolean => this.live.size + this.control.prepared > 0;
     await Promise.all([this.#connections?.drain(deadline, busy), this.#tcp.drain(deadline, busy)]);
     // Their ends are reported by 'close' events, which come in a later turn.
@@ -401,35 +476,102 @@ export class Agent {
     this.adopter.close();
     await this.#detours.close();
     await this.#admin?.close();
+    await this.#retirement.end(this.#counted());
     await this.accessLog?.close();
   }
 
+  /**
+   * Has a successor take over: a process of the same program, with all connections of this one. Resolves with its pid when it
+   * serves; `retire` and `stop` are the next things to do then. Undefined when there is none: the log says why, and this agent
+   * goes on as before.
+   */
+  async succeed(): Promise<number | undefined> {
+    const pid = await this.#retirement.attempt();
+    if (pid === undefined) return undefined;
+    this.#serving = false;
+    clearInterval(this.#drainTimer);
+    const { admin } = this.config;
+    if (admin !== undefined) this.#admin?.leave(this.#retirement.takes(addressOf(admin.listen)));
+    await this.#retirement.passAdmin(this.#counted());
+    return pid;
+  }
+
+  /** Whether a successor serves. */
+  get succeeded(): boolean {
+    return this.#retirement.begun;
+  }
+
+  /** Passes connections to the successor as they come to rest, for as long as `goesOn` says, or until none is left. */
+  async retire(goesOn: () => boolean): Promise<void> {
+    const busy = (): boolean => this.live.size > 0 || this.origin.predecessor?.there === true;
+    while (busy() && goesOn()) await new Promise((resolve) => setTimeout(resolve, RETIRE_POLL_MS));
+  }
+
   async #start(): Promise<void> {
-    await this.control.listen(this.config.control.listen);
+    const { predecessor, ordinary } = this.origin;
+    const { listen } = this.config.control;
+    const [inherited] = predecessor?.sockets.take(addressOf(listen)) ?? [];
+    const admin = this.config.admin && this.#createAdmin(this.config.admin);
+    if (predecessor !== undefined) await this.#follow(predecessor);
+    await this.control.listen(listen, inherited?.fd);
+    if (ordinary?.inherited === true) await ordinary.open();
     this.#serving = true;
-    if (this.config.admin === undefined) return;
+    if (admin?.isInherited === false) await admin.open();
+    await predecessor?.serving();
+    if (predecessor !== undefined && admin?.isInherited === true)
+      void admin.openAfter(predecessor.adminFree());
+  }
+
+  /** Gets ready for what the agent before this one has, and waits until its place is this one's. */
+  async #follow(predecessor: Predecessor): Promise<void> {
+    const { sockets, bequest } = predecessor;
+    const { server, adopt, tcp } = this.services;
+    const { rules } = this.control;
+    sockets.closeRest();
+    for (const { front, table } of bequest.tables) rules.inherit(front, table);
+    const inheritance = new Inheritance({
+      estate: this.#estate,
+      live: this.live,
+      undelivered: this.#undelivered,
+      control: this.control,
+      admit: (connection, arrival) => this.#admit(connection, arrival),
+      logger: this.logger,
+    });
+    const serves = { http: server !== undefined, adopt: adopt !== undefined, tcp: tcp !== undefined };
+    await predecessor.ready({ ...serves, addresses: sockets.taken }, inheritance);
+    const { tables, draining } = await predecessor.yours;
+    for (const { front, table } of tables) rules.inherit(front, table);
+    if (draining) this.drain(true);
+    this.logger.info(
+      { sockets: sockets.taken, connections: this.#estate.size, from: predecessor.pid },
+      'taking over from the agent before',
+    );
+  }
+
+  #createAdmin(config: AdminConfig): AdminApi {
     const registry = createRegistry('agent', () => Promise.resolve(this.#collect()));
-    const access = new AdminAccess(this.config.admin, this.logger);
-    this.#access = access;
-    this.#admin = createAdmin({ registry, ready: () => this.#serving, access, logger: this.logger });
-    addAgentRoutes(this.#admin, this);
-    const address = await listenAdmin(this.#admin, this.config.admin.listen);
-    this.logger.info(address, 'admin API is listening');
+    const access = (this.#access = new AdminAccess(config, this.logger));
+    const app = createAdmin({ registry, ready: () => this.#serving, access, logger: this.logger });
+    addAgentRoutes(app, this);
+    const [inherited] = this.origin.predecessor?.sockets.take(addressOf(config.listen)) ?? [];
+    return (this.#admin = new AdminApi(app, config.listen, inherited, this.logger));
   }
 
   /** Every adopted connection passes here on its way to whoever serves it, and nowhere else. */
   #admit(connection: LiveConnection, arrival: Arrival): void {
     const { socket } = connection;
     this.#adopted.set(socket, connection);
+    const { held = NOTHING } = arrival;
     if (arrival.raw) this.#raw.add(connection);
     const adopt = adoptFor(this.services, arrival);
     if (adopt !== undefined) {
+      if (held.length > 0) socket.unshift(held);
       this.#tcp.give(connection, adopt, arrival.state);
     } else this.#serve(connection, arrival);
     if (this.control.draining) this.#leave(connection, 'drain', '');
   }
 
-  #serve(connection: LiveConnection, { entry }: Arrival): void {
+  #serve(connection: LiveConnection, { entry, held = NOTHING }: Arrival): void {
     const { socket, flow } = connection;
     const { server } = this.services;
     if (server === undefined) throw new Error('admit: nobody serves, and the offer was not rejected');
@@ -442,7 +584,8 @@ export class Agent {
       this.#oneRequests.set(socket, new OneRequest(socket, entry, server));
     }
     server.emit('connection', socket);
-    this.#closeIfSilent(socket, server.keepAliveTimeout);
+    if (held.length === 0) this.#closeIfSilent(socket, server.keepAliveTimeout);
+    else if (entry instanceof Inlet) entry.gate?.read(held.length, held);
   }
 
   /**
@@ -495,15 +638,34 @@ export class Agent {
       // An application may have promised to keep the connection alive, whatever it was asked for.
       if (gate === undefined) this.#oneRequests.get(request.socket)?.close();
       else gate.answered(response);
-      if (this.departures.size > 0) {
+      if (this.departures.size > 0 || this.#retirement.begun) {
         const connection = this.#adopted.get(request.socket);
-        if (connection !== undefined) this.departures.responded(connection);
+        if (connection === undefined) return;
+        this.departures.responded(connection);
+        this.#retirement.responded(connection);
       }
     });
   };
 
   #collect(): StatsSnapshot {
-    return {
+    const gauges = [
+      ...(this.#certificateExpiry === undefined
+        ? []
+        : [
+            {
+              name: 'agent_certificate_expiry_timestamp_seconds',
+              labels: { node: this.config.node },
+              value: this.#certificateExpiry,
+            },
+          ]),
+      { name: 'agent_connections', labels: {}, value: this.live.size },
+    ];
+    return mergeStats([this.#counted(), { samples: gauges, histograms: [] }]);
+  }
+
+  /** What has been counted by this process and those before it. */
+  #counted(): StatsSnapshot {
+    const own = {
       samples: [
         ...ADOPTION_RESULTS.map((result) => ({
           name: 'agent_adoptions_total',
@@ -522,20 +684,12 @@ export class Agent {
         })),
         { name: 'log_lines_dropped_total', labels: {}, value: droppedLines() },
         { name: 'agent_access_lines_dropped_total', labels: {}, value: this.accessLog?.dropped ?? 0 },
-        ...(this.#certificateExpiry === undefined
-          ? []
-          : [
-              {
-                name: 'agent_certificate_expiry_timestamp_seconds',
-                labels: { node: this.config.node },
-                value: this.#certificateExpiry,
-              },
-            ]),
-        { name: 'agent_connections', labels: {}, value: this.live.size },
         { name: 'agent_response_bytes_total', labels: {}, value: this.live.bytesWritten },
       ],
       histograms: [this.#restoreDuration.sample('agent_restore_duration_seconds', {})],
     };
+    const { predecessor } = this.origin;
+    return predecessor === undefined ? own : mergeStats([own, predecessor.counted]);
   }
 }
 

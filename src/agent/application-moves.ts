@@ -7,13 +7,15 @@
  *   handed back        with the octets that the socket holds unread, and the application's state
  *   stayed             these go back into the socket, and `onStay` says so
  */
+import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { descriptorOf, isDelivered, startReading, stopReading } from '../kernel/node-socket';
+import { descriptorOf, isDelivered, isWritten, startReading, stopReading } from '../kernel/node-socket';
 import { sinceReceived, unreadBytes } from '../kernel/socket';
 import { RAW } from '../repair/layout';
 import type { KeepReason, Wish } from '../wire/hand-back';
 import type { HandBacks, StayReason } from './hand-backs';
 import type { LiveConnection } from './live-connections';
+import type { TakenOut } from './passing';
 import { checkedState, type State, type TcpConnection } from './tcp-connection';
 
 const LOOK_MS = 2;
@@ -22,7 +24,7 @@ const QUIET_MS = 20;
 /** The same behind octets that nobody has read: their client may be waiting for an answer to them. */
 const PAUSE_MS = 4;
 const MOST_UNQUIET_MS = 200;
-/** How long a client may take to acknowledge what is written. */
+/** How long a client may take to acknowledge what is written, or to make room for it. */
 const DELIVERED_MS = 5_000;
 
 /** How long an application may take to say what its state is. */
@@ -58,20 +60,59 @@ export class ApplicationMoves {
     if (this.#leaving.has(connection)) return 'busy';
     this.#leaving.add(connection);
     try {
-      let state: State;
-      try {
-        state = checkedState(await inTime(view.onMove()));
-      } catch (cause) {
-        this.options.failed(connection, cause);
+      const asked = await this.#stateOf(connection, view.onMove.bind(view));
+      if (asked === undefined) {
         this.#stay(connection, view);
         return 'refused';
       }
-      const stayed = await this.#move(connection, wish, state);
+      const stayed = await this.#move(connection, wish, asked.state);
       if (stayed === undefined) return undefined;
       this.#stay(connection, view);
       return stayed === 'not_movable' ? 'closing' : 'refused';
     } finally {
       this.#leaving.delete(connection);
+    }
+  }
+
+  /**
+   * Has an application let go of a connection that another process of this host is to serve. Resolves with what there is of it,
+   * once all that was written is the kernel's and nothing is read any more; undefined where the application keeps it.
+   */
+  async takeOut(connection: LiveConnection, view: TcpConnection): Promise<TakenOut | undefined> {
+    const { socket } = connection;
+    if (view.onMove === undefined || this.#leaving.has(connection)) return undefined;
+    this.#leaving.add(connection);
+    try {
+      const raw = this.options.isRaw(connection);
+      const asked = await this.#stateOf(connection, view.onMove.bind(view));
+      const goes =
+        asked !== undefined && (raw || isSome(asked.state)) && (await until(socket, () => isWritten(socket)));
+      if (!goes || socket.destroyed || socket.writableEnded) {
+        this.#stay(connection, view);
+        return undefined;
+      }
+      stopReading(socket);
+      const held = (socket.read() as Buffer | null) ?? NOTHING;
+      const putBack = (): void => {
+        giveBack(socket, held);
+        this.#stay(connection, view);
+      };
+      return { raw, judged: false, held, state: asked.state, putBack };
+    } finally {
+      this.#leaving.delete(connection);
+    }
+  }
+
+  /** Undefined where the application could not say what its state is. */
+  async #stateOf(
+    connection: LiveConnection,
+    onMove: () => State | Promise<State>,
+  ): Promise<{ readonly state: State } | undefined> {
+    try {
+      return { state: checkedState(await inTime(onMove())) };
+    } catch (cause) {
+      this.options.failed(connection, cause);
+      return undefined;
     }
   }
 
@@ -99,8 +140,8 @@ export class ApplicationMoves {
     const { socket } = connection;
     const raw = this.options.isRaw(connection);
     // Without state the next agent would take it for HTTP.
-    if (!raw && (state === undefined || state.length === 0)) return 'not_movable';
-    if (!(await this.#delivered(connection))) return 'not_movable';
+    if (!raw && !isSome(state)) return 'not_movable';
+    if (!(await until(socket, () => isDelivered(socket)))) return 'not_movable';
     stopReading(socket);
     await this.#quiet(connection);
     if (socket.destroyed || socket.writableEnded) return 'not_movable';
@@ -108,21 +149,12 @@ export class ApplicationMoves {
     const departure = { connection, wish, held, state, flags: raw ? RAW : 0 };
     return new Promise((resolve) => {
       const stayed = (reason: StayReason): void => {
-        if (!socket.destroyed) {
-          if (held.length > 0) socket.unshift(held);
-          startReading(socket, true);
-        }
+        giveBack(socket, held);
         resolve(reason);
       };
       const refused = this.options.handBacks.begin(departure, { moved: () => resolve(undefined), stayed });
       if (refused !== undefined) stayed(refused);
     });
-  }
-
-  async #delivered({ socket }: LiveConnection): Promise<boolean> {
-    const deadline = performance.now() + DELIVERED_MS;
-    while (!isDelivered(socket) && !socket.destroyed && performance.now() < deadline) await sleep(LOOK_MS);
-    return isDelivered(socket) && !socket.destroyed;
   }
 
   async #quiet({ socket }: LiveConnection): Promise<void> {
@@ -133,6 +165,24 @@ export class ApplicationMoves {
       await sleep(LOOK_MS);
     }
   }
+}
+
+function isSome(state: State): boolean {
+  return state !== undefined && state.length > 0;
+}
+
+/** The undo of having taken out what a socket held unread. */
+function giveBack(socket: Socket, held: Buffer): void {
+  if (socket.destroyed) return;
+  if (held.length > 0) socket.unshift(held);
+  startReading(socket, true);
+}
+
+/** Waits until something holds of what was written to a socket; false where it is gone, or the time. */
+async function until(socket: Socket, holds: () => boolean): Promise<boolean> {
+  const deadline = performance.now() + DELIVERED_MS;
+  while (!holds() && !socket.destroyed && performance.now() < deadline) await sleep(LOOK_MS);
+  return holds() && !socket.destroyed;
 }
 
 async function inTime(state: State | Promise<State>): Promise<State> {

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import type { ControlSecurity, ControlTls, Endpoint } from '../config/model';
 import { FLOW_BYTES, formatFlow } from '../kernel/flow';
+import { listeningDescriptor } from '../kernel/node-socket';
 import { LogThrottle } from '../observe/log-throttle';
 import { FLOW } from '../repair/layout';
 import { Channel } from '../wire/channel';
@@ -19,6 +20,7 @@ import {
 import { readCommit, readId, readMove, readOctets, readReason } from '../wire/records';
 import type { Report, ResponseCounts } from '../wire/report';
 import type { Adopter } from './adopter';
+import { Estate } from './estate';
 import { FrontRules } from './front-rules';
 import type { FrontLine } from './hand-backs';
 import { MOST_PREPARED, PreparedOffers } from './prepared-offers';
@@ -60,17 +62,24 @@ export interface LiveEvents {
   move(front: string, record: FlowRecord, wish: Wish, kept: (reason: KeepReason) => void): void;
 }
 
+/** Who hears of what has ended here, in the place of keepers. */
+export interface Heir {
+  closed(records: readonly FlowRecord[]): void;
+  voided(records: readonly FlowRecord[]): void;
+}
+
 /** The agent's end of the control protocol: takes offers from fronts and tells their keepers what has closed. */
 export class ControlServer {
   readonly #gate: Gate;
   readonly #channels = new Set<FrontChannel>();
-  readonly #rules = new FrontRules();
+  readonly rules = new FrontRules();
   #closed: FlowRecord[] = [];
   #void: FlowRecord[] = [];
   #reportTimer: NodeJS.Timeout | undefined;
   #draining = false;
   readonly #throttle = new LogThrottle();
   readonly #sweeper: NodeJS.Timeout;
+  #heir: Heir | undefined;
 
   constructor(
     private readonly self: Omit<AgentHello, 'offers'>,
@@ -80,6 +89,8 @@ export class ControlServer {
     private readonly logger: Logger,
     private readonly undelivered: Iterable<FlowRecord>,
     private readonly events: LiveEvents,
+    /** What lives on this host beside what is live here. */
+    private readonly estate = new Estate(),
   ) {
     this.#gate = openGate(tls, {
       admitted: (socket, peer) => this.#accept(socket, peer),
@@ -91,14 +102,14 @@ export class ControlServer {
     }, OVERDUE_SWEEP_MS).unref();
   }
 
-  /** Binds the control address; throws an Error that names it. */
-  async listen(endpoint: Endpoint): Promise<void> {
+  /** Binds the control address, or listens on a socket that is bound to it; throws an Error that names it. */
+  async listen({ host, port }: Endpoint, fd?: number): Promise<void> {
     const { server } = this.#gate;
     await new Promise<void>((resolve, reject) => {
       server.once('error', (cause) =>
-        reject(new Error(`control.listen ${endpoint.host}:${endpoint.port}: ${cause.message}`, { cause })),
+        reject(new Error(`control.listen ${host}:${port}: ${cause.message}`, { cause })),
       );
-      server.listen(endpoint.port, endpoint.host, resolve);
+      server.listen(fd === undefined ? { port, host } : { fd }, resolve);
     });
     // From now on errors are those of accept(2), descriptors that ran out above all: they pass.
     server.removeAllListeners('error');
@@ -146,6 +157,27 @@ export class ControlServer {
     return [...this.#channels].flatMap(({ hello, prepared }) =>
       hello === undefined ? [] : [{ node: hello.node, role: hello.role, prepared: prepared.size }],
     );
+  }
+
+  /** The listening socket, for a successor; undefined where there is none. */
+  get descriptor(): number | undefined {
+    return listeningDescriptor(this.#gate.server);
+  }
+
+  /**
+   * Leaves the fronts to another process, which has the listening socket: their channels are closed, for them to be opened
+   * there, and what ends here is told to `heir`. `listen` and `takeBack` are the undo.
+   */
+  leave(heir: Heir): void {
+    clearTimeout(this.#reportTimer);
+    this.#report();
+    this.#heir = heir;
+    this.#gate.server.close();
+    for (const { channel } of this.#channels) channel.close('succeeded', frames.SUCCEEDED);
+  }
+
+  takeBack(): void {
+    this.#heir = undefined;
   }
 
   close(): void {
@@ -265,7 +297,7 @@ export class ControlServer {
       throw new frames.ProtocolError('only who offers connections may say how they are judged');
     // To put them together takes up to a second, so once is enough.
     if (prepared.rules !== undefined) throw new frames.ProtocolError('routes for the second time');
-    prepared.rules = this.#rules.open(node, payload);
+    prepared.rules = this.rules.open(node, payload);
   }
 
   #listAgain(front: FrontChannel): void {
@@ -291,8 +323,8 @@ export class ControlServer {
 
   #reportTo({ commits }: FrontChannel): Report {
     const { responses, serverErrors, totalMs } = this.responses;
-    const { live } = this.adopter.options;
-    return { connections: live.size, commits, responses, serverErrors, totalMs, draining: this.#draining };
+    const connections = this.adopter.options.live.size + this.estate.size;
+    return { connections, commits, responses, serverErrors, totalMs, draining: this.#draining };
   }
 
   #offer(front: FrontChannel, node: string, bytes: Buffer, offset: number, length: number): void {
@@ -309,12 +341,12 @@ export class ControlServer {
   }
 
   /**
-   * Every live flow, those that have something left to deliver, and the prepared ones, which their front may have steered
-   * already. Flows of other fronts are not left out: a front may come back under another name, and one that has no entry for
+   * Every live flow, those that the process before this one has, those that have something left to deliver, and the prepared
+   * ones, which their front may have steered already. Flows of other fronts are not left out: a front may come back under another name, and one that has no entry for
    * a flow ignores it.
    */
   #listFlows(keeper: FrontChannel): void {
-    const flows: FlowRecord[] = [...this.adopter.options.live, ...this.undelivered];
+    const flows: FlowRecord[] = [...this.adopter.options.live, ...this.estate, ...this.undelivered];
     for (const { prepared } of this.#channels) flows.push(...prepared.flows());
     for (let at = 0; ; at += frames.MAX_FLOW_RECORDS) {
       const last = at + frames.MAX_FLOW_RECORDS >= flows.length;
@@ -329,8 +361,14 @@ export class ControlServer {
 
   readonly #report = (): void => {
     this.#reportTimer = undefined;
-    this.#tellKeepers(frames.CLOSED, this.#closed.splice(0));
-    this.#tellKeepers(frames.VOID, this.#void.splice(0));
+    const [closed, voided] = [this.#closed.splice(0), this.#void.splice(0)];
+    if (this.#heir === undefined) {
+      this.#tellKeepers(frames.CLOSED, closed);
+      this.#tellKeepers(frames.VOID, voided);
+    } else {
+      if (closed.length > 0) this.#heir.closed(closed);
+      if (voided.length > 0) this.#heir.voided(voided);
+    }
   };
 
   /** All keepers hear of all flows: one that never had a flow ignores it. */

@@ -183,7 +183,7 @@ export class Departures {
   stop(): void {
     this.#stopped = true;
     clearTimeout(this.#timer);
-    this.#waiting.clear();
+    for (const leaving of this.#waiting) this.#forget(leaving);
     this.#wakeAll(() => true);
     this.#unwatch?.();
     this.#epoll?.close();

@@ -45,13 +45,15 @@ export class ChannelRules {
     readonly own: Rules,
     private readonly front: Front,
     private readonly onClosed: () => void,
+    /** The channel was one of the process before this one: the front's own come first. */
+    private readonly inherited = false,
   ) {
     front.opened(this);
   }
 
   /** Those that judge now. */
   get current(): Rules {
-    return this.#open ? this.own : (this.front.newest ?? this.own);
+    return this.#open && !this.inherited ? this.own : (this.front.newest ?? this.own);
   }
 
   /** A connection is judged by them from now on; returns what to call when it has ended. */
@@ -76,19 +78,57 @@ export class FrontRules {
   readonly #fronts = new Map<string, Front>();
   /** By what the table says, because each accepting thread of a front sends the same; with the open channels that have it. */
   readonly #tables = new Map<string, { readonly rules: Rules; channels: number }>();
+  /** What they were made of, for a successor. */
+  readonly #texts = new WeakMap<Rules, string>();
+  /** By front. */
+  readonly #inherited = new Map<string, ChannelRules>();
 
   /** The table of a front's channel has come; throws a ProtocolError. */
-  open(node: string, payload: Buffer): ChannelRules {
+  open(node: string, payload: Buffer, inherited = false): ChannelRules {
     const digest = createHash('sha256').update(payload).digest('base64');
-    const table = this.#tables.get(digest) ?? { rules: rulesOf(payload), channels: 0 };
+    const table = this.#tables.get(digest) ?? { rules: this.#rulesOf(payload), channels: 0 };
     this.#tables.set(digest, table);
     table.channels += 1;
     let front = this.#fronts.get(node);
     if (front === undefined) this.#fronts.set(node, (front = new Front(() => this.#fronts.delete(node))));
-    return new ChannelRules(table.rules, front, () => {
+    const closed = (): void => {
       table.channels -= 1;
       if (table.channels === 0) this.#tables.delete(digest);
+    };
+    return new ChannelRules(table.rules, front, closed, inherited);
+  }
+
+  /** The table that a front had in the process before this one, in the place of any before; throws a ProtocolError. */
+  inherit(node: string, table: string): void {
+    const before = this.#inherited.get(node);
+    this.#inherited.set(node, this.open(node, Buffer.from(table), true));
+    before?.close();
+  }
+
+  /** What judges a front's connections that come from the process before this one. */
+  inheritedOf(node: string): ChannelRules | undefined {
+    return this.#inherited.get(node);
+  }
+
+  /** No more connections come from there. */
+  forgetInherited(): void {
+    for (const rules of this.#inherited.values()) rules.close();
+    this.#inherited.clear();
+  }
+
+  /** The newest table of each front, for a successor. */
+  get newest(): { readonly front: string; readonly table: string }[] {
+    return [...this.#fronts].flatMap(([front, { newest }]) => {
+      const table = newest && this.#texts.get(newest);
+      return table === undefined ? [] : [{ front, table }];
     });
+  }
+
+  #rulesOf(payload: Buffer): Rules {
+    const text = payload.toString('utf8');
+    const rules = rulesOf(text);
+    this.#texts.set(rules, text);
+    return rules;
   }
 
   /** How many different tables, and fronts, are remembered. */
@@ -97,8 +137,8 @@ export class FrontRules {
   }
 }
 
-function rulesOf(payload: Buffer): Rules {
-  const table = decodeRoutingTable(payload.toString('utf8'));
+function rulesOf(text: string): Rules {
+  const table = decodeRoutingTable(text);
   try {
     return new Rules(table);
   } catch (error) {

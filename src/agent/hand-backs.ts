@@ -131,6 +131,8 @@ export class HandBacks {
   readonly #settling: Pending[] = [];
   #settlePlanned = false;
   #bytes = 0;
+  /** None begin while this is set; those that have go on. */
+  paused = false;
   readonly #sweeper: NodeJS.Timeout;
 
   constructor(private readonly options: HandBacksOptions) {
@@ -249,7 +251,7 @@ export class HandBacks {
 
   /** To whom a connection would be handed back, or why it cannot be. */
   #wayOf({ front, id, socket }: LiveConnection): { line: FrontLine; fd: number } | StayReason {
-    const line = this.options.lineTo(front);
+    const line = this.paused ? undefined : this.options.lineTo(front);
     if (line === undefined) return 'no_front';
     const fd = descriptorOf(socket);
     if (fd === undefined || socket.destroyed || socket.writableEnded) return 'not_movable';

@@ -13,12 +13,22 @@ export interface LiveConnection extends FlowRecord {
   readonly since: number;
   /** What that front knows of the handoff, where this agent has asked for it. */
   readonly details?: HandoffDetails | undefined;
+  /** It has had requests before it came to this process. */
+  readonly asked?: boolean | undefined;
+}
+
+/** Of a connection that was live in the process before this one. */
+export interface EarlierLife {
+  readonly ageMs: number;
+  readonly asked: boolean;
 }
 
 interface Watched extends LiveConnection {
   /** Its client had acknowledged everything, the end included, when its own end came. */
   delivered: boolean;
 }
+
+const NO_EARLIER_LIFE: EarlierLife = { ageMs: 0, asked: false };
 
 /** Every adopted connection, from COMMIT until its socket is closed: the truth about flows. */
 export class LiveConnections implements Iterable<LiveConnection> {
@@ -30,9 +40,16 @@ export class LiveConnections implements Iterable<LiveConnection> {
   /** @param onClosed `delivered` tells that the client is known to have everything; else that is to be seen. */
   constructor(private readonly onClosed: (connection: LiveConnection, delivered: boolean) => void) {}
 
-  add(flow: Buffer, id: HandoffId, front: string, socket: Socket, details?: HandoffDetails): LiveConnection {
-    const since = performance.now();
-    const connection: Watched = { flow, id, front, socket, since, details, delivered: false };
+  add(
+    flow: Buffer,
+    id: HandoffId,
+    front: string,
+    socket: Socket,
+    details?: HandoffDetails,
+    { ageMs, asked }: EarlierLife = NO_EARLIER_LIFE,
+  ): LiveConnection {
+    const since = performance.now() - ageMs;
+    const connection: Watched = { flow, id, front, socket, since, details, asked, delivered: false };
     const key = flow.toString('latin1');
     this.#live.add(connection);
     this.#latest.set(key, connection);

@@ -115,6 +115,8 @@ export class Inlet {
     readonly rules: ChannelRules,
     /** The first message's head has been routed, and edited. */
     readonly routed: boolean,
+    /** What the last message was led by, where the process before this one has served it. */
+    readonly served?: Served,
   ) {}
 
   readonly read = (length: number, bytes: Buffer): boolean => this.gate?.read(length, bytes) ?? true;
@@ -194,11 +196,12 @@ export class RequestGate {
   /** Before the server gets the socket. */
   constructor(
     private readonly socket: Socket,
-    { rules, routed }: Inlet,
+    { rules, routed, served }: Inlet,
     private readonly parts: GateParts,
   ) {
     this.#rules = rules;
     this.#routed = routed;
+    this.#served = served;
     this.#asker = { client: parts.flow };
     const left = rules.join();
     socket.push = this.#push;
@@ -233,6 +236,11 @@ export class RequestGate {
     this.#endMessage();
     if (this.#held.length > 0 || this.#ended) this.#pump();
   };
+
+  /** What the last message was led by; undefined before the first one. */
+  get served(): Served | undefined {
+    return this.#served;
+  }
 
   /** Whether the connection is in use although the server sees nothing of that. */
   get busy(): boolean {

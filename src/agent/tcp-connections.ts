@@ -1,8 +1,6 @@
-import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { clientOf, vipOf } from '../kernel/flow';
-import { descriptorOf } from '../kernel/node-socket';
-import { setLinger } from '../kernel/socket';
+import { cutOff } from '../kernel/node-socket';
 import type { LiveConnection } from './live-connections';
 import { TcpConnection, type Adopt, type State } from './tcp-connection';
 
@@ -84,13 +82,6 @@ export class TcpConnections {
       else cutOff(socket);
     }
   }
-}
-
-/** Node's own resetAndDestroy fails, and leaves the socket open, where end() has been called (uv_tcp_close_reset in libuv). */
-function cutOff(socket: Socket): void {
-  const fd = descriptorOf(socket);
-  if (fd !== undefined) setLinger(fd, 0);
-  socket.destroy();
 }
 
 function ignore(): void {

@@ -1,6 +1,6 @@
 import { KernelError } from '../kernel/errors';
 import { isUndelivered, type KnownSocket } from '../kernel/sock-diag';
-import type { LiveConnection } from './live-connections';
+import type { HeldRecord } from './estate';
 
 /** After this time most clients have acknowledged the end of what they were sent. */
 const FIRST_LOOK_MS = 200;
@@ -18,10 +18,10 @@ export type FindSocket = (flow: Buffer) => Omit<KnownSocket, 'cookie'> | undefin
  * where a client is gone or does not read, and needs the client's packets for that. A front that heard of the end at once
  * would let go of the flow as soon as the client has said nothing for a while, and answer its next packet with RST.
  */
-export class Undelivered implements Iterable<LiveConnection> {
+export class Undelivered implements Iterable<HeldRecord> {
   /** By when they are looked at, earliest first. */
-  readonly #fresh = new Map<LiveConnection, number>();
-  readonly #slow = new Map<LiveConnection, number>();
+  readonly #fresh = new Map<HeldRecord, number>();
+  readonly #slow = new Map<HeldRecord, number>();
   #timer: NodeJS.Timeout | undefined;
 
   /**
@@ -31,11 +31,11 @@ export class Undelivered implements Iterable<LiveConnection> {
   constructor(
     private readonly find: FindSocket,
     private readonly isLive: (flow: Buffer) => boolean,
-    private readonly delivered: (connection: LiveConnection) => void,
+    private readonly delivered: (connection: HeldRecord) => void,
   ) {}
 
   /** Takes a connection whose socket has just been closed. */
-  add(connection: LiveConnection): void {
+  add(connection: HeldRecord): void {
     this.#fresh.set(connection, performance.now() + FIRST_LOOK_MS);
     this.#plan();
   }
@@ -44,7 +44,7 @@ export class Undelivered implements Iterable<LiveConnection> {
     return this.#fresh.size + this.#slow.size;
   }
 
-  *[Symbol.iterator](): Iterator<LiveConnection> {
+  *[Symbol.iterator](): Iterator<HeldRecord> {
     yield* this.#fresh.keys();
     yield* this.#slow.keys();
   }
@@ -76,7 +76,7 @@ export class Undelivered implements Iterable<LiveConnection> {
     if (this.size > 0) this.#plan();
   };
 
-  #isDelivered({ flow }: LiveConnection): boolean {
+  #isDelivered({ flow }: HeldRecord): boolean {
     if (this.isLive(flow)) return true;
     try {
       const socket = this.find(flow);

@@ -1,47 +1,77 @@
 import type { Logger } from 'pino';
-import { importTcpApplication, openAdapter } from '../agent/adapters';
+import { importTcpApplication, openAdapter, type Adapter } from '../agent/adapters';
 import { Agent, GRACE_MS } from '../agent/agent';
+import { Predecessor } from '../agent/predecessor';
 import { loadAgentConfig } from '../config/load';
+import type { AgentConfig } from '../config/model';
 import { formatProblems } from '../config/problems';
 import { createLogger } from '../observe/log';
 import type { Command } from './command';
-import { runService } from './service';
+import { runService, type Service } from './service';
+
+/**
+ * How long connections that cannot be passed to a successor may go on: as long as one request may take where it is relayed
+ * (relay/server.ts). Only then, or at a SIGTERM, the agent's grace begins.
+ */
+const SUCCEEDED_GRACE_MS = 3_600_000;
 
 /** `baton agent --config FILE` */
-export const agent: Command = (args, output) =>
-  runService(
+export const agent: Command = async (args, output) => {
+  const predecessor = await Predecessor.meet(process.env);
+  return runService(
     {
       name: 'agent',
       load: loadAgentConfig,
       logger: (config) => createLogger({ node: config.node, component: 'agent' }),
-      start: async (config, file, logger) => {
-        if (config.serve === undefined) throw new Error('serve: is missing');
-        const { http, tcp } = config.serve;
-        const adapter = http && (await openAdapter(http));
-        const services = {
-          server: adapter?.server,
-          adopt: adapter?.adopt,
-          tcp: tcp === undefined ? undefined : await importTcpApplication(tcp),
-        };
-        const running = await Agent.start(config, services, logger);
-        return {
-          stop: async () => {
-            const deadline = performance.now() + GRACE_MS;
-            adapter?.stopListening((socket) => running.hasAdopted(socket));
-            await running.stop(deadline);
-            await adapter?.close(deadline);
-          },
-          reload: () => {
-            reload(running, file, logger);
-            return Promise.resolve();
-          },
-        };
-      },
-      supervised: true,
+      start: (config, file, logger) => start(config, file, logger, predecessor),
+      supervised: predecessor === undefined,
+      notStarted: (cause) => predecessor?.failed(cause),
     },
     args,
     output,
   );
+};
+
+async function start(
+  config: AgentConfig,
+  file: string,
+  logger: Logger,
+  predecessor: Predecessor | undefined,
+): Promise<Service> {
+  if (config.serve === undefined) throw new Error('serve: is missing');
+  const { http, tcp } = config.serve;
+  const adapter = http && (await openAdapter(http, predecessor?.sockets));
+  const services = {
+    server: adapter?.server,
+    adopt: adapter?.adopt,
+    tcp: tcp === undefined ? undefined : await importTcpApplication(tcp),
+  };
+  const origin = { predecessor, ordinary: adapter?.ordinary };
+  const running = await Agent.start(config, services, logger, origin);
+  let hurried = false;
+  return {
+    stop: async () => {
+      adapter?.stopListening((socket) => running.hasAdopted(socket));
+      if (running.succeeded) await retire(running, adapter, () => !hurried);
+      const deadline = performance.now() + GRACE_MS;
+      await running.stop(deadline);
+      await adapter?.close(deadline);
+    },
+    hurry: () => (hurried = true),
+    reload: () => {
+      reload(running, file, logger);
+      return Promise.resolve();
+    },
+    succeed: () => running.succeed(),
+  };
+}
+
+/** Waits while there are connections that the successor has not got, ordinary ones too. */
+async function retire(running: Agent, adapter: Adapter | undefined, patient: () => boolean): Promise<void> {
+  const until = performance.now() + SUCCEEDED_GRACE_MS;
+  const goesOn = (): boolean => patient() && performance.now() < until;
+  await Promise.all([running.retire(goesOn), adapter?.settle(goesOn)]);
+}
 
 function reload(agent: Agent, file: string, logger: Logger): void {
   try {

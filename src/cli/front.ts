@@ -2,9 +2,9 @@ import { loadFrontConfig } from '../config/load';
 import type { FrontConfig } from '../config/model';
 import { formatProblems } from '../config/problems';
 import { Front } from '../front/front';
-import { InheritedSockets } from '../front/inherited-sockets';
 import { Predecessor } from '../front/predecessor';
 import { createLogger } from '../observe/log';
+import { InheritedSockets } from '../succession/inherited-sockets';
 import type { Command } from './command';
 import { runService } from './service';
 

@@ -11,7 +11,7 @@ export interface Service {
   /** Says in the log what came of it. */
   reload(): Promise<void>;
   /** Starts a process that takes over, and resolves with its pid when it does; undefined when the log says why not. */
-  succeed?(): Promise<number | undefined>;
+  succeed(): Promise<number | undefined>;
 }
 
 /** What the commands that run in the foreground differ in. */
@@ -73,10 +73,8 @@ export async function runService<C>(kind: ServiceKind<C>, args: string[], output
       void end(EXIT_DONE).then(() => logger.info('stopped'));
     };
     const onSuccession = async (): Promise<void> => {
-      if (service?.succeed === undefined) {
-        logger.warn(
-          `no successor: ${service === undefined ? 'this process is starting' : 'an agent has none'}`,
-        );
+      if (service === undefined) {
+        logger.warn('no successor: this process is starting');
         return;
       }
       const successor = await service.succeed();

@@ -6,18 +6,21 @@ import type { Logger } from 'pino';
 import { INSECURE_WARNING } from '../config/control';
 import type { FrontConfig } from '../config/model';
 import { mustNotChange } from '../config/unchanged';
+import { addressOf } from '../kernel/bound-socket';
 import { adviceOnPassing } from '../kernel/capabilities';
 import { raiseFileLimit } from '../kernel/libc';
 import { createAdmin } from '../observe/admin';
 import { AdminAccess, readToken } from '../observe/admin-access';
+import { AdminApi } from '../observe/admin-api';
 import { createRegistry } from '../observe/registry';
 import { mergeStats, type Sample, type StatsSnapshot } from '../observe/stats';
 import { prepareFreeze } from '../repair/freeze';
 import type { HandoffId } from '../steer/flow-table';
 import { NextHops } from '../steer/next-hops';
 import { Steering } from '../steer/steering';
+import type { InheritedSockets } from '../succession/inherited-sockets';
+import { Succession, type Legacy } from '../succession/succession';
 import type { KeepReason, Wish } from '../wire/hand-back';
-import { AdminApi } from './admin-api';
 import { addFrontRoutes } from './admin-routes';
 import { ConnectionCounts } from './connection-counts';
 import { Counters } from './counters';
@@ -26,14 +29,13 @@ import { Drains } from './drains';
 import { FlowCounts } from './flow-counts';
 import { gaugesOf } from './gauges';
 import { Generation } from './generation';
-import type { InheritedSockets } from './inherited-sockets';
-import { addressOf, Listeners } from './listeners';
+import { Listeners } from './listeners';
 import { sumStatus, type Moved, type WorkerStatus } from './messages';
 import { Mover, type MoveAnswer } from './mover';
 import { Owners } from './owners';
 import { planFor } from './rebalancing';
 import type { Predecessor } from './predecessor';
-import { Succession, type Legacy } from './succession';
+import { VERSION, type Bequest, type Serving, type ToSuccessor } from './succession-messages';
 import type { WatchedBackend } from './watched-backend';
 
 /**
@@ -76,7 +78,7 @@ export class Front {
   #generation: Generation | undefined;
   #admin: AdminApi | undefined;
   #access: AdminAccess | undefined;
-  readonly #succession: Succession;
+  readonly #succession: Succession<Bequest, Serving>;
   #stopping = false;
   /** Generations on their way out; what they counted is added to `#counted` when they are gone. */
   readonly #retiring = new Map<Generation, Promise<void>>();
@@ -110,7 +112,7 @@ export class Front {
     private readonly origin: Origin,
   ) {
     this.#listeners = new Listeners(origin.sockets);
-    this.#succession = new Succession(logger);
+    this.#succession = new Succession('front', logger);
     this.#flowCounts = new FlowCounts(steering.flows);
     this.#discovery = new Discovery(logger, () => this.#review(), origin.predecessor?.bequest.discovered);
     this.#drains = new Drains(
@@ -194,16 +196,19 @@ export class Front {
     return attempt;
   }
 
-  #legacy(): Legacy {
+  #legacy(): Legacy<Bequest> {
     // The current generation knows best, and so comes last.
     const generations = [...this.#retiring.keys(), this.generation];
     const backends = generations.flatMap((generation) => generation.backends);
     return {
       sockets: [...this.#listeners.all(), ...(this.#admin === undefined ? [] : [this.#admin.socket()])],
-      steering: this.generation.config.steering,
-      numbers: [...new Set(backends.map(({ number }) => number))],
-      backends: backends.map(({ known }) => known).reverse(),
-      discovered: this.#discovery.known,
+      bequest: {
+        version: VERSION,
+        steering: this.generation.config.steering,
+        numbers: [...new Set(backends.map(({ number }) => number))],
+        backends: backends.map(({ known }) => known).reverse(),
+        discovered: this.#discovery.known,
+      },
     };
   }
 
@@ -213,23 +218,26 @@ export class Front {
     this.#discovery.stop();
     this.#succession.abort();
     await this.#reloading.catch(() => undefined);
-    const counted = this.#succession.done ? (await this.observe()).stats : NOTHING_COUNTED;
+    const { successor } = this.#succession;
+    const counted = successor === undefined ? NOTHING_COUNTED : (await this.observe()).stats;
     const given = this.#listeners.keepOnly(undefined);
     if (this.#generation !== undefined) {
-      const last = given.filter((address) => !this.#succession.serves(address));
+      const last = given.filter((address) => successor?.answer.addresses.includes(address) !== true);
       this.#retire(this.#generation, last);
     }
-    if (this.#succession.done) {
+    if (successor !== undefined) {
       // Open requests are answered; the successor accepts the next ones, and answers them with these counts and its own.
-      this.#admin?.leave(this.#succession.serves(addressOf(this.generation.config.admin.listen)));
-      await this.#succession.passAdmin(counted);
+      const { listen } = this.generation.config.admin;
+      this.#admin?.leave(successor.answer.addresses.includes(addressOf(listen)));
+      await successor.tell({ type: 'admin', counted } satisfies ToSuccessor);
       setTimeout(() => this.hurry(), SUCCEEDED_GRACE_MS).unref();
     } else {
       this.hurry();
     }
     await Promise.all(this.#retiring.values());
-    if (this.#succession.done) {
-      await this.#succession.passCounts(mergeStats([this.#counted, this.#ownCounts()]));
+    if (successor !== undefined) {
+      const all = mergeStats([this.#counted, this.#ownCounts()]);
+      await successor.tell({ type: 'counted', counted: all } satisfies ToSuccessor);
     }
     await this.#admin?.close();
   }

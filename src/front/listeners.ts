@@ -1,11 +1,11 @@
 import type { FrontConfig, ListenerLimits } from '../config/model';
 import { adviceOnCapabilities } from '../kernel/capabilities';
+import { addressOf } from '../kernel/bound-socket';
 import { duplicate } from '../kernel/descriptor';
 import { KernelError } from '../kernel/errors';
-import { formatVip, makeFlow } from '../kernel/flow';
 import { close } from '../kernel/libc';
 import { bindTo, setListenerOptions, startListening } from '../kernel/socket';
-import { InheritedSockets, type ListeningSocket } from './inherited-sockets';
+import { InheritedSockets, type ListeningSocket } from '../succession/inherited-sockets';
 import { needsJudging } from './judging';
 
 /** The kernel caps it at net.core.somaxconn. */
@@ -37,12 +37,6 @@ export interface OpenListener {
 /** Seconds of a head's time that have passed when a client is accepted that has said nothing; 0 where that is too much. */
 export function deferSeconds(headMs: number): number {
   return headMs > 2000 * DEFER_SECONDS ? DEFER_SECONDS : 0;
-}
-
-/** An endpoint in the kernel's spelling, or a Unix socket as `unix:PATH`: what a listening socket is known by. */
-export function addressOf(listen: Bind | { readonly socket: string }): string {
-  if ('socket' in listen) return `unix:${listen.socket}`;
-  return formatVip(makeFlow(listen.host, 0, listen.host, listen.port));
 }
 
 /**

@@ -1,20 +1,12 @@
 import type { Logger } from 'pino';
 import type { StatsSnapshot } from '../observe/stats';
-import { InheritedSockets } from './inherited-sockets';
-import {
-  PREDECESSOR,
-  VERSION,
-  type Bequest,
-  type ToPredecessor,
-  type ToSuccessor,
-} from './succession-messages';
+import { InheritedSockets } from '../succession/inherited-sockets';
+import type { FailedStart } from '../succession/messages';
+import { expectVersion, hearPredecessor, meetPredecessor, tellPredecessor } from '../succession/predecessor';
+import { VERSION, type Bequest, type Serving, type ToSuccessor } from './succession-messages';
 
-/** The front that starts this process writes its bequest at once. */
-const BEQUEST_LIMIT_MS = 10_000;
 /** How long the admin API may wait for the front to let go of it. */
 const ADMIN_LIMIT_MS = 5000;
-/** As long as it takes to write a line to somebody who reads. */
-const TELL_LIMIT_MS = 1000;
 
 /** The front that this process takes over from, and whose child it is. */
 export class Predecessor {
@@ -24,32 +16,20 @@ export class Predecessor {
   readonly #adminFree: Promise<void>;
 
   private constructor(readonly bequest: Bequest) {
-    if (bequest.version !== VERSION) {
-      throw new Error(`the running front speaks version ${bequest.version} of its bequest, not ${VERSION}`);
-    }
+    expectVersion('front', bequest, VERSION);
     this.sockets = new InheritedSockets(bequest.sockets, 'sockets of the front before');
     this.#adminFree = new Promise((resolve) => {
-      process.on('message', (message: ToSuccessor) => {
-        if (message.type === 'bequest') return;
-        this.#counted = message.counted;
-        if (message.type === 'admin') resolve();
-      });
-      process.once('disconnect', resolve);
+      hearPredecessor((said) => {
+        const { type, counted } = said as ToSuccessor;
+        this.#counted = counted;
+        if (type === 'admin') resolve();
+      }, resolve);
     });
   }
 
   /** Undefined where this process was not started by a front. The variable that says so is removed from `environment`. */
-  static async meet(environment: NodeJS.ProcessEnv): Promise<Predecessor | undefined> {
-    const { [PREDECESSOR]: pid } = environment;
-    Reflect.deleteProperty(environment, PREDECESSOR);
-    if (pid !== String(process.ppid) || process.send === undefined) return undefined;
-    const left = await bequest();
-    try {
-      return new Predecessor(left);
-    } catch (error) {
-      await tell({ type: 'failed', cause: (error as Error).message });
-      throw error;
-    }
+  static meet(environment: NodeJS.ProcessEnv): Promise<Predecessor | undefined> {
+    return meetPredecessor(environment, (bequest) => new Predecessor(bequest as Bequest));
   }
 
   /**
@@ -84,12 +64,12 @@ export class Predecessor {
 
   /** The commit point: connections are accepted, from inherited sockets of these addresses among others. */
   serving(addresses: readonly string[]): Promise<void> {
-    return tell({ type: 'serving', addresses });
+    return tellPredecessor({ type: 'serving', addresses } satisfies Serving);
   }
 
   /** Says why this process does not take over. */
   failed(cause: string): Promise<void> {
-    return tell({ type: 'failed', cause });
+    return tellPredecessor({ type: 'failed', cause } satisfies FailedStart);
   }
 
   /** Resolves when it accepts nobody at the admin API any more. */
@@ -97,28 +77,4 @@ export class Predecessor {
     const late = new Promise((resolve) => setTimeout(resolve, ADMIN_LIMIT_MS).unref());
     await Promise.race([this.#adminFree, late]);
   }
-}
-
-function bequest(): Promise<Bequest> {
-  return new Promise((resolve, reject) => {
-    const limit = setTimeout(
-      () => reject(new Error(`the front before has left no bequest within ${BEQUEST_LIMIT_MS / 1000} s`)),
-      BEQUEST_LIMIT_MS,
-    );
-    process.once('disconnect', () => reject(new Error('the front before is gone')));
-    process.once('message', (message: Bequest) => {
-      clearTimeout(limit);
-      resolve(message);
-    });
-  });
-}
-
-function tell(message: ToPredecessor): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, TELL_LIMIT_MS);
-    process.send?.(message, undefined, undefined, () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
 }

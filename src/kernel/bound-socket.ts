@@ -1,6 +1,6 @@
 /** What the socket behind a descriptor is: for descriptors that come from another process. */
 import { KernelError } from './errors';
-import { flowVipFromSockaddr, FLOW_BYTES, formatVip } from './flow';
+import { flowVipFromSockaddr, FLOW_BYTES, formatVip, makeFlow } from './flow';
 import { getsockname } from './libc';
 import { AF_INET, AF_INET6, getOption, IPPROTO_TCP, SOCK_STREAM, SOL_SOCKET } from './socket';
 
@@ -22,6 +22,14 @@ export interface BoundSocket {
 }
 
 const value = Buffer.alloc(4);
+
+/** An endpoint in the kernel's spelling, or a Unix socket as `unix:PATH`: what a listening socket is known by. */
+export function addressOf(
+  listen: { readonly host: string; readonly port: number } | { readonly socket: string },
+): string {
+  if ('socket' in listen) return `unix:${listen.socket}`;
+  return formatVip(makeFlow(listen.host, 0, listen.host, listen.port));
+}
 
 /** Undefined where the descriptor is no socket. */
 export function describeSocket(fd: number): BoundSocket | undefined {

@@ -1,6 +1,7 @@
 /** Node's sockets and the descriptors behind them: what there is no documented way for, in this file only. */
-import { Socket, type SocketConstructorOpts } from 'node:net';
-import { unacknowledgedBytes } from './socket';
+import { Socket, type Server, type SocketConstructorOpts } from 'node:net';
+import { duplicate } from './descriptor';
+import { setLinger, unacknowledgedBytes } from './socket';
 
 interface Handle {
   readonly fd: number;
@@ -50,6 +51,39 @@ export function socketOn(fd: number, gate?: Gate): Socket {
 /** The descriptor of a Socket; undefined when it is closed. */
 export function descriptorOf(socket: Socket): number | undefined {
   return handleOf(socket)?.fd;
+}
+
+/** The descriptor of a server that listens; undefined where it does not. */
+export function listeningDescriptor(server: Server): number | undefined {
+  const { _handle: handle } = server as unknown as { _handle?: { readonly fd: number } | null };
+  return handle?.fd;
+}
+
+/**
+ * Another Socket on the connection of one, for `process.send`: that closes it when the other process has got it, and nothing is
+ * read from it or said about it. Throws a KernelError where there are no descriptors.
+ */
+export function socketToSend(socket: Socket): Socket {
+  return new Socket({ fd: duplicate(descriptorOf(socket) ?? -1), readable: false });
+}
+
+/**
+ * The descriptor of a Socket that another process has sent: from within the event that brings it, before anything is read. The
+ * Socket is gone then. Throws a KernelError where there are no descriptors, and then so is the connection.
+ */
+export function sentDescriptor(socket: Socket): number {
+  try {
+    return duplicate(descriptorOf(socket) ?? -1);
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** Ends a connection by RST. Node's own resetAndDestroy fails, and leaves the socket open, where end() has been called (uv_tcp_close_reset in libuv). */
+export function cutOff(socket: Socket): void {
+  const fd = descriptorOf(socket);
+  if (fd !== undefined) setLinger(fd, 0);
+  socket.destroy();
 }
 
 /** Whether all that was written to a Socket is the kernel's. */

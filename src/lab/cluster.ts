@@ -66,7 +66,7 @@ export interface PostAnswer {
 
 export class Cluster {
   front!: LabProgram;
-  readonly agents: LabProcess[] = [];
+  readonly agents: LabProgram[] = [];
   private frontSettings: Settings;
 
   private constructor(
@@ -191,6 +191,18 @@ export class Cluster {
     this.agents[k - 1] = agent;
     await agent.waitForLine('agent is serving', START_TIMEOUT_MS);
     return agent;
+  }
+
+  /** The same for the agent of backend `k` (from 1): its successor is in its place. */
+  async restartAgent(k: number): Promise<LabProgram> {
+    const before = this.agents[k - 1];
+    if (before === undefined) throw new RangeError(`b${k} has no agent`);
+    before.kill('SIGUSR2');
+    const line = await before.waitForLine('the successor is serving', RESTART_TIMEOUT_MS);
+    const { successor } = JSON.parse(line) as { successor: number };
+    const after = (this.agents[k - 1] = this.lab.host(`b${k}`).succeeded(before, successor));
+    await after.waitForLine('admin API is listening', START_TIMEOUT_MS);
+    return before;
   }
 
   /** Writes the configuration of backend `k`'s agent (from 1) and returns its file. */

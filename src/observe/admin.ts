@@ -107,13 +107,6 @@ export async function inheritAdmin(
   if ('socket' in listen && !held) removeAtEnd(app.server, listen.socket);
 }
 
-/** The descriptor of the listening socket. Undocumented in Node, and there in every version that Baton runs on. */
-export function adminDescriptor(app: FastifyInstance): number {
-  const { _handle: handle } = app.server as { _handle?: { fd: number } };
-  if (handle === undefined) throw new Error('admin: the server does not listen');
-  return handle.fd;
-}
-
 async function listenOnAddress(
   app: FastifyInstance,
   listen: Endpoint,

@@ -50,12 +50,17 @@ export class OpenConnections {
 
   /** Closes connections as they become idle while there are `busy` ones, until `deadline` (performance.now()), then all. */
   async drain(deadline: number, busy = (): boolean => this.size > 0): Promise<void> {
+    await this.settle(() => busy() && performance.now() < deadline);
+    this.end();
+  }
+
+  /** Closes connections as they become idle, for as long as `goesOn` says. */
+  async settle(goesOn: () => boolean): Promise<void> {
     this.closeIdle();
-    while (busy() && performance.now() < deadline) {
+    while (goesOn()) {
       await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
       this.closeIdle();
     }
-    this.end();
   }
 
   /**

@@ -23,6 +23,8 @@ export const SILENCE_LIMIT_MS = 5000;
 export const FRAME_LIMIT_MS = 5000;
 /** After a pause of this process what the peer has sent meanwhile waits unread: this long it gets to be read. */
 const CATCH_UP_MS = 50;
+/** What the cause of an end by the peer's last words begins with. */
+export const PEER_SAID = 'peer said: ';
 /** How long last words may take to leave. */
 const GOODBYE_MS = 1000;
 
@@ -196,7 +198,7 @@ export class Channel {
     if (this.#closed || type === frames.PONG) return;
     if (type === frames.PING) this.#pong();
     else if (type === frames.BYE)
-      this.close(`peer said: ${printable(bytes.toString('utf8', offset, offset + length))}`);
+      this.close(`${PEER_SAID}${printable(bytes.toString('utf8', offset, offset + length))}`);
     else {
       this.#events.onFrame(type, bytes, offset, length);
       if (type === frames.HELLO) this.#greeted = true;

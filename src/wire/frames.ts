@@ -91,6 +91,9 @@ export const REPORT_BYTES = 28;
 /** Of the details of a COMMIT: a time, and two names with the length of one. */
 export const MAX_DETAILS_BYTES = 4 + 1 + 72 + 64;
 
+/** Last words of an agent whose successor has the control port: there is no need to wait before connecting again. */
+export const SUCCEEDED = 'a successor takes over';
+
 /** The longest HELLO or BYE: names, versions and a list of VIPs. */
 export const MAX_TEXT_BYTES = 64 * 1024;
 /** Flow records in one CLOSED, VOID or FLOWS frame: 45 KB, so that an offer never waits long behind them. */

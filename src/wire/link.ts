@@ -1,5 +1,5 @@
 import { monotonicNs, type FlowRecord, type HandoffId } from '../steer/flow-table';
-import { Channel } from './channel';
+import { Channel, PEER_SAID } from './channel';
 import { dial, type AgentAddress } from './dial';
 import * as frames from './frames';
 import { KEEP_REASONS, RETURN_REASONS, type KeepReason, type ReturnReason, type Wish } from './hand-back';
@@ -12,6 +12,8 @@ const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 3000;
 /** An agent that is there answers its HELLO at once; one that is not must not hold the attempt for ever. */
 const CONNECT_TIMEOUT_MS = 3000;
+/** How a channel ends whose agent goes on in another process. */
+const BY_SUCCESSION = `${PEER_SAID}${frames.SUCCEEDED}`;
 /** How a channel ends whose other end has said nothing. */
 const WITHOUT_A_WORD = /^closed|ECONNRESET|EPIPE/;
 
@@ -211,7 +213,8 @@ export class Link {
     const wasUp = this.#hello !== undefined;
     this.#hello = undefined;
     if (!this.#stopped) {
-      this.#retryTimer = setTimeout(() => this.#connect(), this.#retryMs * (0.75 + Math.random() / 2));
+      const waitMs = cause === BY_SUCCESSION ? 0 : this.#retryMs * (0.75 + Math.random() / 2);
+      this.#retryTimer = setTimeout(() => this.#connect(), waitMs);
       this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS);
     }
     if (wasUp) this.events.onDown?.(cause);

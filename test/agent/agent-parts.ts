@@ -1,6 +1,7 @@
 import pino from 'pino';
 import { Adopter, type AdopterOptions } from '../../src/agent/adopter';
 import { ControlServer, type LiveEvents } from '../../src/agent/control-server';
+import { Estate } from '../../src/agent/estate';
 import type { ControlSecurity } from '../../src/config/model';
 import { LiveConnections } from '../../src/agent/live-connections';
 import { Responses } from '../../src/agent/responses';
@@ -31,6 +32,7 @@ export class AgentParts {
   readonly adopter: Adopter;
   readonly control: ControlServer;
   readonly responses = new Responses();
+  readonly estate = new Estate();
   /** Lines of the log, parsed. */
   readonly log: { msg: string; reason?: string; front?: string; cause?: string }[] = [];
   restores = 0;
@@ -58,7 +60,16 @@ export class AgentParts {
       voided: (record) => this.control.reportVoid(record),
     });
     const self = { node: 'b1', vips: [VIP] };
-    this.control = new ControlServer(self, security, this.adopter, this.responses, logger, [], NOBODY);
+    this.control = new ControlServer(
+      self,
+      security,
+      this.adopter,
+      this.responses,
+      logger,
+      [],
+      NOBODY,
+      this.estate,
+    );
   }
 
   close(): void {

@@ -3,6 +3,7 @@ import { connect, Socket } from 'node:net';
 import { silentLogger } from '../../src/observe/log';
 import { ControlServer } from '../../src/agent/control-server';
 import { makeFlow } from '../../src/kernel/flow';
+import type { FlowRecord } from '../../src/steer/flow-table';
 import * as frames from '../../src/wire/frames';
 import { encodeFrontHello, type FrontHello } from '../../src/wire/hello';
 import { readReport, type Report } from '../../src/wire/report';
@@ -351,4 +352,47 @@ test('the log tells who came and why they went', async () => {
     { msg: 'channel opened', front: 'f1' },
     { msg: 'channel closed', front: 'f1', cause: 'peer said: see you' },
   ]);
+});
+
+describe('a successor', () => {
+  const record = (sequence: number): FlowRecord => ({
+    flow: makeFlow('127.0.0.2', 40_000 + sequence, VIP, 80),
+    id: { epoch: 7, sequence },
+  });
+
+  test('lists what the process before it has, and counts it', async () => {
+    agent.estate.add({ ...record(1), front: 'f1' });
+    const front = await dial();
+    front.send(frame(frames.HELLO, encodeFrontHello({ role: 'keeper', node: 'f1', reportMs: 1000 })));
+    await front.next();
+    const report = await front.next();
+    expect(readReport(report?.payload ?? Buffer.alloc(0), 0, frames.REPORT_BYTES).connections).toBe(1);
+    const list = await front.next();
+    expect(list?.payload.subarray(1, 1 + FLOW_BYTES)).toEqual(record(1).flow);
+  });
+
+  test('has the fronts sent to it, and hears of what ends; all of that can be taken back', async () => {
+    const keeper = await openFront('keeper');
+    const heard: string[] = [];
+    const note = (what: string) => (records: readonly FlowRecord[]) =>
+      heard.push(`${what} ${records.map(({ id }) => id.sequence).join()}`);
+    agent.control.reportClosed(record(1));
+    agent.control.leave({ closed: note('closed'), voided: note('void') });
+    expect((await keeper.next())?.type).toBe(frames.CLOSED);
+    expect(await keeper.next()).toEqual({ type: frames.BYE, payload: Buffer.from(frames.SUCCEEDED) });
+    await keeper.end();
+    expect(agent.control.descriptor).toBeUndefined();
+    agent.control.reportClosed(record(2));
+    agent.control.reportClosed(record(3));
+    agent.control.reportVoid(record(4));
+    await until(() => heard.length === 2);
+    expect(heard).toEqual(['closed 2,3', 'void 4']);
+    agent.control.takeBack();
+    await agent.control.listen(CONTROL);
+    expect(agent.control.descriptor).toBeGreaterThan(2);
+    const again = await openFront('keeper');
+    agent.control.reportClosed(record(5));
+    expect((await again.next())?.type).toBe(frames.CLOSED);
+    expect(heard).toHaveLength(2);
+  });
 });

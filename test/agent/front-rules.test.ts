@@ -41,6 +41,43 @@ test('a front that is gone is forgotten with its last connection', () => {
   expect(fronts.size).toEqual({ tables: 0, fronts: 0 });
 });
 
+test('what is inherited judges until the front itself has said, and is forgotten with who left it', () => {
+  const fronts = new FrontRules();
+  fronts.inherit('f1', payload(1000).toString());
+  expect(fronts.inheritedOf('f2')).toBeUndefined();
+  const early = fronts.inheritedOf('f1');
+  fronts.inherit('f1', payload(2000).toString());
+  const late = fronts.inheritedOf('f1');
+  const heads = (): (number | undefined)[] => [early, late].map((rules) => rules?.current.headBytes);
+  const left = [early?.join(), late?.join()];
+  expect(heads()).toEqual([2000, 2000]);
+  const own = fronts.open('f1', payload(3000));
+  expect(heads()).toEqual([3000, 3000]);
+  fronts.forgetInherited();
+  expect(fronts.inheritedOf('f1')).toBeUndefined();
+  expect(heads()).toEqual([3000, 3000]);
+  own.close();
+  expect(heads()).toEqual([3000, 3000]);
+  for (const each of left) each?.();
+  expect(fronts.size).toEqual({ tables: 0, fronts: 0 });
+});
+
+test('the newest table of each front can be left to another process, as it came', () => {
+  const fronts = new FrontRules();
+  const old = fronts.open('f1', payload(1000));
+  fronts.open('f2', payload(1000));
+  const left = old.join();
+  expect(fronts.newest.map(({ front }) => front)).toEqual(['f1', 'f2']);
+  const second = fronts.open('f1', payload(2000));
+  expect(fronts.newest[0]).toEqual({ front: 'f1', table: payload(2000).toString() });
+  second.close();
+  old.close();
+  // Its connection is judged by that one.
+  expect(fronts.newest[0]).toEqual({ front: 'f1', table: payload(2000).toString() });
+  left();
+  expect(fronts.newest.map(({ front }) => front)).toEqual(['f2']);
+});
+
 test.each<[string, Partial<RoutingTable>]>([
   ['to a pool that there is not', { routes: [{ pool: 'none' }] }],
   ['that nobody has a share of', { routes: [{ split: { pools: [{ name: 'a', weight: 0 }] } }] }],

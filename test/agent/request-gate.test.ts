@@ -592,6 +592,27 @@ describe('the first head', () => {
   });
 });
 
+test('what another process has read and nobody has seen is the beginning', async () => {
+  const { server, seen } = ownServer();
+  const whole = get('/a');
+  for (const at of [1, whole.length - 1, whole.length]) {
+    const before = await Gated.by(server);
+    before.send(get('/a'));
+    await before.answers(1);
+    before.send(whole.slice(0, at));
+    if (at < whole.length) await until(() => before.gate.busy);
+    else await before.answers(2);
+    const held = before.gate.takeOut();
+    expect(held?.toString()).toBe(at < whole.length ? whole.slice(0, at) : '');
+    expect(before.gate.served).toEqual({ pool: 'a', key: '' });
+    const after = await Gated.by(server);
+    after.gate.read(held?.length ?? 0, held ?? Buffer.alloc(0));
+    after.send(at < whole.length ? whole.slice(at) : whole);
+    expect(await after.answers(1)).toEqual(['200']);
+  }
+  expect(seen.every(({ url }) => url === '/a')).toBe(true);
+});
+
 test('who relays says whose request it is', async () => {
   const { server } = ownServer();
   let forwarded: unknown;

@@ -26,6 +26,7 @@ export interface Asked {
 export interface AskOptions {
   readonly count: number;
   readonly address?: string;
+  readonly port?: number;
   readonly sources?: readonly string[];
   readonly pauseMs?: readonly [least: number, most: number];
   readonly paths?: readonly string[];

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { Cluster } from '../../src/lab/cluster';
-import type { LabProcess } from '../../src/lab/lab-process';
+import type { LabProcess, LabProgram } from '../../src/lab/lab-process';
 import { VIP4 } from '../../src/lab/topology';
 import { ClientSockets } from './faults/client-sockets';
 import type { RawConnection } from './faults/raw-connection';
@@ -67,7 +67,7 @@ async function stateOf(name: string): Promise<{ state: string; cause: string }> 
   return found;
 }
 
-function agent(k: number): LabProcess {
+function agent(k: number): LabProgram {
   const found = cluster.agents[k - 1];
   if (found === undefined) throw new Error(`no agent ${k}`);
   return found;

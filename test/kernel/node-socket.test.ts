@@ -1,7 +1,16 @@
+import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
+import { join } from 'node:path';
+import { KernelError } from '../../src/kernel/errors';
 import { close, recv } from '../../src/kernel/libc';
-import { descriptorOf, socketOn } from '../../src/kernel/node-socket';
+import {
+  descriptorOf,
+  sentDescriptor,
+  socketOn,
+  socketToSend,
+  stopReading,
+} from '../../src/kernel/node-socket';
 import { openPair, sendAll, until, type Pair } from './pair';
 
 let pair: Pair;
@@ -50,6 +59,35 @@ test('a client that has closed its side is answered', async () => {
   await ended;
   expect([socket.writable, socket.destroyed]).toEqual([true, false]);
   socket.destroy();
+});
+
+test('a connection goes to another process and back, with all that comes meanwhile', async () => {
+  const child = fork(join(__dirname, 'send-back.fixture.cjs'));
+  try {
+    const socket = socketOn(pair.giveServer());
+    stopReading(socket);
+    sendAll(pair.client, 'before ');
+    const back = once(child, 'message') as Promise<[object, Socket]>;
+    const descriptor = back.then(([, sent]) => sentDescriptor(sent));
+    child.send({}, socketToSend(socket));
+    socket.destroy();
+    sendAll(pair.client, 'meanwhile');
+    const again = socketOn(await descriptor);
+    let text = '';
+    again.on('data', (piece: Buffer) => (text += piece.toString()));
+    await until(() => text === 'before meanwhile');
+    again.end('answer');
+    expect(await readToEnd(pair.client)).toBe('answer');
+    again.destroy();
+  } finally {
+    child.kill();
+  }
+});
+
+test('a socket that is closed cannot be sent', () => {
+  const socket = socketOn(pair.giveServer());
+  socket.destroy();
+  expect(() => socketToSend(socket)).toThrow(KernelError);
 });
 
 test('what is no connection of TCP is refused as by Node', () => {

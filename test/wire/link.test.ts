@@ -240,3 +240,18 @@ test('stopping says good bye and does not come back', async () => {
   await new Promise((resolve) => setTimeout(resolve, 300));
   expect(server.connections).toBe(1);
 });
+
+test('an agent that goes on in another process is connected to at once', async () => {
+  const LEAST_WAIT_MS = 75;
+  const TIMES = 10;
+  let agent = await bringUp();
+  const began = performance.now();
+  for (let k = 0; k < TIMES; k++) {
+    agent.send(frame(frames.BYE, frames.SUCCEEDED));
+    agent = await answer();
+  }
+  expect(performance.now() - began).toBeLessThan(TIMES * LEAST_WAIT_MS);
+  expect(events.filter((event) => event.startsWith('down'))).toEqual(
+    Array(TIMES).fill(`down peer said: ${frames.SUCCEEDED}`),
+  );
+});

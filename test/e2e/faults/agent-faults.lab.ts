@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Cluster } from '../../../src/lab/cluster';
-import type { LabProcess } from '../../../src/lab/lab-process';
+import type { LabProgram } from '../../../src/lab/lab-process';
 import { VIP4 } from '../../../src/lab/topology';
 import { amount } from '../../soak';
 import { BackgroundTransfers } from './background-transfers';
@@ -31,7 +31,7 @@ beforeAll(async () => {
 
 afterAll(() => cluster.destroy());
 
-function agent(k: number): LabProcess {
+function agent(k: number): LabProgram {
   const found = cluster.agents[k - 1];
   if (found === undefined) throw new Error(`no agent ${k}`);
   return found;

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { Cluster } from '../../../src/lab/cluster';
-import type { LabProcess } from '../../../src/lab/lab-process';
+import type { LabProgram } from '../../../src/lab/lab-process';
 import { VIP4, VIP6 } from '../../../src/lab/topology';
 import { amount } from '../../soak';
 import { BackgroundTransfers } from './background-transfers';
@@ -46,7 +46,7 @@ afterAll(async () => {
   await cluster.destroy();
 });
 
-function agent(): LabProcess {
+function agent(): LabProgram {
   const [first] = cluster.agents;
   if (first === undefined) throw new Error('no agent');
   return first;

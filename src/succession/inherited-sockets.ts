@@ -1,6 +1,6 @@
 /**
  * Listening sockets that this process got from whoever started it: from a service manager (sd_listen_fds(3)), or from the
- * front before it (predecessor.ts). What such a socket is for its own address says: that of a listener, or of the admin API.
+ * front or agent before it (predecessor.ts). What such a socket is for its own address says.
  */
 import { describeSocket } from '../kernel/bound-socket';
 import { closeOnExec, nonBlocking } from '../kernel/descriptor';
@@ -87,7 +87,7 @@ export class InheritedSockets {
     if (socket === undefined) throw new Error(`${name} is not a socket`);
     const { kind, address, dualStack } = socket;
     if (kind === 'other') throw new Error(`${name} (${address}) is not a TCP or Unix stream socket`);
-    if (dualStack && address.startsWith('[::]')) {
+    if (known === undefined && dualStack && address.startsWith('[::]')) {
       throw new Error(`${name} (${address}) takes IPv4 too: make it IPv6 only (BindIPv6Only=ipv6-only)`);
     }
     closeOnExec(fd);

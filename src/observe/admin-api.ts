@@ -1,12 +1,13 @@
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { AdminListen } from '../config/model';
-import { adminDescriptor, inheritAdmin, listenAdmin } from '../observe/admin';
-import { leaveName } from '../observe/admin-socket';
-import type { ListeningSocket } from './inherited-sockets';
-import { addressOf } from './listeners';
+import { addressOf } from '../kernel/bound-socket';
+import { listeningDescriptor } from '../kernel/node-socket';
+import type { ListeningSocket } from '../succession/inherited-sockets';
+import { inheritAdmin, listenAdmin } from './admin';
+import { leaveName } from './admin-socket';
 
-/** A front's admin API with its listening socket, which may come from another process and go to another one. */
+/** The admin API with its listening socket, which may come from another process and go to another one. */
 export class AdminApi {
   #closed = false;
 
@@ -16,6 +17,11 @@ export class AdminApi {
     private readonly inherited: ListeningSocket | undefined,
     private readonly logger: Logger,
   ) {}
+
+  /** Whether another process has listened on its socket. */
+  get isInherited(): boolean {
+    return this.inherited !== undefined;
+  }
 
   /** Answers from here on; throws an Error that says where it cannot listen, and what to do. */
   async open(): Promise<void> {
@@ -41,7 +47,8 @@ export class AdminApi {
 
   /** What it listens on, for a successor. */
   socket(): ListeningSocket & { readonly address: string } {
-    const { fd, held } = this.inherited ?? { fd: adminDescriptor(this.app), held: false };
+    const { fd = listeningDescriptor(this.app.server), held = false } = this.inherited ?? {};
+    if (fd === undefined) throw new Error('admin: the server does not listen');
     return { fd, held, address: addressOf(this.listen) };
   }
 
