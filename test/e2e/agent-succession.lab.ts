@@ -231,6 +231,8 @@ test(
     await cluster.until('it is adopted', async () => (await adoptedBy(cluster))[0] === 1);
     const live = async (): Promise<number> =>
       (await cluster.frontApi<{ flows: { live: number } }>('/v1/status')).flows.live;
+    // Those of the tests before may linger.
+    await cluster.until('its flow alone', async () => (await live()) === 1);
     const before = await cluster.restartAgent(1);
     expect([(await adoptedBy(cluster))[0], await live()]).toEqual([0, 1]);
     before.kill('SIGKILL');
