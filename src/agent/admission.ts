@@ -35,7 +35,7 @@ export interface AllowedVip {
 /** What an offer holds until the connection is live or gone. */
 export interface Claim {
   readonly flow: string;
-  readonly bytes: number;
+  bytes: number;
   /** An open connection of the same flow makes way. */
   readonly replacesOpen: boolean;
 }
@@ -77,6 +77,14 @@ export class Admission {
     this.#claimed.add(flow);
     this.#bytes += claimed;
     return { flow, bytes: claimed, replacesOpen };
+  }
+
+  /** So many bytes more; false where that is too much, and then nothing has changed. */
+  grow(claim: Claim, bytes: number): boolean {
+    if (this.#bytes + bytes > PREPARED_BYTES) return false;
+    this.#bytes += bytes;
+    claim.bytes += bytes;
+    return true;
   }
 
   /** The connection is live, or gone. */

@@ -11,8 +11,8 @@ import { FLOW_BYTES } from '../kernel/flow';
 import { socketOn } from '../kernel/node-socket';
 import { release } from '../repair/dump';
 import { RepairError } from '../repair/errors';
-import { checkSnapshot, FLAGS, FLOW, RAW } from '../repair/layout';
-import { appendReceived, goLive, Restorer, shouldProbe, statePart, unsentPart } from '../repair/restore';
+import { checkSnapshot, FLAGS, FLOW, RAW, RECEIVE_LENGTH } from '../repair/layout';
+import { appendReceived, goLive, Restorer, roomToProbe, statePart, unsentPart } from '../repair/restore';
 import type { FlowRecord, HandoffId } from '../steer/flow-table';
 import type { HandoffDetails } from '../wire/handoff-details';
 import { Admission, type AllowedVip, type Claim, type Holders } from './admission';
@@ -49,7 +49,10 @@ export interface Prepared extends Arrival {
   readonly fd: number;
   readonly flow: Buffer;
   readonly unsent: Buffer;
-  readonly probe: boolean;
+  /** roomToProbe (repair/restore.ts). */
+  room: number;
+  /** More octets may come for it: its receive queue is empty, and none have. */
+  mayGrow: boolean;
   readonly since: number;
 }
 
@@ -133,7 +136,8 @@ export class Adopter {
         fd,
         flow,
         unsent: unsentPart(bytes, offset, length),
-        probe: shouldProbe(bytes, offset),
+        room: roomToProbe(bytes, offset),
+        mayGrow: bytes.readUInt32BE(offset + RECEIVE_LENGTH) === 0,
         ...arrival,
         since: now,
       };
@@ -152,25 +156,35 @@ export class Adopter {
     throw new RejectedOffer('exhausted', `${reservedFrom} files are open: ${MORE_FILES}`);
   }
 
-  /** Adds to the receive queue of a prepared connection; returns whether the kernel has taken them. */
-  append({ fd, flow }: Prepared, octets: Buffer): boolean {
+  /**
+   * Adds to the empty receive queue of a prepared connection, once. False where this host has no room for them: it is dropped, for
+   * without them it must never live.
+   */
+  append(prepared: Prepared, octets: Buffer): boolean {
+    const { claim, fd, flow, id } = prepared;
+    prepared.mayGrow = false;
+    prepared.room -= octets.length;
     try {
+      if (!this.#admission.grow(claim, octets.length))
+        throw new RepairError('kernel', 'append to receive queue: too much is prepared');
       appendReceived(fd, octets);
       return true;
     } catch (error) {
       if (!(error instanceof RepairError)) throw error;
+      this.#drop(prepared);
       this.options.lost(flow, error.message);
+      this.options.voided({ flow, id });
       return false;
     }
   }
 
   /** The commit point: from here on the connection is this host's. */
   adopt(prepared: Prepared, front: string, details?: HandoffDetails): void {
-    const { id, claim, fd, flow, unsent, probe, entry } = prepared;
+    const { id, claim, fd, flow, unsent, room, entry } = prepared;
     this.#admission.release(claim);
     let taken: number;
     try {
-      taken = goLive(fd, unsent, probe);
+      taken = goLive(fd, unsent, room >= 0);
     } catch (error) {
       if (!(error instanceof RepairError)) throw error;
       this.results.failed += 1;

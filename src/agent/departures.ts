@@ -230,6 +230,10 @@ export class Departures {
 
   readonly #sweep = (): void => {
     this.#timer = undefined;
+    for (const leaving of this.#resting.values()) {
+      if (this.#reserved >= MOST_RESERVED) break;
+      if (leaving.place === 'none' && isDelivered(leaving.connection.socket)) this.#reserve(leaving);
+    }
     this.#goOn(MOST_LOOKS);
     if (this.#waiting.size + this.#resting.size > 0) this.#plan();
   };
@@ -238,12 +242,11 @@ export class Departures {
   #goOn(looks: number): void {
     const now = performance.now();
     for (const [fd, leaving] of this.#resting) {
-      // A client that is slow to take an answer is in the middle of it.
-      const delivered = isDelivered(leaving.connection.socket);
-      if (delivered && leaving.place === 'none') this.#reserve(leaving);
-      if (leaving.since + REST_MS > now || this.#onTheirWay >= MOST_LEAVING) continue;
+      if (this.#onTheirWay >= MOST_LEAVING) break;
+      if (leaving.since + REST_MS > now) continue;
       this.#wake(fd);
-      if (delivered) this.#go(leaving);
+      // A client that is slow to take an answer is in the middle of it.
+      if (isDelivered(leaving.connection.socket)) this.#go(leaving);
       else this.#stayed(leaving, 'slipped');
     }
     for (let look = 0; look < looks && this.#onTheirWay < MOST_LEAVING; look++) {
@@ -291,8 +294,10 @@ export class Departures {
 
   /** Looks for a place, so that it is frozen for a moment only; without one it takes longer. */
   #reserve(leaving: Leaving): void {
-    if (this.#reserved >= MOST_RESERVED) return;
+    if (this.#reserved >= MOST_RESERVED || leaving.place !== 'none') return;
     const { connection, wish } = leaving;
+    leaving.place = 'asked';
+    this.#reserved += 1;
     const departure = { connection, wish, flags: this.movableOf(connection)?.flags ?? 0 };
     const refused = this.handBacks.reserve(departure, {
       reserved: () => {
@@ -301,9 +306,7 @@ export class Departures {
       },
       ...this.#outcomesOf(leaving),
     });
-    if (refused !== undefined) return;
-    leaving.place = 'asked';
-    this.#reserved += 1;
+    if (refused !== undefined) this.#placeGone(leaving);
   }
 
   #outcomesOf(leaving: Leaving): DepartureOutcomes {
@@ -370,6 +373,7 @@ export class Departures {
     // It may have been resting as yet.
     const fd = descriptorOf(connection.socket);
     if (fd !== undefined && this.#resting.get(fd) === leaving) this.#wake(fd);
+    this.#giveUpPlace(leaving);
     this.#arrived(leaving);
     this.#putBack(leaving);
     const over = connection.socket.destroyed || leaving.cancelled || this.#stopped;

@@ -255,8 +255,8 @@ export class HandBacks {
     if (line === undefined) return 'no_front';
     const fd = descriptorOf(socket);
     if (fd === undefined || socket.destroyed || socket.writableEnded) return 'not_movable';
-    // The front's answer to the last attempt is still to come.
-    if (this.#unanswered.has(keyOf(id))) return 'slipped';
+    // The front's answer to the last attempt is still to come, or it is on its way.
+    if (this.#unanswered.has(keyOf(id)) || this.#pending.has(keyOf(id))) return 'slipped';
     return this.#bytes > MOST_BYTES ? 'too_many' : { line, fd };
   }
 
@@ -367,9 +367,10 @@ export class HandBacks {
 
   #withdraw(pending: Pending): void {
     const { line, connection } = pending;
-    line.withdrawn(connection.id);
-    this.#unanswered.set(keyOf(connection.id), line);
     this.#take(pending);
+    // To say so may end the channel, and that there will be no answer.
+    this.#unanswered.set(keyOf(connection.id), line);
+    line.withdrawn(connection.id);
   }
 
   /** Nobody will decide about it any more. */
@@ -423,7 +424,12 @@ export class HandBacks {
   #giveUpOverdue(): void {
     const limit = performance.now() - DECISION_MS;
     for (const pending of [...this.#pending.values()]) {
-      if (pending.since <= limit) this.#abandon(pending);
+      if (pending.since > limit) continue;
+      if (pending.stage === 'settled') this.#abandon(pending);
+      else {
+        this.#withdraw(pending);
+        this.#stay(pending, 'channel_lost');
+      }
     }
   }
 }

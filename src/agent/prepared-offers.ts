@@ -1,4 +1,5 @@
 import type { HandoffId } from '../steer/flow-table';
+import { ProtocolError } from '../wire/frames';
 import type { HandoffDetails } from '../wire/handoff-details';
 import type { Adopter, Prepared } from './adopter';
 import type { ChannelRules } from './front-rules';
@@ -46,10 +47,10 @@ export class PreparedOffers {
   /** More octets of a connection that was prepared before they came. */
   append(id: HandoffId, octets: Buffer): void {
     const prepared = this.#prepared.get(id.sequence);
-    if (prepared?.id.epoch !== id.epoch || this.adopter.append(prepared, octets)) return;
-    // Without them it must never live: a COMMIT finds nothing.
-    this.#prepared.delete(id.sequence);
-    this.adopter.giveUp(prepared);
+    if (prepared?.id.epoch !== id.epoch) return;
+    if (!prepared.mayGrow) throw new ProtocolError('octets for a connection that has some');
+    // A COMMIT finds nothing then.
+    if (!this.adopter.append(prepared, octets)) this.#prepared.delete(id.sequence);
   }
 
   abort(id: HandoffId): void {

@@ -26,6 +26,7 @@ import type { DumpBuffer } from '../repair/dump';
 import { RepairError } from '../repair/errors';
 import {
   acknowledged,
+  advancedClock,
   checkSnapshot,
   FLAGS,
   FLOW,
@@ -34,6 +35,7 @@ import {
   RECEIVE_LENGTH,
   RECEIVE_SEQUENCE,
   ROUTED,
+  TIMESTAMP,
 } from '../repair/layout';
 import { sameHandoff, type FlowEntry, type FlowTable, type HandoffId } from '../steer/flow-table';
 import type { RejectReason } from '../wire/frames';
@@ -53,6 +55,14 @@ export const MOST_MOVES = 4096;
 export const MOST_MOVING_BYTES = 64 * 1024 * 1024;
 /** A connection that has a place reserved leaves within half a second, or is withdrawn. */
 const LONGEST_RESERVED_MS = 5_000;
+/** Places that connections of an agent may have, and that an agent may hold: others are to find room beside them. */
+export const MOST_PLACES_OF = 256;
+export const MOST_PLACES_FOR = 1024;
+/**
+ * A restored clock is 250 ms ahead of its snapshot (repair/restore.ts). With one that was restored later than this, it could be
+ * behind that of the connection, which goes on.
+ */
+const LATEST_PLACE_MS = 200;
 /** An agent waits for a decision for half a minute, however long a handoff may take. */
 const LONGEST_PREPARE_MS = 5_000;
 /** Of a connection that moves without a head. */
@@ -119,10 +129,14 @@ export class Move implements Expirable, Offered {
   isSettled = false;
   /** It goes on at its agent as yet. */
   isAhead = false;
+  /** Where a place is counted for it. */
+  place: Offers | undefined;
   /** What has come on it since its snapshot. */
   octets: Buffer = NOTHING;
   /** Of the route of its head, where that came behind the snapshot. */
   names: Buffer;
+  /** performance.now() when its snapshot came. */
+  readonly snapshotAt: number;
 
   constructor(
     private readonly engine: Moves,
@@ -137,6 +151,7 @@ export class Move implements Expirable, Offered {
     public startedAt: number,
   ) {
     this.names = way.names;
+    this.snapshotAt = startedAt;
   }
 
   prepared(): void {
@@ -158,7 +173,7 @@ export class Moves {
   readonly #moves = new Map<string, Move>();
   #bytes = 0;
   readonly #reader: Http1Peek;
-  stopping = false;
+  #stopping = false;
 
   constructor(
     private readonly parts: MoveParts,
@@ -168,6 +183,17 @@ export class Moves {
       this.#timedOut(move),
     );
     this.#reader = new Http1Peek(parts.headBytes);
+  }
+
+  /** Whether the thread is on its way out: none begins, and those that could wait for long do not. */
+  get stopping(): boolean {
+    return this.#stopping;
+  }
+
+  set stopping(stopping: boolean) {
+    this.#stopping = stopping;
+    if (!stopping) return;
+    for (const move of [...this.#moves.values()]) if (move.isAhead) this.#giveUp(move, 'stopping');
   }
 
   /** Moves that are not over. */
@@ -181,7 +207,7 @@ export class Moves {
 
   /** An agent hands a connection back; the snapshot lies in `bytes` up to `end`. */
   handedBack(source: Offers, { id, wish, snapshotAt }: HandBack, bytes: Buffer, end: number): void {
-    const begun = this.#begin(source, id, wish, bytes, snapshotAt, end - snapshotAt);
+    const begun = this.beginning(source, id, wish, bytes, snapshotAt, end - snapshotAt);
     if (!(begun instanceof Move)) this.#return(source, id, wish, begun);
     else this.#attempt(begun);
   }
@@ -196,13 +222,16 @@ export class Moves {
   /** An agent will hand a connection back of which nothing waits in any queue; the snapshot lies in `bytes` up to `end`. */
   reserve(source: Offers, { id, wish, snapshotAt }: HandBack, bytes: Buffer, end: number): void {
     const length = end - snapshotAt;
-    const begun =
-      length === HEADER_BYTES ? this.#begin(source, id, wish, bytes, snapshotAt, length) : 'malformed';
+    let begun: ReturnType<Moves['beginning']>;
+    if (source.placesOf >= MOST_PLACES_OF) begun = 'refused';
+    else if (length !== HEADER_BYTES) begun = 'malformed';
+    else begun = this.beginning(source, id, wish, bytes, snapshotAt, length);
     if (!(begun instanceof Move)) {
       this.#return(source, id, wish, begun);
       return;
     }
     begun.isAhead = true;
+    source.placesOf += 1;
     this.#attempt(begun);
   }
 
@@ -210,7 +239,7 @@ export class Moves {
   left(source: Offers, id: HandoffId, octets: Buffer): void {
     const move = this.#find(source, id);
     if (move?.isAhead !== true) return;
-    move.isAhead = false;
+    this.#leaves(move);
     move.isSettled = true;
     move.startedAt = performance.now();
     if (move.isPrepared && this.#belongs(move, octets)) {
@@ -220,8 +249,8 @@ export class Moves {
     }
     move.backend?.offers.withdraw(move);
     this.#end(move);
-    const snapshot = withReceived(move.way.snapshot, octets);
-    const begun = this.#begin(source, id, move.wish, snapshot, 0, snapshot.length);
+    const snapshot = withReceived(move.way.snapshot, octets, performance.now() - move.snapshotAt);
+    const begun = this.beginning(source, id, move.wish, snapshot, 0, snapshot.length);
     if (!(begun instanceof Move)) {
       this.#return(source, id, move.wish, begun);
       return;
@@ -241,8 +270,8 @@ export class Moves {
     const action = outcome === 'head' ? this.parts.routes.actionFor(this.#reader, asker) : undefined;
     if (action === undefined || action instanceof Answering) return false;
     const pool = action.poolOf(this.#reader, asker);
-    // By another key its policy may have another backend in mind.
-    if (!pool.backends.includes(backend) || pool.keyOf(this.#reader, asker) !== way.key) return false;
+    // By its key the policy may have another backend in mind, and the agent there does not know that it was led there.
+    if (!pool.backends.includes(backend) || pool.keyOf(this.#reader, asker) !== '') return false;
     move.names = action.namesWith(pool);
     return true;
   }
@@ -279,8 +308,38 @@ export class Moves {
 
   prepared(move: Move): void {
     move.isPrepared = true;
-    if (move.isAhead) move.source.reserved(move.id);
-    else if (move.isSettled) this.#commit(move);
+    if (!move.isAhead) {
+      if (move.isSettled) this.#commit(move);
+      return;
+    }
+    const { offers } = move.backend ?? {};
+    if (offers === undefined) return;
+    if (offers.placesFor >= MOST_PLACES_FOR || performance.now() - move.snapshotAt > LATEST_PLACE_MS) {
+      this.#giveUp(move, 'refused');
+      return;
+    }
+    offers.placesFor += 1;
+    move.place = offers;
+    move.source.reserved(move.id);
+  }
+
+  /** A place is none any more. */
+  #displace(move: Move): void {
+    if (move.place !== undefined) move.place.placesFor -= 1;
+    move.place = undefined;
+  }
+
+  /** It does not go on at its agent any more, or not as one that has a place. */
+  #leaves(move: Move): void {
+    this.#displace(move);
+    if (move.isAhead) move.source.placesOf -= 1;
+    move.isAhead = false;
+  }
+
+  #giveUp(move: Move, reason: ReturnReason & MoveResult): void {
+    move.backend?.offers.withdraw(move);
+    this.#end(move);
+    this.#return(move.source, move.id, move.wish, reason);
   }
 
   rejected(move: Move, reason: RejectReason): void {
@@ -299,9 +358,7 @@ export class Moves {
     }
     if (move.isPrepared) {
       // It waits for its own agent, which has gone silent.
-      move.backend?.offers.withdraw(move);
-      this.#end(move);
-      this.#return(move.source, move.id, move.wish, 'refused');
+      this.#giveUp(move, 'refused');
       return;
     }
     move.backend?.offers.overdue(move);
@@ -309,7 +366,7 @@ export class Moves {
   }
 
   /** Returns why not, where the connection does not go anywhere. */
-  #begin(
+  private beginning(
     source: Offers,
     id: HandoffId,
     wish: Wish,
@@ -417,6 +474,7 @@ export class Moves {
 
   #next(move: Move): void {
     this.#deadlines.clear(move);
+    this.#displace(move);
     if (move.backend !== undefined) move.tried = [...move.tried, move.backend];
     move.backend = move.tried.length > MOST_ATTEMPTS ? undefined : this.#pick(move);
     if (move.backend !== undefined && move.backend.offers !== move.source) {
@@ -461,6 +519,7 @@ export class Moves {
   }
 
   #end(move: Move): void {
+    this.#leaves(move);
     this.#deadlines.clear(move);
     this.#moves.delete(keyOf(move.id));
     this.#bytes -= move.way.snapshot.length;
@@ -472,9 +531,10 @@ export class Moves {
   }
 }
 
-/** The snapshot of a connection with empty queues, on which these octets have come since. */
-function withReceived(snapshot: Buffer, octets: Buffer): Buffer {
+/** The snapshot of a connection with empty queues, on which these octets have come since, milliseconds ago. */
+function withReceived(snapshot: Buffer, octets: Buffer, age: number): Buffer {
   const bytes = Buffer.concat([snapshot, octets]);
+  bytes.writeUInt32BE(advancedClock(snapshot.readUInt32BE(TIMESTAMP), age), TIMESTAMP);
   bytes.writeUInt32BE((snapshot.readUInt32BE(RECEIVE_SEQUENCE) + octets.length) >>> 0, RECEIVE_SEQUENCE);
   bytes.writeUInt32BE(octets.length, RECEIVE_LENGTH);
   return bytes;

@@ -47,6 +47,10 @@ export interface OfferEvents {
  * lost with the channel; each connection has at most one.
  */
 export class Offers {
+  /** Connections that the agent has prepared, and that another one has not handed back as yet. */
+  placesFor = 0;
+  /** The agent's own connections that have a place elsewhere, or want one. */
+  placesOf = 0;
   readonly #link: Link;
   readonly #pending = new Map<number, Offered>();
   /** When an offer last ran out of time, performance.now(). */
@@ -147,9 +151,10 @@ export class Offers {
    */
   get load(): number {
     // Of an agent that never reports it is not known what has ended.
-    if (this.#report === undefined) return this.#pending.size;
+    const coming = this.#pending.size + this.placesFor;
+    if (this.#report === undefined) return coming;
     const { connections, commits } = this.#report;
-    return connections + ((this.#commits - commits) >>> 0) + this.#pending.size;
+    return connections + ((this.#commits - commits) >>> 0) + coming;
   }
 
   /** Offers a connection; the agent's answer, or the loss of the channel, comes as an event. */

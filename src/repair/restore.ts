@@ -57,10 +57,9 @@ const LARGEST_MAXSEG = 32767;
  * How far the clock of a restored connection is ahead of the dumped one. Neither repair nor a filter stops the timers of the old
  * socket: a delayed acknowledgement (200 ms at most, TCP_DELACK_MAX in include/net/tcp.h) that it sends when the connection lives
  * elsewhere must not have a later timestamp than what comes from there, because the client would drop that until the clock has
- * caught up (PAWS, RFC 7323 section 5). The lowest bit is not time: it says that the clock ticks in microseconds.
+ * caught up (PAWS, RFC 7323 section 5).
  */
 const CLOCK_AHEAD_MS = 250;
-const TICKS_IN_MICROSECONDS = 1;
 
 /**
  * A queue that fits the default buffers of a fresh socket is written as it is. A larger one needs the buffer enlarged
@@ -182,7 +181,12 @@ export function goLive(fd: number, unsent: Buffer, probe: boolean): number {
  * application brings the update.
  */
 export function shouldProbe(bytes: Buffer, offset: number): boolean {
-  return layout.windowLeft(bytes, offset) >= bytes.readUInt16BE(offset + layout.MSS);
+  return roomToProbe(bytes, offset) >= 0;
+}
+
+/** How many octets more the connection may receive before it should go live without one; negative: it should anyway. */
+export function roomToProbe(bytes: Buffer, offset: number): number {
+  return layout.windowLeft(bytes, offset) - bytes.readUInt16BE(offset + layout.MSS);
 }
 
 const NOTHING = Buffer.alloc(0);
@@ -239,9 +243,8 @@ function setOptions(fd: number, bytes: Buffer, offset: number): void {
   must(setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_OPTIONS, options, length), 'set TCP_REPAIR_OPTIONS');
 
   if ((negotiated & layout.OPTION_TIMESTAMPS) === 0) return;
-  const timestamp = bytes.readUInt32BE(offset + layout.TIMESTAMP);
-  const ahead = CLOCK_AHEAD_MS * ((timestamp & TICKS_IN_MICROSECONDS) === 0 ? 1 : 1000);
-  must(setOptionU32(fd, IPPROTO_TCP, TCP_TIMESTAMP, (timestamp + ahead) >>> 0), 'set TCP_TIMESTAMP');
+  const clock = layout.advancedClock(bytes.readUInt32BE(offset + layout.TIMESTAMP), CLOCK_AHEAD_MS);
+  must(setOptionU32(fd, IPPROTO_TCP, TCP_TIMESTAMP, clock), 'set TCP_TIMESTAMP');
 }
 
 function putOption(at: number, kind: number, value: number): number {

@@ -1,7 +1,7 @@
 import type { RouteConfig } from '../../src/config/model';
 import { Backend } from '../../src/front/backend';
 import { HeadEditor } from '../../src/front/head-editor';
-import { Moves, type Move } from '../../src/front/moves';
+import { MOST_PLACES_FOR, MOST_PLACES_OF, Moves, type Move } from '../../src/front/moves';
 import type { Offered, Offers } from '../../src/front/offers';
 import { Pool } from '../../src/front/pool';
 import { Routes } from '../../src/relay/routes';
@@ -26,6 +26,8 @@ const STRAY: Wish = { reason: 'route', pool: 'web', backend: '' };
 /** An agent's channel that keeps what is said to it. */
 class FakeOffers {
   open = true;
+  placesFor = 0;
+  placesOf = 0;
   sequence = 100;
   readonly said: string[] = [];
   offered: Offered | undefined;
@@ -434,6 +436,57 @@ describe('a place is reserved', () => {
     await new Promise((resolve) => setTimeout(resolve, 2 * PREPARE_MS));
     leave();
     expect(moved).toEqual(['drain b2']);
+  });
+
+  test('and counted, as long as there is one', () => {
+    const places = (): number[] => [agent(1).placesOf, agent(2).placesFor, agent(3).placesFor];
+    reserve();
+    expect(places()).toEqual([1, 0, 0]);
+    agent(2).offered?.prepared();
+    expect(places()).toEqual([1, 1, 0]);
+    agent(2).open = false;
+    moves.channelLost(offersOf(2));
+    agent(3).offered?.prepared();
+    expect(places()).toEqual([1, 0, 1]);
+    leave();
+    expect(places()).toEqual([0, 0, 0]);
+    for (const [limited, said] of [
+      [() => (agent(1).placesOf = MOST_PLACES_OF), []],
+      [() => (agent(2).placesFor = MOST_PLACES_FOR), ['OFFER', 'ABORT']],
+    ] as const) {
+      open();
+      limited();
+      reserve();
+      agent(2).offered?.prepared();
+      expect([agent(1).said, agent(2).said]).toEqual([['RETURNED 1 refused'], said]);
+    }
+  });
+
+  test('and given up when the thread stops', () => {
+    reserved();
+    moves.stopping = true;
+    expect([agent(1).said, agent(2).said, moves.size]).toEqual([
+      ['RESERVED 1', 'RETURNED 1 stopping'],
+      ['OFFER', 'ABORT'],
+      0,
+    ]);
+  });
+
+  test('and its snapshot is old when it leaves another way: the clock has gone on', async () => {
+    open([{ match: { path_prefix: ['/api'] }, pool: 'api' }, { pool: 'web' }]);
+    reserved(PER_REQUEST);
+    const began = agent(2).snapshot.readUInt32BE(layout.TIMESTAMP);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    leave(get('/api/x'));
+    const ticks = agent(3).snapshot.readUInt32BE(layout.TIMESTAMP) - began;
+    expect(ticks).toBeGreaterThanOrEqual((began & 1) === 0 ? 49 : 49_000);
+  });
+
+  test('but not where that has taken so long that its clock may be behind', async () => {
+    reserve();
+    await new Promise((resolve) => setTimeout(resolve, PREPARE_MS + 20));
+    agent(3).offered?.prepared();
+    expect(agent(1).said).toEqual(['RETURNED 1 refused']);
   });
 
   test('but not for octets, by another agent, or before it is there', () => {
