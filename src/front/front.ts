@@ -407,7 +407,10 @@ export class Front {
       flowsReset: this.#flowsReset,
       ejections: this.#ejections,
       moves: {
-        moved: (what: Moved) => this.owners.moved(what),
+        moved: (what: Moved) => {
+          this.owners.moved(what);
+          this.#mover.moved(what.flow);
+        },
         kept: (id: HandoffId, reason: KeepReason) => this.#mover.kept(id, reason),
       },
       known: this.#generation === undefined ? predecessor?.bequest.backends : known,

@@ -1,5 +1,6 @@
 /** Asks agents for live connections that are to go elsewhere: one that is named, or all of a backend that drains. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { formatFlow } from '../kernel/flow';
 import { sameHandoff, type FlowRecord, type FlowTable } from '../steer/flow-table';
 import type { KeepReason, Wish } from '../wire/hand-back';
 
@@ -8,10 +9,8 @@ const PART = 1024;
 const PART_PAUSE_MS = 100;
 /** The same where nobody waits for it: some hundred in a second, beside all else that the backends do. */
 const REBALANCED = 50;
-/** How soon it is looked whether a connection has moved, and how much later each time up to a limit: it may be busy. */
-const FIRST_LOOK_MS = 1;
-const LATER = 1.25;
-const LONGEST_LOOK_MS = 25;
+/** How often it is looked what has become of a connection of which nobody says anything, and for how long. */
+const LOOK_MS = 50;
 const PATIENCE_MS = 10_000;
 
 /** The way to the agent that has a connection (wire/link.ts). */
@@ -28,9 +27,19 @@ export type MoveAnswer =
   | { readonly moved: true; readonly ms: number }
   | { readonly moved: false; readonly why: KeepReason | 'no_channel' | 'gone' | 'timeout' };
 
+/** A connection that somebody waits for. */
+interface Waiting {
+  /** Why it stays. */
+  why?: KeepReason;
+  /** Has it looked at now. */
+  wake: () => void;
+}
+
 export class Mover {
-  /** Of those that somebody waits for, by handoff. */
-  readonly #kept = new Map<string, (reason: KeepReason) => void>();
+  /** By handoff. */
+  readonly #waiting = new Map<string, Waiting>();
+  /** By flow, as formatFlow spells it. */
+  readonly #byFlow = new Map<string, Waiting>();
 
   constructor(
     private readonly flows: FlowTable,
@@ -40,7 +49,15 @@ export class Mover {
 
   /** An agent does not hand back a connection that it was asked for. */
   kept({ epoch, sequence }: FlowRecord['id'], reason: KeepReason): void {
-    this.#kept.get(`${epoch}.${sequence}`)?.(reason);
+    const waiting = this.#waiting.get(`${epoch}.${sequence}`);
+    if (waiting === undefined) return;
+    waiting.why = reason;
+    waiting.wake();
+  }
+
+  /** The connection of a flow (formatFlow) has moved. */
+  moved(flow: string): void {
+    this.#byFlow.get(flow)?.wake();
   }
 
   /** Moves the connection of a flow to a backend, or any other one for ''. Resolves when it has, or it is known why not. */
@@ -51,16 +68,17 @@ export class Mover {
     if (link?.up !== true) return { moved: false, why: 'no_channel' };
     const { id } = entry;
     const key = `${id.epoch}.${id.sequence}`;
-    if (this.#kept.has(key)) return { moved: false, why: 'busy' };
+    if (this.#waiting.has(key)) return { moved: false, why: 'busy' };
     const began = performance.now();
-    let why: KeepReason | undefined;
-    this.#kept.set(key, (reason) => (why = reason));
+    const name = formatFlow(flow);
+    const waiting: Waiting = { wake: () => undefined };
+    this.#waiting.set(key, waiting);
+    this.#byFlow.set(name, waiting);
     try {
       link.move({ flow, id }, wish);
-      let wait = FIRST_LOOK_MS;
       while (performance.now() - began < PATIENCE_MS) {
-        await sleep(wait);
-        wait = Math.min(wait * LATER, LONGEST_LOOK_MS);
+        await news(waiting);
+        const { why } = waiting;
         const now = this.flows.get(flow);
         if (now === undefined) return { moved: false, why: 'gone' };
         if (!sameHandoff(now.id, id)) return { moved: true, ms: performance.now() - began };
@@ -68,7 +86,8 @@ export class Mover {
       }
       return { moved: false, why: 'timeout' };
     } finally {
-      this.#kept.delete(key);
+      this.#waiting.delete(key);
+      this.#byFlow.delete(name);
     }
   }
 
@@ -104,4 +123,15 @@ export class Mover {
       await sleep(0);
     }
   }
+}
+
+/** Resolves when there is something to look at, or after a while. */
+function news(waiting: Waiting): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, LOOK_MS);
+    waiting.wake = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+  });
 }

@@ -40,7 +40,8 @@ test(
     }
     const asked = await asking.stop();
     expectNothingLost(asked, 1);
-    expect(asked.changes).toBeGreaterThan(90);
+    // It may have moved on before it was served.
+    expect(asked.changes).toBeGreaterThan(ms.length / 2);
     report(
       `${ms.length} moves, by the API in ${percentiles(ms)}; ${asked.requests} requests in ${percentiles(asked.ms)}, behind a move in ${percentiles(asked.changedMs)}`,
     );
