@@ -12,6 +12,9 @@ const REBALANCED = 50;
 /** How often it is looked what has become of a connection of which nobody says anything, and for how long. */
 const LOOK_MS = 50;
 const PATIENCE_MS = 10_000;
+/** The COMMIT that has brought a connection to its agent comes on another channel, and perhaps later than the question. */
+const ASK_AGAIN_MS = 20;
+const MOST_ASKED = 5;
 
 /** The way to the agent that has a connection (wire/link.ts). */
 export interface MoveLink {
@@ -76,13 +79,18 @@ export class Mover {
     this.#byFlow.set(name, waiting);
     try {
       link.move({ flow, id }, wish);
-      while (performance.now() - began < PATIENCE_MS) {
+      for (let asked = 1; performance.now() - began < PATIENCE_MS;) {
         await news(waiting);
         const { why } = waiting;
         const now = this.flows.get(flow);
         if (now === undefined) return { moved: false, why: 'gone' };
         if (!sameHandoff(now.id, id)) return { moved: true, ms: performance.now() - began };
-        if (why !== undefined) return { moved: false, why };
+        if (why === 'unknown' && asked < MOST_ASKED) {
+          asked += 1;
+          delete waiting.why;
+          await sleep(ASK_AGAIN_MS);
+          link.move({ flow, id }, wish);
+        } else if (why !== undefined) return { moved: false, why };
       }
       return { moved: false, why: 'timeout' };
     } finally {
