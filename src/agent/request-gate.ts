@@ -12,7 +12,7 @@
  */
 import type { Server, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
-import { startReading, stopReading } from '../kernel/node-socket';
+import { pieceOf, startReading, stopReading } from '../kernel/node-socket';
 import { asksForTunnel } from '../peek/closing-head';
 import { longestEditedHead, MOST_ADDED_BYTES, MOST_ADDED_FIELDS, writeEditedHead } from '../peek/edited-head';
 import type { Asker, HeadChanges } from '../peek/head';
@@ -362,7 +362,7 @@ export class RequestGate {
       this.#seen = 0;
       this.#stopTimer();
       this.#open(undefined);
-      this.#serve(bytes.subarray(at, at + length));
+      this.#serve(pieceOf(bytes, at, at + length));
       this.#follow();
       return at + length;
     }
@@ -449,7 +449,7 @@ export class RequestGate {
     else {
       // In one piece with the body, as far as that has come.
       if (body !== undefined) total += body.take(bytes.subarray(headLength, length));
-      octets = bytes.subarray(0, total);
+      octets = pieceOf(bytes, 0, total);
     }
     this.#open(body);
     this.#serve(octets);

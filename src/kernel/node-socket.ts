@@ -21,9 +21,14 @@ const CONNECTION = 0;
 /** As much as libuv reads at once. */
 const READ_BYTES = 64 * 1024;
 
+/** Longer pieces are mostly bodies, and cost more than a view. */
+const MOST_VIEWED_BYTES = 2048;
+
 let tcpHandle: HandleClass | undefined;
 /** Of all gated sockets: what is read is dealt with, or copied, before anything else is read. */
 let readBuffer: Buffer | undefined;
+/** Its beginnings, by length. */
+const views = new Array<Buffer | undefined>(MOST_VIEWED_BYTES + 1).fill(undefined);
 
 /** Takes what is read in place of a socket's stream: `bytes` [0, `length`), valid during the call. False stops reading. */
 export type Gate = (length: number, bytes: Buffer) => boolean;
@@ -46,6 +51,15 @@ export function socketOn(fd: number, gate?: Gate): Socket {
   const socket = new Socket({ ...options, fd });
   tcpHandle = handleOf(socket)?.constructor as HandleClass | undefined;
   return socket;
+}
+
+/**
+ * Octets [`start`, `end`) of what a gate was given, without a copy. Most requests come alone, in a few lengths: a view for each of
+ * them would be garbage a moment later.
+ */
+export function pieceOf(bytes: Buffer, start: number, end: number): Buffer {
+  if (bytes !== readBuffer || start > 0 || end > MOST_VIEWED_BYTES) return bytes.subarray(start, end);
+  return (views[end] ??= bytes.subarray(0, end));
 }
 
 /** The descriptor of a Socket; undefined when it is closed. */
