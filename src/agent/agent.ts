@@ -501,10 +501,16 @@ export class Agent {
     return this.#retirement.begun;
   }
 
+  /** Whether that successor is gone. */
+  get orphaned(): boolean {
+    return this.#retirement.orphaned;
+  }
+
   /** Passes connections to the successor as they come to rest, for as long as `goesOn` says, or until none is left. */
   async retire(goesOn: () => boolean): Promise<void> {
     const busy = (): boolean => this.live.size > 0 || this.origin.predecessor?.there === true;
-    while (busy() && goesOn()) await new Promise((resolve) => setTimeout(resolve, RETIRE_POLL_MS));
+    while (busy() && goesOn() && !this.orphaned)
+      await new Promise((resolve) => setTimeout(resolve, RETIRE_POLL_MS));
   }
 
   async #start(): Promise<void> {
@@ -513,10 +519,11 @@ export class Agent {
     const [inherited] = predecessor?.sockets.take(addressOf(listen)) ?? [];
     const admin = this.config.admin && this.#createAdmin(this.config.admin);
     if (predecessor !== undefined) await this.#follow(predecessor);
-    await this.control.listen(listen, inherited?.fd);
     if (ordinary?.inherited === true) await ordinary.open();
-    this.#serving = true;
     if (admin?.isInherited === false) await admin.open();
+    // Last: from here on there are connections that a failure would cost.
+    await this.control.listen(listen, inherited?.fd);
+    this.#serving = true;
     await predecessor?.serving();
     if (predecessor !== undefined && admin?.isInherited === true)
       void admin.openAfter(predecessor.adminFree());
@@ -568,7 +575,7 @@ export class Agent {
       if (held.length > 0) socket.unshift(held);
       this.#tcp.give(connection, adopt, arrival.state);
     } else this.#serve(connection, arrival);
-    if (this.control.draining) this.#leave(connection, 'drain', '');
+    if (this.control.draining || !this.#serving) this.#leave(connection, 'drain', '');
   }
 
   #serve(connection: LiveConnection, { entry, held = NOTHING }: Arrival): void {

@@ -4,7 +4,7 @@
  * has let go of it. Those that never can stay here until they end.
  *
  * Unlike one that is handed back it need not rest before: no packet is dropped on the way, and what comes meanwhile waits in the
- * socket's queue.
+ * socket's queue. Until the successor has got it, it can be put back.
  */
 import type { Socket } from 'node:net';
 import { KernelError } from '../kernel/errors';
@@ -38,7 +38,7 @@ export interface PassingOptions {
   readonly live: Iterable<LiveConnection>;
   /** Undefined where a connection cannot go now, and nothing has happened. */
   readonly takeOut: (connection: LiveConnection) => TakenOut | undefined | Promise<TakenOut | undefined>;
-  /** Passes a connection on; resolves when that is on its way, with false where the successor is gone. */
+  /** Passes a connection on; resolves when the successor has got it, with false where that is gone. */
   readonly send: (connection: LiveConnection, taken: TakenOut, socket: Socket) => Promise<boolean>;
   /** It lives elsewhere from here on, without an end that anybody has to be told of. */
   readonly forget: (connection: LiveConnection) => void;
@@ -48,7 +48,7 @@ export interface PassingOptions {
 export class Passing {
   /** Whose applications have been asked. */
   readonly #asked = new WeakSet<LiveConnection>();
-  #sending = 0;
+  readonly #onTheirWay = new Set<LiveConnection>();
   #passed = 0;
   #stopped = false;
   #round: Iterator<LiveConnection>;
@@ -67,7 +67,7 @@ export class Passing {
 
   /** A response on a connection has come to its end. */
   responded(connection: LiveConnection): void {
-    if (!this.#stopped && this.#sending < MOST_SENDING) this.#try(connection);
+    if (!this.#stopped && this.#onTheirWay.size < MOST_SENDING) this.#try(connection);
   }
 
   /** Those that are here stay. */
@@ -84,7 +84,7 @@ export class Passing {
   }
 
   #goOn(): void {
-    for (let look = 0; look < MOST_LOOKS && this.#sending < MOST_SENDING && !this.#stopped; look++) {
+    for (let look = 0; look < MOST_LOOKS && this.#onTheirWay.size < MOST_SENDING && !this.#stopped; look++) {
       const next = this.#round.next();
       if (next.done === true) {
         this.#round = this.options.live[Symbol.iterator]();
@@ -95,7 +95,8 @@ export class Passing {
   }
 
   #try(connection: LiveConnection): void {
-    if (connection.socket.destroyed || this.#asked.has(connection)) return;
+    if (connection.socket.destroyed || this.#asked.has(connection) || this.#onTheirWay.has(connection))
+      return;
     const taken = this.options.takeOut(connection);
     if (taken instanceof Promise) void this.#tryLater(connection, taken);
     else if (taken !== undefined) this.#send(connection, taken);
@@ -105,7 +106,7 @@ export class Passing {
   async #tryLater(connection: LiveConnection, taking: Promise<TakenOut | undefined>): Promise<void> {
     this.#asked.add(connection);
     const taken = await taking;
-    if (taken !== undefined && this.#stopped) taken.putBack();
+    if (taken !== undefined && this.#stopped) this.#putBack(connection, taken);
     else if (taken !== undefined) this.#send(connection, taken);
     else setTimeout(() => this.#asked.delete(connection), RETRY_MS).unref();
   }
@@ -117,19 +118,28 @@ export class Passing {
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
       this.options.failed(connection, error.message);
-      taken.putBack();
+      this.#putBack(connection, taken);
       return;
     }
-    this.#sending += 1;
-    const sent = this.options.send(connection, taken, socket);
-    // One of two descriptors: nothing is sent when it is closed.
-    this.options.forget(connection);
-    connection.socket.destroy();
-    void sent.then((passed) => {
-      this.#sending -= 1;
-      if (passed) this.#passed += 1;
-      else this.options.failed(connection, 'the successor is gone');
+    this.#onTheirWay.add(connection);
+    void this.options.send(connection, taken, socket).then((passed) => {
+      this.#onTheirWay.delete(connection);
+      if (!passed) {
+        // Nobody will get any.
+        this.stop();
+        this.#putBack(connection, taken);
+        return;
+      }
+      this.#passed += 1;
+      // One of two descriptors: nothing is sent when it is closed.
+      this.options.forget(connection);
+      connection.socket.destroy();
       this.#goOn();
     });
+  }
+
+  #putBack(connection: LiveConnection, taken: TakenOut): void {
+    this.#asked.delete(connection);
+    if (!connection.socket.destroyed) taken.putBack();
   }
 }

@@ -260,7 +260,8 @@ export class RequestGate {
   takeOut(): Buffer | undefined {
     const { socket } = this;
     if (this.#part !== BETWEEN && !this.#reserved) return undefined;
-    if (this.#routed || this.#ended || socket.destroyed || socket.writableLength > 0) return undefined;
+    if (this.#routed || this.#ended || socket.destroyed || socket.writableEnded || socket.writableLength > 0)
+      return undefined;
     this.#reserved = false;
     this.#stop(OUT);
     return Buffer.from(this.#held.bytes);

@@ -6,6 +6,7 @@ import { duplicate } from '../kernel/descriptor';
 import { formatFlow } from '../kernel/flow';
 import { close } from '../kernel/libc';
 import type { StatsSnapshot } from '../observe/stats';
+import type { FlowRecord } from '../steer/flow-table';
 import type { ListeningSocket } from '../succession/inherited-sockets';
 import { Succession, type Legacy } from '../succession/succession';
 import type { Successor } from '../succession/successor';
@@ -57,6 +58,7 @@ export class Retirement {
   readonly #succession: Succession<Bequest, Ready>;
   #attempt: Promise<number | undefined> | undefined;
   #passing: Passing | undefined;
+  #orphaned = false;
 
   constructor(
     private readonly parts: RetirementParts,
@@ -81,6 +83,11 @@ export class Retirement {
   /** Whether a successor serves. */
   get begun(): boolean {
     return this.#passing !== undefined;
+  }
+
+  /** Whether the successor that served is gone: nobody listens here any more. */
+  get orphaned(): boolean {
+    return this.#orphaned;
   }
 
   /** The agent stops by itself: a successor that is starting ends, one that serves stays. */
@@ -130,8 +137,10 @@ export class Retirement {
     try {
       await this.#quiet(successor, aborted);
       const tables = control.rules.newest;
-      control.leave(this.#heirOf(successor));
-      await this.#sendRecords(successor);
+      const heir = new HeldBack(this.#heirOf(successor));
+      control.leave(heir);
+      await this.#sendRecords(successor, aborted);
+      heir.release();
       const serving = successor.next(SERVING_MS, aborted);
       void tell(successor, {
         type: 'yours',
@@ -160,7 +169,13 @@ export class Retirement {
           'a connection cannot be passed on',
         ),
     });
-    successor.onEnd(() => this.#passing?.stop());
+    successor.onEnd(() => {
+      this.#passing?.stop();
+      this.#orphaned = true;
+      this.logger.error(
+        'nobody listens for fronts: this agent ends its connections and then itself; start it again if nothing else does',
+      );
+    });
   }
 
   /** Begins no more moves and takes no more offers, and waits for those under way. */
@@ -183,14 +198,20 @@ export class Retirement {
     await quiet('offers', () => control.prepared > 0);
   }
 
-  async #sendRecords(successor: Successor<Ready>): Promise<void> {
+  async #sendRecords(successor: Successor<Ready>, aborted: AbortSignal): Promise<void> {
+    const deadline = performance.now() + SERVING_MS;
     const { live, estate, undelivered } = this.parts;
     const records = [...live, ...estate, ...undelivered].map((record) => ({
       ...sentRecord(record),
       front: record.front,
     }));
-    for (let at = 0; at < records.length; at += MOST_RECORDS)
+    for (let at = 0; at < records.length; at += MOST_RECORDS) {
+      if (successor.ended) throw new Error('has ended');
+      aborted.throwIfAborted();
+      if (performance.now() > deadline)
+        throw new Error(`has not taken the list of connections within ${SERVING_MS / 1000} s`);
       await tell(successor, { type: 'records', records: records.slice(at, at + MOST_RECORDS) });
+    }
   }
 
   #heirOf(successor: Successor<Ready>): Heir {
@@ -203,6 +224,32 @@ export class Retirement {
   async #tell(message: ToSuccessor): Promise<void> {
     const { successor } = this.#succession;
     if (successor !== undefined) await tell(successor, message);
+  }
+}
+
+/** What ends is told behind the list that it is in, or it would be there for ever. */
+class HeldBack implements Heir {
+  #held: (() => void)[] | undefined = [];
+
+  constructor(private readonly heir: Heir) {}
+
+  closed(records: readonly FlowRecord[]): void {
+    this.#later(() => this.heir.closed(records));
+  }
+
+  voided(records: readonly FlowRecord[]): void {
+    this.#later(() => this.heir.voided(records));
+  }
+
+  release(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const say of held) say();
+  }
+
+  #later(say: () => void): void {
+    if (this.#held === undefined) say();
+    else this.#held.push(say);
   }
 }
 

@@ -69,7 +69,7 @@ async function start(
 /** Waits while there are connections that the successor has not got, ordinary ones too. */
 async function retire(running: Agent, adapter: Adapter | undefined, patient: () => boolean): Promise<void> {
   const until = performance.now() + SUCCEEDED_GRACE_MS;
-  const goesOn = (): boolean => patient() && performance.now() < until;
+  const goesOn = (): boolean => patient() && performance.now() < until && !running.orphaned;
   await Promise.all([running.retire(goesOn), adapter?.settle(goesOn)]);
 }
 

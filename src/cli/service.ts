@@ -77,6 +77,10 @@ export async function runService<C>(kind: ServiceKind<C>, args: string[], output
         logger.warn('no successor: this process is starting');
         return;
       }
+      if (ended !== undefined) {
+        logger.warn('no successor: this process is stopping');
+        return;
+      }
       const successor = await service.succeed();
       if (successor === undefined) return;
       tellServiceManager(`MAINPID=${successor}`, logger);

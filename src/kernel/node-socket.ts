@@ -4,6 +4,7 @@ import { duplicate } from './descriptor';
 import { setLinger, unacknowledgedBytes } from './socket';
 
 interface Handle {
+  close(): void;
   readonly fd: number;
   reading: boolean;
   /** 0 or an error of libuv, which is a `-errno`. */
@@ -79,6 +80,12 @@ export function listeningDescriptor(server: Server): number | undefined {
  */
 export function socketToSend(socket: Socket): Socket {
   return new Socket({ fd: duplicate(descriptorOf(socket) ?? -1), readable: false });
+}
+
+/** How the descriptor of a Socket is closed that `process.send` has taken, and perhaps never passed on; idempotent. */
+export function closerOf(socket: Socket): () => void {
+  const handle = handleOf(socket);
+  return () => handle?.close();
 }
 
 /**

@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
+import { closerOf } from '../kernel/node-socket';
 import { PREDECESSOR, type Bequest, type FailedStart } from './messages';
 
 /** A start takes a second or two, and much longer where all CPUs are busy; a minute is no start any more. */
@@ -9,11 +10,18 @@ const TELL_LIMIT_MS = 1000;
 
 /** The process that takes over from this one; `A` is what it answers when it can. */
 export class Successor<A extends object> {
+  /** Fails what is being passed: Node says nothing of that when the other end is gone. */
+  readonly #passing = new Set<() => void>();
+
   private constructor(
     private readonly child: ChildProcess,
     readonly pid: number,
     readonly answer: A,
-  ) {}
+  ) {
+    this.onEnd(() => {
+      for (const fail of [...this.#passing]) fail();
+    });
+  }
 
   /**
    * Starts this program once more, with the same arguments and environment, and `descriptors` as its descriptors 3, 4, ...
@@ -75,14 +83,22 @@ export class Successor<A extends object> {
 
   /**
    * Sends a connection along with a message, behind all messages before it; the Socket is the successor's from here on.
-   * Resolves when they are on their way, with whether they are: they are not when it has ended.
+   * Resolves with whether the successor has got them; where it has ended, the Socket is closed.
    */
   pass(message: object, socket: Socket): Promise<boolean> {
+    const close = closerOf(socket);
     return new Promise((resolve) => {
-      this.child.send(message, socket, (error) => {
-        if (error !== null) socket.destroy();
-        resolve(error === null);
-      });
+      const over = (got: boolean): void => {
+        if (!this.#passing.delete(fail)) return;
+        if (!got) {
+          socket.destroy();
+          close();
+        }
+        resolve(got);
+      };
+      const fail = (): void => over(false);
+      this.#passing.add(fail);
+      this.child.send(message, socket, (error) => over(error === null));
     });
   }
 }

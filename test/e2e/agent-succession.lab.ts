@@ -272,3 +272,22 @@ test(
   },
   TIMEOUT_MS,
 );
+
+test(
+  'a successor that dies: the agent before serves what it has to its end, and ends',
+  async () => {
+    const slow = await sockets.connect({ host: VIP4 });
+    await slow.get('/slow?ms=2000');
+    await cluster.until('it is adopted', async () => (await adoptedBy(cluster))[0] === 1);
+    const before = await cluster.restartAgent(1);
+    const after = cluster.agents[0];
+    after?.kill('SIGKILL');
+    await before.waitForLine('nobody listens for fronts', PATIENCE_MS);
+    expect(await slow.response(PATIENCE_MS)).toMatchObject({ status: 200, body: 'late\n' });
+    await gone(before);
+    await cluster.startAgent(1);
+    await cluster.allUp();
+    await expectServed(await sockets.connect({ host: VIP4 }));
+  },
+  TIMEOUT_MS,
+);
