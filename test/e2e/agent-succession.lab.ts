@@ -209,6 +209,8 @@ test.each([
     expect(JSON.parse(answer.body)).toMatchObject({ bytes: 4 });
     const late = { status: 200, body: 'late\n' };
     expect(await two.responses(2, PATIENCE_MS)).toMatchObject([late, { status: 200 }]);
+    // Or they are closed for being idle too long.
+    for (const each of [begun, uploading]) await expectServed(each);
     expect(await busy.response(PATIENCE_MS)).toMatchObject(late);
     // They are idle now, so nobody has to stay for them.
     for (const each of before) await gone(each);
