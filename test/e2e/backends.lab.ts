@@ -217,7 +217,9 @@ test('a backend that comes back gets its share little by little', async () => {
   report(`slow start of ${SLOW_START_S} s: of 60 connections at a time b2 got ${percent}, then a third`);
   expect(shares.length).toBeGreaterThan(2);
   expect(shares[0]).toBeLessThan(12);
-  for (const [index, share] of shares.entries()) expect(share).toBeGreaterThanOrEqual(shares[index - 1] ?? 1);
+  // The first ones may come before the threads have their channels.
+  for (const [index, share] of shares.entries()) expect(share).toBeGreaterThanOrEqual(shares[index - 1] ?? 0);
+  expect(shares.at(-1)).toBeGreaterThan(shares[0] ?? NaN);
   expect(await sharesOf(30)).toEqual([10, 10, 10]);
   await cluster.front.waitForLine(/"state":"up".*"before":"slow-start"/, 1000);
 }, 60_000);
