@@ -237,8 +237,8 @@ export class Agent {
       (socket) => {
         const connection = this.#adopted.get(socket);
         if (connection === undefined) return false;
-        if (this.#retirement.begun) return performance.now() >= this.#leavingUntil;
-        return !this.#isLeaving(connection) || performance.now() >= this.#leavingUntil;
+        const leaves = this.#retirement.begun || this.#isLeaving(connection);
+        return !leaves || performance.now() >= this.#leavingUntil;
       },
       (socket) => this.#gates.get(socket)?.busy === true,
     );

@@ -164,8 +164,7 @@ export class HandBacks {
     try {
       freeze(fd);
     } catch (error) {
-      if (!(error instanceof RepairError)) throw error;
-      return 'not_movable';
+      return whyNot(error);
     }
     try {
       length = this.#dump(fd, connection, held, state);

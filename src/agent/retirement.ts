@@ -184,10 +184,12 @@ export class Retirement {
     const quiet = async (what: string, busy: () => boolean): Promise<void> => {
       const deadline = performance.now() + QUIET_MS;
       while (busy()) {
-        if (successor.ended) throw new Error('has ended');
-        aborted.throwIfAborted();
-        if (performance.now() > deadline)
-          throw new Error(`${what} have not come to an end within ${QUIET_MS / 1000} s`);
+        expectTime(
+          deadline,
+          successor,
+          aborted,
+          `${what} have not come to an end within ${QUIET_MS / 1000} s`,
+        );
         await sleep(POLL_MS);
       }
     };
@@ -206,10 +208,12 @@ export class Retirement {
       front: record.front,
     }));
     for (let at = 0; at < records.length; at += MOST_RECORDS) {
-      if (successor.ended) throw new Error('has ended');
-      aborted.throwIfAborted();
-      if (performance.now() > deadline)
-        throw new Error(`has not taken the list of connections within ${SERVING_MS / 1000} s`);
+      expectTime(
+        deadline,
+        successor,
+        aborted,
+        `has not taken the list of connections within ${SERVING_MS / 1000} s`,
+      );
       await tell(successor, { type: 'records', records: records.slice(at, at + MOST_RECORDS) });
     }
   }
@@ -251,6 +255,13 @@ class HeldBack implements Heir {
     if (this.#held === undefined) say();
     else this.#held.push(say);
   }
+}
+
+/** Throws where there is no use in waiting on; `late` is why from the deadline on. */
+function expectTime(deadline: number, successor: Successor<Ready>, aborted: AbortSignal, late: string): void {
+  if (successor.ended) throw new Error('has ended');
+  aborted.throwIfAborted();
+  if (performance.now() > deadline) throw new Error(late);
 }
 
 function tell(successor: Successor<Ready>, message: ToSuccessor): Promise<void> {

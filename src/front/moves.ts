@@ -207,9 +207,8 @@ export class Moves {
 
   /** An agent hands a connection back; the snapshot lies in `bytes` up to `end`. */
   handedBack(source: Offers, { id, wish, snapshotAt }: HandBack, bytes: Buffer, end: number): void {
-    const begun = this.beginning(source, id, wish, bytes, snapshotAt, end - snapshotAt);
-    if (!(begun instanceof Move)) this.#return(source, id, wish, begun);
-    else this.#attempt(begun);
+    const move = this.#begin(source, id, wish, bytes, snapshotAt, end - snapshotAt);
+    if (move !== undefined) this.#attempt(move);
   }
 
   settled(source: Offers, id: HandoffId): void {
@@ -222,17 +221,15 @@ export class Moves {
   /** An agent will hand a connection back of which nothing waits in any queue; the snapshot lies in `bytes` up to `end`. */
   reserve(source: Offers, { id, wish, snapshotAt }: HandBack, bytes: Buffer, end: number): void {
     const length = end - snapshotAt;
-    let begun: ReturnType<Moves['beginning']>;
-    if (source.placesOf >= MOST_PLACES_OF) begun = 'refused';
-    else if (length !== HEADER_BYTES) begun = 'malformed';
-    else begun = this.beginning(source, id, wish, bytes, snapshotAt, length);
-    if (!(begun instanceof Move)) {
-      this.#return(source, id, wish, begun);
+    if (source.placesOf >= MOST_PLACES_OF || length !== HEADER_BYTES) {
+      this.#return(source, id, wish, source.placesOf >= MOST_PLACES_OF ? 'refused' : 'malformed');
       return;
     }
-    begun.isAhead = true;
+    const move = this.#begin(source, id, wish, bytes, snapshotAt, length);
+    if (move === undefined) return;
+    move.isAhead = true;
     source.placesOf += 1;
-    this.#attempt(begun);
+    this.#attempt(move);
   }
 
   /** The connection with a place reserved is frozen, and handed back with what has come since. */
@@ -250,13 +247,10 @@ export class Moves {
     move.backend?.offers.withdraw(move);
     this.#end(move);
     const snapshot = withReceived(move.way.snapshot, octets, performance.now() - move.snapshotAt);
-    const begun = this.beginning(source, id, move.wish, snapshot, 0, snapshot.length);
-    if (!(begun instanceof Move)) {
-      this.#return(source, id, move.wish, begun);
-      return;
-    }
-    begun.isSettled = true;
-    this.#attempt(begun);
+    const again = this.#begin(source, id, move.wish, snapshot, 0, snapshot.length);
+    if (again === undefined) return;
+    again.isSettled = true;
+    this.#attempt(again);
   }
 
   /** Whether what has come on a connection belongs where its place is: the agent there judges it once more. */
@@ -365,8 +359,23 @@ export class Moves {
     this.#next(move);
   }
 
+  /** Undefined where the connection does not go anywhere: its agent has been told, and why. */
+  #begin(
+    source: Offers,
+    id: HandoffId,
+    wish: Wish,
+    bytes: Buffer,
+    at: number,
+    length: number,
+  ): Move | undefined {
+    const begun = this.#examine(source, id, wish, bytes, at, length);
+    if (begun instanceof Move) return begun;
+    this.#return(source, id, wish, begun);
+    return undefined;
+  }
+
   /** Returns why not, where the connection does not go anywhere. */
-  private beginning(
+  #examine(
     source: Offers,
     id: HandoffId,
     wish: Wish,

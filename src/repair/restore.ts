@@ -160,7 +160,7 @@ export function appendReceived(fd: number, octets: Buffer): void {
 
 /**
  * Ends the silence: packets are let in, repair is left, and what was never sent goes out. From here the connection is
- * an ordinary one. With `probe` (see shouldProbe) a window probe goes out at once, whose answer brings the client's window
+ * an ordinary one. With `probe` (see roomToProbe) a window probe goes out at once, whose answer brings the client's window
  * and timestamp up to date; without, the first segment that is sent anyway does.
  *
  * Returns how many bytes of `unsent` the send buffer took; the caller writes the others before anything else.
@@ -175,16 +175,11 @@ export function goLive(fd: number, unsent: Buffer, probe: boolean): number {
 }
 
 /**
- * Whether a restored connection should go live with a window probe. Its sequence number is an old one, so the client
- * answers but does not take the window that it carries, while this kernel believes it told. A client that has no window
- * left would hear nothing more until it probes by itself, 200 ms later; then silence is better, and the first read of the
- * application brings the update.
+ * How many octets more a restored connection may receive before it should go live without a window probe; negative: it should
+ * anyway. A probe's sequence number is an old one, so the client answers but does not take the window that it carries, while this
+ * kernel believes it told. A client that has no window left would hear nothing more until it probes by itself, 200 ms later; then
+ * silence is better, and the first read of the application brings the update.
  */
-export function shouldProbe(bytes: Buffer, offset: number): boolean {
-  return roomToProbe(bytes, offset) >= 0;
-}
-
-/** How many octets more the connection may receive before it should go live without one; negative: it should anyway. */
 export function roomToProbe(bytes: Buffer, offset: number): number {
   return layout.windowLeft(bytes, offset) - bytes.readUInt16BE(offset + layout.MSS);
 }

@@ -178,6 +178,14 @@ test(
   TIMEOUT_MS,
 );
 
+/** The only connection of its agent, whose answer takes so long. */
+async function inTheMiddle(ms: number): Promise<RawConnection> {
+  const connection = await sockets.connect({ host: VIP4 });
+  await connection.get(`/slow?ms=${ms}`);
+  await cluster.until('it is adopted', async () => (await adoptedBy(cluster))[0] === 1);
+  return connection;
+}
+
 async function expectServed(connection: RawConnection): Promise<void> {
   await connection.get('/who');
   expect(await connection.response(PATIENCE_MS)).toMatchObject({ status: 200 });
@@ -228,9 +236,7 @@ test.each([
 test(
   'what the agent before still has ends with it, and the front hears of that',
   async () => {
-    const connection = await sockets.connect({ host: VIP4 });
-    await connection.get('/slow?ms=60000');
-    await cluster.until('it is adopted', async () => (await adoptedBy(cluster))[0] === 1);
+    const connection = await inTheMiddle(60_000);
     const live = async (): Promise<number> =>
       (await cluster.frontApi<{ flows: { live: number } }>('/v1/status')).flows.live;
     // Those of the tests before may linger.
@@ -278,9 +284,7 @@ test(
 test(
   'a successor that dies: the agent before serves what it has to its end, and ends',
   async () => {
-    const slow = await sockets.connect({ host: VIP4 });
-    await slow.get('/slow?ms=2000');
-    await cluster.until('it is adopted', async () => (await adoptedBy(cluster))[0] === 1);
+    const slow = await inTheMiddle(2000);
     const before = await cluster.restartAgent(1);
     const after = cluster.agents[0];
     after?.kill('SIGKILL');

@@ -10,7 +10,7 @@ const libc = require(`${dist}/kernel/libc`);
 const flows = require(`${dist}/kernel/flow`);
 const { DumpBuffer, dump, release, silence, thaw, unmoved } = require(`${dist}/repair/dump`);
 const { freeze } = require(`${dist}/repair/freeze`);
-const { Restorer, goLive, shouldProbe, unsentPart } = require(`${dist}/repair/restore`);
+const { Restorer, goLive, roomToProbe, unsentPart } = require(`${dist}/repair/restore`);
 const layout = require(`${dist}/repair/layout`);
 
 const PORT = 8080;
@@ -107,7 +107,7 @@ function snapshotOf(fd, flow) {
 /** Ends the silence of a restored connection and wraps it; what the send buffer did not take is written behind. */
 function live(fd, snapshot) {
   const rest = unsentPart(snapshot, 0, snapshot.length);
-  const taken = goLive(fd, rest, shouldProbe(snapshot, 0));
+  const taken = goLive(fd, rest, roomToProbe(snapshot, 0) >= 0);
   const wrapped = new Stream(fd);
   if (taken < rest.length) wrapped.socket.write(rest.subarray(taken));
   return wrapped;
