@@ -10,14 +10,8 @@
  * Moving it right behind a response would be wrong: the next request most often comes at once, and a packet that meets the
  * frozen connection costs its client 200 ms.
  */
-import {
-  descriptorOf,
-  isBetweenRequests,
-  isDelivered,
-  isWritten,
-  startReading,
-  stopReading,
-} from '../kernel/node-socket';
+import { isBetweenRequests } from '../kernel/node-parser';
+import { descriptorOf, isDelivered, isWritten, startReading, stopReading } from '../kernel/node-socket';
 import { Epoll, EPOLLIN, EPOLLRDHUP, type Unwatch } from '../kernel/poll';
 import { sinceReceived, unreadBytes } from '../kernel/socket';
 import type { KeepReason, Wish } from '../wire/hand-back';

@@ -2,20 +2,27 @@
  * What stands between an adopted connection and the server: each request is judged by the front's rules before the server
  * sees a byte of it.
  *
- *   read -> held -> head -> judge -+-> here: the server, with the head as the rules change it
- *                                  +-> elsewhere: the connection goes there, or a detour relays the one message
- *                                  +-> an answer: a detour gives it
+ *   read by the server's parser -> head -> judge -+-> here, as it is: the server
+ *                                                 |
+ *   read by the gate  -> held <-------------------+ all else, with what follows
+ *                         |
+ *                         +-> head -> judge -+-> here: the server, with the head as the rules change it
+ *                                            +-> elsewhere: the connection goes there, or a detour relays the one message
+ *                                            +-> an answer: a detour gives it
  *
- * The server gets one message at a time, cut exactly at its end; what follows waits until the answer is out. So a request
- * that is judged is always the next one to be served, and the connection could go elsewhere at that point: nothing of an
- * answer is under way, and no server has seen what is held.
+ * As long as plain requests come that are served here, the server reads by itself, which costs least, and the gate is shown each
+ * head. From the first other request on the gate reads, to the end of the connection. The server gets one message at a time then,
+ * cut exactly at its end; what follows waits until the answer is out. So a request that is judged is always the next one to be
+ * served, and the connection could go elsewhere at that point: nothing of an answer is under way, and no server has seen what is
+ * held.
  */
-import type { Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
-import { pieceOf, startReading, stopReading } from '../kernel/node-socket';
+import { isAnswering, isBetweenRequests, takeReading, watchParser } from '../kernel/node-parser';
+import { cutOff, isWritten, startReading, stopReading } from '../kernel/node-socket';
 import { asksForTunnel } from '../peek/closing-head';
 import { longestEditedHead, MOST_ADDED_BYTES, MOST_ADDED_FIELDS, writeEditedHead } from '../peek/edited-head';
-import type { Asker, HeadChanges } from '../peek/head';
+import type { Asker, HeadChanges, RoutableHead } from '../peek/head';
 import { Http1Peek, MAX_FIELDS } from '../peek/http1';
 import { MessageEnd } from '../peek/message-end';
 import { worthReading } from '../peek/worth-reading';
@@ -27,6 +34,7 @@ import type { Detour, Detours } from './detour';
 import type { ChannelRules } from './front-rules';
 import { HeldBytes } from './held-bytes';
 import { judge, type Verdict } from './judge';
+import { ParsedHead } from './parsed-head';
 import type { Rules, Routing, Served } from './rules';
 
 /** The longest head that a front may be configured for (limits.head_bytes). */
@@ -41,11 +49,6 @@ let edited: Buffer | undefined;
 
 /** As much as is read at once: no more is read while so much is held. */
 const MOST_HELD_BYTES = 64 * 1024;
-/** A longer head is not compared with the next one: memory for each connection. */
-const MOST_REMEMBERED_BYTES = 2048;
-/** A client that says something else so many times in a row will again: for as many messages its heads are not remembered. */
-const MOST_MISSES = 4;
-const FORGETFUL = -64;
 /** For a head that has begun: the default of a front's `timeouts.head`. */
 const HEAD_MS = 10_000;
 /** How long a client that was refused may go on sending: closing at once could send a RST that overtakes the answer. */
@@ -54,11 +57,16 @@ const CR = 0x0d;
 const CRLF_BYTES = 2;
 const NOTHING = Buffer.alloc(0);
 
+/** Of all gates: what it has read is judged before it reads again. */
+const parsedHead = new ParsedHead();
+
+type Head = Pick<IncomingMessage, 'url' | 'method' | 'rawHeaders'>;
+
 // Whose the next octet is.
+/** The server's, whose parser reads by itself. */
+const DIRECT = 0;
 /** The next request's. */
-const BETWEEN = 0;
-/** As BETWEEN, but somebody is to be asked first whether the connection goes away. */
-const ASKING = 1;
+const BETWEEN = 1;
 /** Of a message that the server has begun to get, or the first one behind it, which waits for the answer. */
 const MESSAGE = 2;
 /** The same with a detour in the place of the server. */
@@ -145,11 +153,6 @@ export function inletOf(bytes: Buffer, offset: number, rules: ChannelRules | und
 }
 
 export class RequestGate {
-  /**
-   * Asked when the first bytes of a message have come, of which `heldLength` are held. True: somebody takes the connection out
-   * (`takeOut`, now or later), and the message is not judged before `putBack`.
-   */
-  onBetween: ((heldLength: number) => boolean) | undefined;
   readonly #held = new HeldBytes();
   readonly #rules: ChannelRules;
   #part = BETWEEN;
@@ -172,9 +175,6 @@ export class RequestGate {
   #leavingFor = '';
   /** Bytes of a head that was read and is not complete. */
   #seen = 0;
-  #asked = false;
-  /** Whoever was asked is about to take it out. */
-  #reserved = false;
   #timer: NodeJS.Timeout | undefined;
   #detour: Detour | undefined;
   #detourTakes = true;
@@ -183,12 +183,13 @@ export class RequestGate {
   /** The client has closed its side; and whoever reads has been told. */
   #ended = false;
   #toldEnd = false;
-  /** The head of the last message, where it was passed on as it was and had no body; and whose verdict that was. */
-  #last: Buffer = NOTHING;
-  #lastLength = 0;
+  /** Ends that the server reads by itself. */
+  #unwatch: (() => void) | undefined;
+  /** The last request that it got so, and by whose verdict: it may have the same one again. */
+  #last: Head | undefined;
   #lastRules: Rules | undefined;
-  /** How often in a row another head came; below 0 nobody looks. */
-  #misses = 0;
+  /** What to refuse the client with when all answers are out. */
+  #refusal: number | undefined;
   /** What `#routing` comes from. */
   #routingRules: Rules | undefined;
   #routing: Routing = 'per-request';
@@ -216,12 +217,69 @@ export class RequestGate {
 
   /** Call whenever the server has been given the socket. */
   attached(): void {
-    // Node's server reads from the descriptor past the socket, until somebody listens for data (unconsume in
-    // lib/_http_server.js).
-    this.socket.on('data', ignore).off('data', ignore);
-    this.#serve = this.socket.listeners('data')[0] as (octets: Buffer) => void;
+    const watch = { passes: this.#passes, stopped: this.#stoppedAt, failed: this.#failed };
+    const { server } = this.parts;
+    if (this.#part === BETWEEN) this.#unwatch = watchParser(server, this.socket, MAX_FIELDS + 1, watch);
+    if (this.#unwatch !== undefined) {
+      this.#part = DIRECT;
+      return;
+    }
+    this.#serve = takeReading(this.socket);
     // A server that wants no upgrade may take the request for an ordinary one.
     if (this.#part === TUNNEL) this.#part = MESSAGE;
+  }
+
+  /** Whether a request that the server's parser has read is the server's, as it is. */
+  readonly #passes = (request: IncomingMessage, keepAlive: boolean): boolean => {
+    const rules = this.#rules.current;
+    if (!keepAlive) return false;
+    if (this.#lastRules === rules && isSame(request, this.#last)) return true;
+    if (!parsedHead.read(request, rules.headBytes)) return false;
+    const verdict = this.#judge(rules, parsedHead);
+    const routed = this.#routed;
+    // The front has judged it; but what it was led here by is what the next one is compared with.
+    if (!routed && (verdict.is !== 'here' || verdict.changes !== undefined)) return false;
+    if (verdict.is !== 'answer') this.#served = verdict.served;
+    this.#routed = false;
+    // Not a head that the front has edited: a client that sends that may mean something else.
+    if (!routed) {
+      this.#last = { url: request.url, method: request.method, rawHeaders: request.rawHeaders };
+      this.#lastRules = rules;
+    }
+    return true;
+  };
+
+  /** What did not pass, from its beginning on. */
+  readonly #stoppedAt = (octets: Buffer | undefined): void => {
+    if (octets === undefined) {
+      cutOff(this.socket);
+      return;
+    }
+    this.#takeOver();
+    this.#held.add(octets, 0, octets.length);
+    this.#pump();
+  };
+
+  readonly #failed = ({ code }: NodeJS.ErrnoException): void => {
+    this.#takeOver();
+    this.#refusal = code === 'HPE_HEADER_OVERFLOW' ? 431 : code === 'HPE_INVALID_VERSION' ? 505 : 400;
+    this.#pump();
+  };
+
+  /** Of requests before there may still be answers under way. */
+  #takeOver(): void {
+    this.#readOn(isAnswering(this.socket) ? MESSAGE : BETWEEN);
+    this.#answered = false;
+    this.#followNext();
+  }
+
+  /** The gate reads from here on. */
+  #readOn(part: number): void {
+    this.#part = part;
+    this.#unwatch?.();
+    this.#unwatch = undefined;
+    this.#serve = takeReading(this.socket);
+    this.#last = this.#lastRules = undefined;
   }
 
   /** The server has begun to answer: `answered` with the same response will follow. */
@@ -232,9 +290,14 @@ export class RequestGate {
   /** An answer of the server is out, or broken off; one that is not the message's own says nothing. */
   readonly answered = (response: ServerResponse): void => {
     if (this.#part !== MESSAGE || this.#answered || response !== this.#response) return;
+    // Of requests that the server has read by itself it may have several.
+    if (isAnswering(this.socket)) {
+      this.#followNext();
+      return;
+    }
     this.#answered = true;
     this.#endMessage();
-    if (this.#held.length > 0 || this.#ended) this.#pump();
+    if (this.#held.length > 0 || this.#ended || this.#refusal !== undefined) this.#pump();
   };
 
   /** What the last message was led by; undefined before the first one. */
@@ -259,23 +322,30 @@ export class RequestGate {
    */
   takeOut(): Buffer | undefined {
     const { socket } = this;
-    if (this.#part !== BETWEEN && !this.#reserved) return undefined;
-    if (this.#routed || this.#ended || socket.destroyed || socket.writableEnded || socket.writableLength > 0)
+    if (this.#part !== BETWEEN && !(this.#part === DIRECT && isBetweenRequests(socket))) return undefined;
+    if (this.#routed || this.#ended || socket.destroyed || socket.writableEnded || !isWritten(socket))
       return undefined;
-    this.#reserved = false;
+    if (this.#part === DIRECT) this.#readOn(BETWEEN);
     this.#stop(OUT);
     return Buffer.from(this.#held.bytes);
   }
 
   putBack(): void {
     if (this.#part !== OUT) return;
-    this.#reserved = false;
-    this.#asked = true;
     this.#goOn(this.parts.server.keepAliveTimeout);
   }
 
   /** Octets have come: [0, length) of `bytes`. False stops reading. */
   read(length: number, bytes: Buffer): boolean {
+    if (this.#part === DIRECT) {
+      // An application that reads the socket itself has the server's parser read from it (watchParser).
+      if (!isBetweenRequests(this.socket)) {
+        takeReading(this.socket)(Buffer.from(bytes.subarray(0, length)));
+        return true;
+      }
+      // Or another process has read them.
+      this.#readOn(BETWEEN);
+    }
     if (this.#part === TUNNEL && this.#held.length === 0) return this.#pass(bytes.subarray(0, length));
     const waits = this.#held.length > 0;
     const at = waits ? 0 : this.#take(bytes, 0, length);
@@ -353,33 +423,8 @@ export class RequestGate {
   /** A message's first octets, or more of its head. */
   #begin(bytes: Buffer, at: number, end: number): number {
     if (this.socket.isPaused()) return at;
-    if (this.onBetween !== undefined && !this.#asked) {
-      this.#part = ASKING;
-      return at;
-    }
     const rules = this.#rules.current;
-    const length = this.#lastLength;
-    if (this.#isLast(rules, bytes, at, end)) {
-      this.#seen = 0;
-      this.#stopTimer();
-      this.#open(undefined);
-      this.#serve(pieceOf(bytes, at, at + length));
-      this.#follow();
-      return at + length;
-    }
     return this.#readHead(rules, at === 0 ? bytes : bytes.subarray(at, end), at, end - at);
-  }
-
-  /** Whether the same head comes again that was last passed on as it was: it would be again. */
-  #isLast(rules: Rules, bytes: Buffer, at: number, end: number): boolean {
-    const length = this.#lastLength;
-    if (length === 0 || end - at < length || this.#lastRules !== rules) return false;
-    if (this.#last.compare(bytes, at, at + length, 0, length) === 0) {
-      this.#misses = 0;
-      return true;
-    }
-    if (++this.#misses === MOST_MISSES) this.#misses = FORGETFUL;
-    return false;
   }
 
   /** `bytes` [0, length) begin with the head, and lie at `at` of what is being read; returns how far it came there. */
@@ -421,14 +466,10 @@ export class RequestGate {
     }
     this.#routed = false;
     this.#served = verdict.served;
-    const total = this.#serveHere(head, bytes, length, verdict.changes);
-    // Not a head that the front has edited: a client that sends that may mean something else.
-    if (!routed && total === head.headLength && verdict.changes === undefined)
-      this.#remember(rules, head, bytes);
-    return total;
+    return this.#serveHere(head, bytes, length, verdict.changes);
   }
 
-  #judge(rules: Rules, head: Http1Peek): Verdict {
+  #judge(rules: Rules, head: RoutableHead): Verdict {
     if (this.#routingRules !== rules) {
       this.#routingRules = rules;
       const { name, routing } = rules.listenerOf(this.parts.flow);
@@ -443,14 +484,13 @@ export class RequestGate {
     const { headLength, upgrade } = head;
     const body = bodyOf(head);
     const all = upgrade ? upgradeChanges(head, changes) : changes;
-    this.#lastLength = 0;
     let total = headLength;
     let octets: Buffer;
     if (all !== undefined) octets = edit(head, bytes, all);
     else {
       // In one piece with the body, as far as that has come.
       if (body !== undefined) total += body.take(bytes.subarray(headLength, length));
-      octets = pieceOf(bytes, 0, total);
+      octets = bytes.subarray(0, total);
     }
     this.#open(body);
     this.#serve(octets);
@@ -463,7 +503,7 @@ export class RequestGate {
   /** The server is about to get a message. */
   #open(body: MessageEnd | undefined): void {
     this.#part = MESSAGE;
-    this.#asked = this.#answered = false;
+    this.#answered = false;
     this.#response = undefined;
     // The server undoes only what it has set itself.
     if (this.#timeoutIsOurs) this.#setTimeout(this.parts.server.timeout, false);
@@ -473,8 +513,11 @@ export class RequestGate {
 
   /** Sees to it that somebody says when the answer is out. */
   #follow(): void {
-    if (this.#response !== undefined) return;
     // A server answers some requests without telling anybody: an Expect that it does not know, or one too many.
+    if (this.#response === undefined) this.#followNext();
+  }
+
+  #followNext(): void {
     const { _httpMessage: response } = this.socket as unknown as { _httpMessage?: ServerResponse | null };
     if (response === null || response === undefined) return;
     this.#response = response;
@@ -492,19 +535,6 @@ export class RequestGate {
     this.#part = this.socket.writableEnded || this.socket.destroyed ? OVER : BETWEEN;
   }
 
-  #remember(rules: Rules, { headLength: length, hasBody, upgrade }: Http1Peek, bytes: Buffer): void {
-    if (hasBody || upgrade || length > MOST_REMEMBERED_BYTES || this.#forgets()) return;
-    if (length > this.#last.length) this.#last = Buffer.allocUnsafeSlow(length);
-    bytes.copy(this.#last, 0, 0, length);
-    this.#lastLength = length;
-    this.#lastRules = rules;
-  }
-
-  #forgets(): boolean {
-    if (this.#misses < 0) this.#misses += 1;
-    return this.#misses < 0;
-  }
-
   /** The message goes to the agent's own server; returns how much of it has. */
   #divert(head: Http1Peek, bytes: Buffer, length: number, destination: Destination): number {
     const changes = head.upgrade ? upgradeChanges(head, undefined) : undefined;
@@ -517,9 +547,8 @@ export class RequestGate {
       closed: () => this.#detourClosed(),
     }));
     this.#routed = false;
-    this.#lastLength = 0;
     this.#part = DETOUR;
-    this.#asked = this.#answered = false;
+    this.#answered = false;
     const body = bodyOf(head);
     let total = head.headLength;
     let octets = bytes.subarray(0, total);
@@ -577,6 +606,7 @@ export class RequestGate {
   #pump(): void {
     if (this.#pumping) return;
     this.#pumping = true;
+    if (this.#refusal !== undefined && this.#part === BETWEEN) this.#refuse(this.#refusal);
     try {
       for (let taken = 1; taken > 0 && this.#held.length > 0;) {
         const { bytes } = this.#held;
@@ -591,7 +621,6 @@ export class RequestGate {
 
   /** What follows from how much is held, and whose it is. */
   #settle(): void {
-    if (this.#part === ASKING) this.#ask();
     if (this.#part === LEAVING) this.#leave();
     if (this.#part === GOING || this.#part === OUT) return;
     // A head that the front has edited may be longer than all that others may have.
@@ -600,17 +629,6 @@ export class RequestGate {
     if (!tooMuch && this.#stopped) startReading(this.socket);
     this.#stopped = tooMuch;
     if (this.#ended && !this.#toldEnd) this.#end();
-  }
-
-  #ask(): void {
-    this.#part = BETWEEN;
-    this.#asked = true;
-    if (this.onBetween?.(this.#held.length) !== true) this.#pump();
-    // It may have been taken out meanwhile.
-    else if (this.#part === BETWEEN) {
-      this.#reserved = true;
-      this.#stop(OUT);
-    }
   }
 
   #stop(part: number): void {
@@ -652,7 +670,6 @@ export class RequestGate {
   #kept(here: boolean): void {
     if (this.#part !== GOING || this.socket.destroyed) return;
     this.#stay = here ? 'here' : 'detour';
-    this.#asked = true;
     this.#goOn(0);
   }
 
@@ -757,6 +774,16 @@ function edit(head: Http1Peek, bytes: Buffer, changes: HeadChanges): Buffer {
   return edited.subarray(0, writeEditedHead(head, bytes, edited, changes, false));
 }
 
+/** Whether the heads of two requests say the same. */
+function isSame(request: IncomingMessage, last: Head | undefined): boolean {
+  if (last === undefined || request.url !== last.url || request.method !== last.method) return false;
+  const { rawHeaders } = request;
+  const { rawHeaders: others } = last;
+  if (rawHeaders.length !== others.length) return false;
+  for (let i = 0; i < rawHeaders.length; i++) if (rawHeaders[i] !== others[i]) return false;
+  return true;
+}
+
 function ignore(): void {
-  // What is read goes through the gate.
+  // Nobody reads yet.
 }

@@ -22,14 +22,9 @@ const CONNECTION = 0;
 /** As much as libuv reads at once. */
 const READ_BYTES = 64 * 1024;
 
-/** Longer pieces are mostly bodies, and cost more than a view. */
-const MOST_VIEWED_BYTES = 2048;
-
 let tcpHandle: HandleClass | undefined;
 /** Of all gated sockets: what is read is dealt with, or copied, before anything else is read. */
 let readBuffer: Buffer | undefined;
-/** Its beginnings, by length. */
-const views = new Array<Buffer | undefined>(MOST_VIEWED_BYTES + 1).fill(undefined);
 
 /** Takes what is read in place of a socket's stream: `bytes` [0, `length`), valid during the call. False stops reading. */
 export type Gate = (length: number, bytes: Buffer) => boolean;
@@ -52,15 +47,6 @@ export function socketOn(fd: number, gate?: Gate): Socket {
   const socket = new Socket({ ...options, fd });
   tcpHandle = handleOf(socket)?.constructor as HandleClass | undefined;
   return socket;
-}
-
-/**
- * Octets [`start`, `end`) of what a gate was given, without a copy. Most requests come alone, in a few lengths: a view for each of
- * them would be garbage a moment later.
- */
-export function pieceOf(bytes: Buffer, start: number, end: number): Buffer {
-  if (bytes !== readBuffer || start > 0 || end > MOST_VIEWED_BYTES) return bytes.subarray(start, end);
-  return (views[end] ??= bytes.subarray(0, end));
 }
 
 /** The descriptor of a Socket; undefined when it is closed. */
@@ -116,24 +102,6 @@ export function isWritten(socket: Socket): boolean {
 export function isDelivered(socket: Socket): boolean {
   const fd = descriptorOf(socket);
   return fd !== undefined && isWritten(socket) && unacknowledgedBytes(fd) === 0;
-}
-
-/** What Node's http.Server keeps at a socket, and of its parser what there has been since Node 18. */
-interface ServedSocket {
-  readonly parser?: { duration?(): number } | null;
-  readonly _httpMessage?: object | null;
-}
-
-/**
- * Whether an http.Server that a Socket was given to has answered all that it has read from it, down to the last octet: no
- * response is under way, and of the next request its parser has seen nothing. False where the Socket has left HTTP.
- */
-export function isBetweenRequests(socket: Socket): boolean {
-  const { parser, _httpMessage: response } = socket as unknown as ServedSocket;
-  if ((response ?? null) !== null || parser?.duration === undefined) return false;
-  // How long the message that is being read has been taking; 0 where there is none (src/node_http_parser.cc). For a parser that
-  // has read nothing at all the clock runs from the beginning.
-  return parser.duration() === 0 || socket.bytesRead === 0;
 }
 
 /** Reads nothing more from the descriptor until `startReading`, whatever anybody else asks of the Socket meanwhile. */

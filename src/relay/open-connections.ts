@@ -1,6 +1,7 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
-import { descriptorOf, isBetweenRequests } from '../kernel/node-socket';
+import { isBetweenRequests } from '../kernel/node-parser';
+import { descriptorOf } from '../kernel/node-socket';
 import { unacknowledgedBytes, unreadBytes } from '../kernel/socket';
 import { breakOff } from './finish';
 

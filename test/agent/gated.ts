@@ -53,12 +53,21 @@ export function rulesOf(table: RoutingTable, fronts = new FrontRules()): Channel
 export interface GatedOptions extends Partial<Pick<GateParts, 'handBack' | 'headMs'>> {
   readonly rules?: ChannelRules;
   readonly routed?: boolean;
+  /** Octets that another process has read; also none of them has the gate read from the beginning. */
+  readonly held?: string;
   readonly detours?: Detours;
-  readonly onBetween?: (heldLength: number) => boolean;
 }
 
 const open: (() => void)[] = [];
 const made = new WeakMap<Server, WeakMap<Socket, RequestGate>>();
+
+/** Whether gates read from the beginning, in place of the server's parser. */
+let gateReads = false;
+
+/** Says who reads the connections that are opened from here on, until something comes that the server's parser cannot have. */
+export function readByGate(gates: boolean): void {
+  gateReads = gates;
+}
 
 /** Ends all that was opened here. */
 export function closeAll(): void {
@@ -125,7 +134,6 @@ export class Gated {
       ...(headMs !== undefined && { headMs }),
     });
     inlet.gate = gate;
-    gate.onBetween = options.onBetween;
     gatesOf(server).set(socket, gate);
     open.push(() => {
       client.destroy();
@@ -134,6 +142,8 @@ export class Gated {
     });
     const gated = new Gated(client, socket, gate);
     server.emit('connection', socket);
+    const held = options.held ?? (gateReads ? '' : undefined);
+    if (held !== undefined) gate.read(held.length, Buffer.from(held, 'latin1'));
     return gated;
   }
 

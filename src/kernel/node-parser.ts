@@ -1,0 +1,172 @@
+/**
+ * Node's parser of a server's connection, which reads from the descriptor past JavaScript: what there is no documented way for, in
+ * this file only. It is what there has been of it since Node 18 (lib/_http_server.js, src/node_http_parser.cc).
+ */
+import type { IncomingMessage, Server } from 'node:http';
+import type { Socket } from 'node:net';
+
+interface ParserClass {
+  readonly REQUEST: number;
+  readonly kOnExecute: number;
+  readonly kLenientNone: number;
+  readonly kLenientAll: number;
+}
+
+type OnExecute = (result: number | Error) => void;
+
+interface Parser {
+  readonly constructor: ParserClass;
+  /** It reads from the descriptor itself. */
+  readonly _consumed?: boolean;
+  /** How many names and values of fields it keeps of a head; 0 for all of them. */
+  readonly maxHeaderPairs: number;
+  incoming: IncomingMessage | null;
+  /** 2 has it take what follows the head for another protocol. */
+  onIncoming: (request: IncomingMessage, keepAlive: boolean) => number;
+  /** At `kOnExecute`: what it has read is parsed. */
+  [callback: number]: OnExecute;
+  /** A copy of what it has just read. */
+  getCurrentBuffer?(): Buffer;
+  duration?(): number;
+  remove(): void;
+  initialize(type: number, resource: object, maxHeaderSize: number, lenient: number, list: unknown): void;
+}
+
+/** What Node's http.Server keeps at a socket. */
+interface ServedSocket {
+  readonly parser?: Parser | null;
+  readonly _httpMessage?: object | null;
+}
+
+/** A parser that is told of no other type takes what follows for another protocol. */
+const STOP = 2;
+
+export interface ParserWatch {
+  /** Shown each head before the server sees it; false keeps from the server the request and all that follows. */
+  readonly passes: (request: IncomingMessage, keepAlive: boolean) => boolean;
+  /**
+   * The octets from the beginning of a request that did not pass, its head as the parser has understood it, as far as they have
+   * been read. The server reads nothing more by itself. Undefined where somebody else has begun to read the socket: they are lost.
+   */
+  readonly stopped: (octets: Buffer | undefined) => void;
+  /** What came was no request, for the reason that the Error has as its `code`; likewise. */
+  readonly failed: (error: NodeJS.ErrnoException) => void;
+}
+
+/**
+ * Watches over what the parser of a connection's server lets through, until something does not pass. Returns what ends that;
+ * undefined, and nothing has happened, where the server is none of Node's own, or reads in a different way, or might not tell of
+ * `maxFields` field lines.
+ */
+export function watchParser(
+  server: Server,
+  socket: Socket,
+  maxFields: number,
+  watch: ParserWatch,
+): (() => void) | undefined {
+  const parser = parserOf(socket);
+  if (parser?._consumed !== true || parser.getCurrentBuffer === undefined) return undefined;
+  const { maxHeaderPairs } = parser;
+  if (maxHeaderPairs > 0 && maxHeaderPairs < 2 * maxFields) return undefined;
+  const { kOnExecute } = parser.constructor;
+  const { onIncoming, [kOnExecute]: onExecute } = parser;
+  if (onExecute === undefined) return undefined;
+  const release = (): void => {
+    // When a socket is closed its parser becomes another one's.
+    if (parserOf(socket) !== parser) return;
+    parser.onIncoming = onIncoming;
+    parser[kOnExecute] = onExecute;
+  };
+  parser.onIncoming = (request, keepAlive) => {
+    if (watch.passes(request, keepAlive)) return onIncoming(request, keepAlive);
+    release();
+    if (!parser._consumed) {
+      watch.stopped(undefined);
+      return STOP;
+    }
+    // Which of the octets that have been read follow the head is known when the parser has stopped behind it.
+    parser[kOnExecute] = (result) => {
+      release();
+      const read = parser.getCurrentBuffer?.() ?? NOTHING;
+      parser.incoming = null;
+      takeReading(socket);
+      if (!keepAlive) renew(parser, server);
+      watch.stopped(Buffer.concat([headOf(request), read.subarray(Number(result))]));
+    };
+    return STOP;
+  };
+  parser[kOnExecute] = (result) => {
+    if (typeof result === 'number') return onExecute(result);
+    release();
+    takeReading(socket);
+    renew(parser, server);
+    watch.failed(result);
+  };
+  return release;
+}
+
+/**
+ * Has the server get what is read from the stream's 'data' events alone; returns its listener for them. Until then it reads from the
+ * descriptor past the socket (unconsume in lib/_http_server.js).
+ */
+export function takeReading(socket: Socket): (octets: Buffer) => void {
+  socket.on('data', ignore).off('data', ignore);
+  return socket.listeners('data')[0] as (octets: Buffer) => void;
+}
+
+/**
+ * Whether an http.Server that a Socket was given to has answered all that it has read from it, down to the last octet: no
+ * response is under way, and of the next request its parser has seen nothing. False where the Socket has left HTTP.
+ */
+export function isBetweenRequests(socket: Socket): boolean {
+  const parser = parserOf(socket);
+  if (isAnswering(socket) || parser?.duration === undefined) return false;
+  // How long the message that is being read has been taking; 0 where there is none. For a parser that has read nothing at all the
+  // clock runs from the beginning.
+  return parser.duration() === 0 || socket.bytesRead === 0;
+}
+
+/** Whether an http.Server has a response under way on a Socket. */
+export function isAnswering(socket: Socket): boolean {
+  return ((socket as unknown as ServedSocket)._httpMessage ?? null) !== null;
+}
+
+function parserOf(socket: Socket): Parser | undefined {
+  return (socket as unknown as ServedSocket).parser ?? undefined;
+}
+
+/** Has a parser begin anew: it takes nothing behind a message that closes its connection, nor behind an error. */
+function renew(parser: Parser, server: Server): void {
+  const { REQUEST, kLenientAll, kLenientNone } = parser.constructor;
+  const { maxHeaderSize, insecureHTTPParser } = server as Server & {
+    readonly maxHeaderSize?: number;
+    readonly insecureHTTPParser?: boolean;
+  };
+  // The server's list of connections, by which it ends those that take too long. Out of it before the clock is set anew, by which it
+  // is ordered; and again, because nothing takes long until the parser gets something.
+  parser.remove();
+  const list = Object.getOwnPropertySymbols(server).find(({ description }) => description === CONNECTIONS);
+  const connections = list && (server as unknown as Record<symbol, unknown>)[list];
+  parser.initialize(
+    REQUEST,
+    {},
+    maxHeaderSize ?? 0,
+    insecureHTTPParser === true ? kLenientAll : kLenientNone,
+    connections,
+  );
+  parser.remove();
+}
+
+/** A head as the parser has understood it: it may differ from what was sent in white space around values, and nothing else. */
+function headOf({ method, url, httpVersion, rawHeaders }: IncomingMessage): Buffer {
+  let head = `${method} ${url} HTTP/${httpVersion}\r\n`;
+  for (let i = 0; i < rawHeaders.length; i += 2) head += `${rawHeaders[i]}: ${rawHeaders[i + 1]}\r\n`;
+  return Buffer.from(`${head}\r\n`, 'latin1');
+}
+
+const NOTHING = Buffer.alloc(0);
+const CONNECTIONS = 'http.server.connections';
+
+function ignore(): void {
+  // Nobody wants what is read in this way.
+}
