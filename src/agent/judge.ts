@@ -10,12 +10,12 @@ import type { Rules, RulesPool, Served } from './rules';
 export type Verdict =
   /** This server's, as it is or with changes. */
   | { readonly is: 'here'; readonly changes: HeadChanges | undefined; readonly served: Served }
-  /** Another backend's; `destination` is where it goes if the connection cannot be handed back. */
+  /** Another backend's; `relayed` says where it goes if the connection cannot be handed back: ask once, for they take turns. */
   | {
       readonly is: 'elsewhere';
       readonly pool: string;
       readonly changes: HeadChanges | undefined;
-      readonly destination: Destination;
+      readonly relayed: () => Destination;
       /** If it is to be served here all the same, because no other backend takes it. */
       readonly served: Served;
     }
@@ -33,9 +33,11 @@ export function judge(rules: Rules, head: RoutableHead, asker: Asker, last: Serv
   const served = key === '' ? pool.served : { pool: pool.name, key };
   const changes = action.changesTo(head);
   if (pool.here && belongs(rules, pool, key, session, last)) return { is: 'here', changes, served };
-  const forward = pool.relayTo(key, session);
-  const destination = forward === undefined ? 503 : { ...forward, changes };
-  return { is: 'elsewhere', pool: pool.name, changes, destination, served };
+  const relayed = (): Destination => {
+    const forward = pool.relayTo(key, session);
+    return forward === undefined ? 503 : { ...forward, changes };
+  };
+  return { is: 'elsewhere', pool: pool.name, changes, relayed, served };
 }
 
 /** Whether a request of a pool of this agent is this agent's. */

@@ -12,10 +12,12 @@ const MOST_DIGITS = 15;
 const LINE_BYTES = 4;
 /** A request line without method and target. */
 const REQUEST_LINE_BYTES = '  HTTP/1.1\r\n'.length;
+const EMPTY_LINE_BYTES = 2;
 
 /**
- * The head of a request as a server's parser has understood it, so far as it is a plain one: Http1Peek would accept it and understand
- * it in the same way, and no more is to be known about it. Reusable: each read() overwrites the results of the last.
+ * The head of a request as a server's strict parser has understood it, so far as it is a plain one: Http1Peek would accept it and
+ * understand it in the same way, but for empty lines in front, and no more is to be known about it. Reusable: each read()
+ * overwrites the results of the last.
  */
 export class ParsedHead implements RoutableHead {
   method = '';
@@ -23,7 +25,10 @@ export class ParsedHead implements RoutableHead {
   private fields: readonly string[] = [];
   private hostField = '';
 
-  /** Whether it is a plain one, of no more than `headBytes`. What the parser itself refuses is not looked at. */
+  /**
+   * Whether it is a plain one, of no more than `headBytes` without superfluous white space. What the parser itself refuses is not
+   * looked at.
+   */
   read(request: IncomingMessage & { upgrade?: boolean }, headBytes: number): boolean {
     const { method, url, httpVersion, rawHeaders, upgrade } = request;
     this.method = method ?? '';
@@ -32,7 +37,7 @@ export class ParsedHead implements RoutableHead {
     this.hostField = '';
     if (upgrade === true || (httpVersion !== '1.1' && httpVersion !== '1.0')) return false;
     if (rawHeaders.length > 2 * MAX_FIELDS || !TARGET.test(this.target)) return false;
-    let length = this.method.length + this.target.length + REQUEST_LINE_BYTES;
+    let length = this.method.length + this.target.length + REQUEST_LINE_BYTES + EMPTY_LINE_BYTES;
     for (let i = 0; i < rawHeaders.length; i += 2) {
       const name = rawHeaders[i] as string;
       const value = rawHeaders[i + 1] as string;

@@ -60,7 +60,7 @@ const NOTHING = Buffer.alloc(0);
 /** Of all gates: what it has read is judged before it reads again. */
 const parsedHead = new ParsedHead();
 
-type Head = Pick<IncomingMessage, 'url' | 'method' | 'rawHeaders'>;
+type Head = Pick<IncomingMessage, 'url' | 'method' | 'httpVersion' | 'rawHeaders'>;
 
 // Whose the next octet is.
 /** The server's, whose parser reads by itself. */
@@ -243,7 +243,9 @@ export class RequestGate {
     this.#routed = false;
     // Not a head that the front has edited: a client that sends that may mean something else.
     if (!routed) {
-      this.#last = { url: request.url, method: request.method, rawHeaders: request.rawHeaders };
+      const { url, method, httpVersion, rawHeaders } = request;
+      // The application may change what it is given.
+      this.#last = { url, method, httpVersion, rawHeaders: rawHeaders.slice() };
       this.#lastRules = rules;
     }
     return true;
@@ -260,9 +262,9 @@ export class RequestGate {
     this.#pump();
   };
 
-  readonly #failed = ({ code }: NodeJS.ErrnoException): void => {
+  readonly #failed = (status: number): void => {
     this.#takeOver();
-    this.#refusal = code === 'HPE_HEADER_OVERFLOW' ? 431 : code === 'HPE_INVALID_VERSION' ? 505 : 400;
+    this.#refusal = status;
     this.#pump();
   };
 
@@ -284,7 +286,7 @@ export class RequestGate {
 
   /** The server has begun to answer: `answered` with the same response will follow. */
   followed(response: ServerResponse): void {
-    this.#response = response;
+    if (this.#part !== DIRECT) this.#response = response;
   }
 
   /** An answer of the server is out, or broken off; one that is not the message's own says nothing. */
@@ -339,7 +341,7 @@ export class RequestGate {
   read(length: number, bytes: Buffer): boolean {
     if (this.#part === DIRECT) {
       // An application that reads the socket itself has the server's parser read from it (watchParser).
-      if (!isBetweenRequests(this.socket)) {
+      if (!isBetweenRequests(this.socket) && this.socket.bytesRead > length) {
         takeReading(this.socket)(Buffer.from(bytes.subarray(0, length)));
         return true;
       }
@@ -459,7 +461,7 @@ export class RequestGate {
     if (verdict.is === 'answer') return this.#divert(head, bytes, length, verdict.destination);
     if (verdict.is === 'elsewhere' && stay !== 'here') {
       if (stay === 'detour' || this.#routing !== 'per-request' || this.#ended)
-        return this.#divert(head, bytes, length, verdict.destination);
+        return this.#divert(head, bytes, length, verdict.relayed());
       this.#leavingFor = verdict.pool;
       this.#part = LEAVING;
       return 0;
@@ -697,7 +699,7 @@ export class RequestGate {
         return;
       case MESSAGE:
       case TUNNEL:
-        if (this.#held.length > 0) return;
+        if (this.#held.length > 0 || this.#refusal !== undefined) return;
         break;
       case BETWEEN:
         if (this.socket.isPaused() && this.#held.length > 0) return;
@@ -777,6 +779,7 @@ function edit(head: Http1Peek, bytes: Buffer, changes: HeadChanges): Buffer {
 /** Whether the heads of two requests say the same. */
 function isSame(request: IncomingMessage, last: Head | undefined): boolean {
   if (last === undefined || request.url !== last.url || request.method !== last.method) return false;
+  if (request.httpVersion !== last.httpVersion) return false;
   const { rawHeaders } = request;
   const { rawHeaders: others } = last;
   if (rawHeaders.length !== others.length) return false;

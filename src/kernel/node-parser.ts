@@ -9,10 +9,14 @@ interface ParserClass {
   readonly REQUEST: number;
   readonly kOnExecute: number;
   readonly kLenientNone: number;
-  readonly kLenientAll: number;
 }
 
-type OnExecute = (result: number | Error) => void;
+type OnExecute = (result: number | ParserError) => void;
+
+interface ParserError extends Error {
+  readonly code?: string;
+  readonly reason?: string;
+}
 
 interface Parser {
   readonly constructor: ParserClass;
@@ -21,7 +25,6 @@ interface Parser {
   /** How many names and values of fields it keeps of a head; 0 for all of them. */
   readonly maxHeaderPairs: number;
   incoming: IncomingMessage | null;
-  /** 2 has it take what follows the head for another protocol. */
   onIncoming: (request: IncomingMessage, keepAlive: boolean) => number;
   /** At `kOnExecute`: what it has read is parsed. */
   [callback: number]: OnExecute;
@@ -32,14 +35,26 @@ interface Parser {
   initialize(type: number, resource: object, maxHeaderSize: number, lenient: number, list: unknown): void;
 }
 
-/** What Node's http.Server keeps at a socket. */
+/** What an http.Server was made with. */
+interface ParsingServer extends Server {
+  readonly maxHeaderSize?: number;
+  readonly insecureHTTPParser?: boolean;
+}
+
+/** What it keeps at a socket. */
 interface ServedSocket {
   readonly parser?: Parser | null;
   readonly _httpMessage?: object | null;
 }
 
-/** A parser that is told of no other type takes what follows for another protocol. */
+/** What has a parser stop behind a head, as if another protocol followed. */
 const STOP = 2;
+const NOTHING = Buffer.alloc(0);
+const OPTION = '--insecure-http-parser';
+const LENIENT_BY_OPTION =
+  process.execArgv.includes(OPTION) || (process.env.NODE_OPTIONS ?? '').includes(OPTION);
+/** Description of the symbol under which a server keeps them. */
+const CONNECTIONS = 'http.server.connections';
 
 export interface ParserWatch {
   /** Shown each head before the server sees it; false keeps from the server the request and all that follows. */
@@ -49,14 +64,14 @@ export interface ParserWatch {
    * been read. The server reads nothing more by itself. Undefined where somebody else has begun to read the socket: they are lost.
    */
   readonly stopped: (octets: Buffer | undefined) => void;
-  /** What came was no request, for the reason that the Error has as its `code`; likewise. */
-  readonly failed: (error: NodeJS.ErrnoException) => void;
+  /** What came was no request, and this is the status that says why; likewise. */
+  readonly failed: (status: 400 | 431 | 505) => void;
 }
 
 /**
  * Watches over what the parser of a connection's server lets through, until something does not pass. Returns what ends that;
- * undefined, and nothing has happened, where the server is none of Node's own, or reads in a different way, or might not tell of
- * `maxFields` field lines.
+ * undefined, and nothing has happened, where the server is none of Node's own, or reads in a different way, or takes what others
+ * would not, or might not tell of `maxFields` field lines, or waits for a head for ever.
  */
 export function watchParser(
   server: Server,
@@ -66,6 +81,8 @@ export function watchParser(
 ): (() => void) | undefined {
   const parser = parserOf(socket);
   if (parser?._consumed !== true || parser.getCurrentBuffer === undefined) return undefined;
+  if (isLenient(server) || connectionsOf(server) === undefined) return undefined;
+  if (server.headersTimeout === 0 && server.requestTimeout === 0) return undefined;
   const { maxHeaderPairs } = parser;
   if (maxHeaderPairs > 0 && maxHeaderPairs < 2 * maxFields) return undefined;
   const { kOnExecute } = parser.constructor;
@@ -90,17 +107,20 @@ export function watchParser(
       const read = parser.getCurrentBuffer?.() ?? NOTHING;
       parser.incoming = null;
       takeReading(socket);
-      if (!keepAlive) renew(parser, server);
+      renew(parser, server);
       watch.stopped(Buffer.concat([headOf(request), read.subarray(Number(result))]));
     };
     return STOP;
   };
   parser[kOnExecute] = (result) => {
-    if (typeof result === 'number') return onExecute(result);
+    if (typeof result === 'number') {
+      onExecute(result);
+      return;
+    }
     release();
     takeReading(socket);
     renew(parser, server);
-    watch.failed(result);
+    watch.failed(statusOf(result));
   };
   return release;
 }
@@ -135,37 +155,46 @@ function parserOf(socket: Socket): Parser | undefined {
   return (socket as unknown as ServedSocket).parser ?? undefined;
 }
 
-/** Has a parser begin anew: it takes nothing behind a message that closes its connection, nor behind an error. */
+/**
+ * Has a parser begin anew: it takes nothing behind a message that closes its connection, nor behind an error, and tells of no error
+ * behind another protocol.
+ */
 function renew(parser: Parser, server: Server): void {
-  const { REQUEST, kLenientAll, kLenientNone } = parser.constructor;
-  const { maxHeaderSize, insecureHTTPParser } = server as Server & {
-    readonly maxHeaderSize?: number;
-    readonly insecureHTTPParser?: boolean;
-  };
+  const { REQUEST, kLenientNone } = parser.constructor;
+  const { maxHeaderSize = 0 } = server as ParsingServer;
   // The server's list of connections, by which it ends those that take too long. Out of it before the clock is set anew, by which it
   // is ordered; and again, because nothing takes long until the parser gets something.
   parser.remove();
-  const list = Object.getOwnPropertySymbols(server).find(({ description }) => description === CONNECTIONS);
-  const connections = list && (server as unknown as Record<symbol, unknown>)[list];
-  parser.initialize(
-    REQUEST,
-    {},
-    maxHeaderSize ?? 0,
-    insecureHTTPParser === true ? kLenientAll : kLenientNone,
-    connections,
-  );
+  parser.initialize(REQUEST, {}, maxHeaderSize, kLenientNone, connectionsOf(server));
   parser.remove();
 }
 
-/** A head as the parser has understood it: it may differ from what was sent in white space around values, and nothing else. */
+/** The server's list of its connections; undefined where it keeps none, and then it ends none that takes too long. */
+function connectionsOf(server: Server): unknown {
+  const list = Object.getOwnPropertySymbols(server).find(({ description }) => description === CONNECTIONS);
+  return list && (server as unknown as Record<symbol, unknown>)[list];
+}
+
+/** Whether the server's parser takes what is no HTTP. */
+function isLenient(server: Server): boolean {
+  const { insecureHTTPParser } = server as ParsingServer;
+  return insecureHTTPParser ?? LENIENT_BY_OPTION;
+}
+
+function statusOf({ code, reason }: ParserError): 400 | 431 | 505 {
+  if (code === 'HPE_HEADER_OVERFLOW') return 431;
+  return code === 'HPE_PAUSED_H2_UPGRADE' || reason === 'Invalid HTTP version' ? 505 : 400;
+}
+
+/**
+ * A head as the parser has understood it: it may differ from what was sent in white space around values and empty lines in front,
+ * and in nothing else.
+ */
 function headOf({ method, url, httpVersion, rawHeaders }: IncomingMessage): Buffer {
   let head = `${method} ${url} HTTP/${httpVersion}\r\n`;
   for (let i = 0; i < rawHeaders.length; i += 2) head += `${rawHeaders[i]}: ${rawHeaders[i + 1]}\r\n`;
   return Buffer.from(`${head}\r\n`, 'latin1');
 }
-
-const NOTHING = Buffer.alloc(0);
-const CONNECTIONS = 'http.server.connections';
 
 function ignore(): void {
   // Nobody wants what is read in this way.

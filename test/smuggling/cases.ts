@@ -32,6 +32,8 @@ export interface AcceptedCase extends Case {
   readonly seen: readonly Reading[];
   /** The status of every response: the application's 200, or what its server says by itself. */
   readonly answers: readonly number[];
+  /** Both where they differ behind a gate: the server reads a head again as its parser has understood it. */
+  readonly judged?: Pick<AcceptedCase, 'seen' | 'answers'>;
 }
 
 const LINE = 'GET /x HTTP/1.1\r\n';
@@ -453,11 +455,14 @@ export const ACCEPTED: readonly AcceptedCase[] = [
   left('an LF alone behind a chunk', ONE_PARSER, chunked(`5\r\nhello\n0\r\n\r\n${NEXT}`)),
   left('a CR alone in an extension', ONE_PARSER, chunked(`5;a\rb\r\nhello\r\n0\r\n\r\n${NEXT}`)),
   left('a chunk that is longer than its size', ONE_PARSER, chunked(`5\r\nhello!\r\n0\r\n\r\n${NEXT}`)),
-  left(
-    'a tab behind the coding',
-    'blanks are optional; the application does not take a tab',
-    `${POST}${HOST}Transfer-Encoding: chunked\t\r\n\r\n0\r\n\r\n`,
-  ),
+  {
+    ...left(
+      'a tab behind the coding',
+      'blanks are optional; the application does not take a tab',
+      `${POST}${HOST}Transfer-Encoding: chunked\t\r\n\r\n0\r\n\r\n`,
+    ),
+    judged: { seen: [{ ...READ, ...posted('') }], answers: [200] },
+  },
 
   {
     name: 'HTTP/1.0',
