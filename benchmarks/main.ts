@@ -19,6 +19,7 @@ import { heldConnections } from './questions/held-connections';
 import { keptAlive } from './questions/kept-alive';
 import { latency } from './questions/latency';
 import { laterRequests } from './questions/later-requests';
+import { moves } from './questions/moves';
 import { newConnections } from './questions/new-connections';
 import type { Answer } from './questions/question';
 import { scale } from './questions/scale';
@@ -35,6 +36,7 @@ const QUESTIONS = [
   ...heldConnections,
   ...scale,
   ...laterRequests,
+  moves,
 ];
 const COMPETITORS = [direct, l4Dsr, baton, haproxyShipped, haproxyTuned, nginxShipped, nginxTuned];
 

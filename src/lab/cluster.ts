@@ -46,7 +46,7 @@ export interface ClusterOptions extends LabOptions {
 const CLI = join(__dirname, '../../dist/cli.js');
 const CONTROL_PORT = 7400;
 const HTTP_PORT = 8080;
-const FRONT_ADMIN_PORT = 9180;
+export const FRONT_ADMIN_PORT = 9180;
 const AGENT_ADMIN_PORT = 9181;
 /** What the front's and the agents' admin APIs take for a token. */
 const ADMIN_TOKEN = 'token-of-this-lab';

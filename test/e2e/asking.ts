@@ -20,6 +20,8 @@ export interface Asked {
   readonly ms: readonly number[];
   /** Of requests that another backend answered than the one before. */
   readonly changedMs: readonly number[];
+  /** Of the others. */
+  readonly keptMs: readonly number[];
   readonly errors: readonly string[];
 }
 

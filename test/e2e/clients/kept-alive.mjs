@@ -8,7 +8,8 @@
  *   reset, closed   connections that the other side ended, by RST or FIN
  *   unanswered      requests that got no response within `timeoutMs`
  *   nodes     who answered -> how often; changes: how often a connection was answered by another node than before
- *   ms        durations of requests, one of so many that there are 2000 at most; changedMs: of those behind a change, likewise
+ *   ms        durations of requests, one of so many that there are 2000 at most; of those behind a change, and of the others,
+ *             likewise: changedMs, keptMs
  *
  * Options: { address, port (80), sources, count, pauseMs ([least, most] between a response and the next request), paths (asked
  * in turn), bodyEvery (every so many requests is a POST with a body), timeoutMs (10000) }
@@ -39,6 +40,7 @@ const result = {
   nodes: {},
   ms: [],
   changedMs: [],
+  keptMs: [],
   errors: [],
 };
 let stopping = false;
@@ -76,7 +78,7 @@ async function ask(k) {
     if (node !== undefined && node !== answer.node) {
       result.changes += 1;
       result.changedMs.push(ended - began);
-    }
+    } else if (n > 0) result.keptMs.push(ended - began);
     node = answer.node;
     result.nodes[node] = (result.nodes[node] ?? 0) + 1;
     if (n === 0 && ++answeredFirst === count) console.log('asking');
@@ -158,6 +160,6 @@ function sampled(ms) {
 for (let k = 0; k < count; k++) running.push(ask(k));
 process.stdin.on('end', () => (stopping = true)).resume();
 await Promise.all(running);
-for (const key of ['ms', 'changedMs']) result[key] = sampled(result[key]);
+for (const key of ['ms', 'changedMs', 'keptMs']) result[key] = sampled(result[key]);
 console.log(JSON.stringify(result));
 process.exit(0);
