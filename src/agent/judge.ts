@@ -33,11 +33,20 @@ export function judge(rules: Rules, head: RoutableHead, asker: Asker, last: Serv
   const served = key === '' ? pool.served : { pool: pool.name, key };
   const changes = action.changesTo(head);
   if (pool.here && belongs(rules, pool, key, session, last)) return { is: 'here', changes, served };
-  const relayed = (): Destination => {
+  const relayed = relayedBy(pool, key, session, changes);
+  return { is: 'elsewhere', pool: pool.name, changes, relayed, served };
+}
+
+function relayedBy(
+  pool: RulesPool,
+  key: string,
+  session: string | undefined,
+  changes: HeadChanges | undefined,
+): () => Destination {
+  return () => {
     const forward = pool.relayTo(key, session);
     return forward === undefined ? 503 : { ...forward, changes };
   };
-  return { is: 'elsewhere', pool: pool.name, changes, relayed, served };
 }
 
 /** Whether a request of a pool of this agent is this agent's. */

@@ -1,11 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import { separatorOf, type RoutableHead } from '../peek/head';
 import { MAX_FIELDS } from '../peek/http1';
+import * as octet from '../peek/octets';
 
-/** A target in origin form as RequestLine accepts it. */
-const TARGET = /^\/[!"$->@-[\]-~]*(?:\?[!"$-~]*)?$/;
 /** A name or an IPv4 address, with a port or without: most of what Authority accepts. */
-const HOST = /^[\w.-]+(?::\d{1,4})?$/;
+const HOST = /^[\w.-]+(?::(?:\d{1,4}|[1-5]\d{4}|6[0-4]\d{3}))?$/;
 /** Of a length that is a safe integer for certain. */
 const MOST_DIGITS = 15;
 /** ': ' and CRLF. */
@@ -22,8 +21,12 @@ const EMPTY_LINE_BYTES = 2;
 export class ParsedHead implements RoutableHead {
   method = '';
   private target = '';
+  /** Where its path ends. */
+  private pathEnd = 0;
   private fields: readonly string[] = [];
   private hostField = '';
+  /** The last one that was looked at and found to be plain: most often it is the next one, too. */
+  private plainHost = '';
 
   /**
    * Whether it is a plain one, of no more than `headBytes` without superfluous white space. What the parser itself refuses is not
@@ -36,7 +39,7 @@ export class ParsedHead implements RoutableHead {
     this.fields = rawHeaders;
     this.hostField = '';
     if (upgrade === true || (httpVersion !== '1.1' && httpVersion !== '1.0')) return false;
-    if (rawHeaders.length > 2 * MAX_FIELDS || !TARGET.test(this.target)) return false;
+    if (rawHeaders.length > 2 * MAX_FIELDS || !this.splitTarget()) return false;
     let length = this.method.length + this.target.length + REQUEST_LINE_BYTES + EMPTY_LINE_BYTES;
     for (let i = 0; i < rawHeaders.length; i += 2) {
       const name = rawHeaders[i] as string;
@@ -53,13 +56,11 @@ export class ParsedHead implements RoutableHead {
   }
 
   get path(): string {
-    const query = this.target.indexOf('?');
-    return query < 0 ? this.target : this.target.slice(0, query);
+    return this.target.slice(0, this.pathEnd);
   }
 
   get query(): string {
-    const query = this.target.indexOf('?');
-    return query < 0 ? '' : this.target.slice(query + 1);
+    return this.target.slice(this.pathEnd + 1);
   }
 
   header(lowerCaseName: string): string | undefined {
@@ -73,13 +74,26 @@ export class ParsedHead implements RoutableHead {
     return all;
   }
 
+  /** Whether the target is one in origin form that RequestLine accepts, too. */
+  private splitTarget(): boolean {
+    const { target } = this;
+    if (target.charCodeAt(0) !== octet.SLASH) return false;
+    let at = 1;
+    while (octet.TARGET_BEFORE_QUERY[target.charCodeAt(at)] === 1) at++;
+    this.pathEnd = at;
+    if (at === target.length) return true;
+    if (target.charCodeAt(at) !== octet.QUESTION_MARK) return false;
+    for (at += 1; octet.TARGET[target.charCodeAt(at)] === 1;) at++;
+    return at === target.length;
+  }
+
   /** Looks at the fields that make a head more than a plain one; most names can be told apart by their length. */
   private note(name: string, value: string): boolean {
     switch (name.length) {
       case 4:
         if (!isNamed(name, 'host')) return true;
-        if (this.hostField !== '' || !HOST.test(value)) return false;
-        this.hostField = value;
+        if (this.hostField !== '' || (value !== this.plainHost && !HOST.test(value))) return false;
+        this.hostField = this.plainHost = value;
         return true;
       case 6:
         return !isNamed(name, 'expect');

@@ -185,7 +185,8 @@ export class RequestGate {
   #toldEnd = false;
   /** Ends that the server reads by itself. */
   #unwatch: (() => void) | undefined;
-  /** The last request that it got so, and by whose verdict: it may have the same one again. */
+  /** The target of the last request that it got so; and the request, where it is the one before it again, with whose verdict that was. */
+  #lastTarget: string | undefined;
   #last: Head | undefined;
   #lastRules: Rules | undefined;
   /** What to refuse the client with when all answers are out. */
@@ -242,14 +243,19 @@ export class RequestGate {
     if (verdict.is !== 'answer') this.#served = verdict.served;
     this.#routed = false;
     // Not a head that the front has edited: a client that sends that may mean something else.
-    if (!routed) {
-      const { url, method, httpVersion, rawHeaders } = request;
+    if (!routed) this.#remember(request, rules);
+    return true;
+  };
+
+  #remember({ url, method, httpVersion, rawHeaders }: IncomingMessage, rules: Rules): void {
+    // Most clients that ask for something else each time never ask for the same twice.
+    if (url === this.#lastTarget) {
       // The application may change what it is given.
       this.#last = { url, method, httpVersion, rawHeaders: rawHeaders.slice() };
       this.#lastRules = rules;
     }
-    return true;
-  };
+    this.#lastTarget = url;
+  }
 
   /** What did not pass, from its beginning on. */
   readonly #stoppedAt = (octets: Buffer | undefined): void => {
@@ -281,7 +287,7 @@ export class RequestGate {
     this.#unwatch?.();
     this.#unwatch = undefined;
     this.#serve = takeReading(this.socket);
-    this.#last = this.#lastRules = undefined;
+    this.#last = this.#lastRules = this.#lastTarget = undefined;
   }
 
   /** The server has begun to answer: `answered` with the same response will follow. */

@@ -44,6 +44,7 @@ test.each([
   ['POST /a/%62?c=d?e HTTP/1.1', `host: A.Example:8080\r\nContent-Length: 3\r\n`],
   ['DELETE /"<>[]^`{|}~ HTTP/1.1', 'HOST: 192.0.2.1\r\nCookie: a=b\r\ncookie: c=d\r\nX-A: 1\r\nx-a: 2\r\n'],
   ['GET /?\\ HTTP/1.1', `${HOST}X: \xe9\t \xff \r\n`],
+  ['GET / HTTP/1.1', 'Host: a.example:64999\r\n'],
   ['GET / HTTP/1.0', `${HOST}Connection: keep-alive\r\n`],
 ])('plain: %s %j', async (line, fields) => {
   expect(await compare(`${line}\r\n${fields}\r\n`)).toBe(true);
