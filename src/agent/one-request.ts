@@ -12,6 +12,7 @@
  */
 import type { Server } from 'node:http';
 import { Socket } from 'node:net';
+import { takeReading } from '../kernel/node-parser';
 import { asksForTunnel } from '../peek/closing-head';
 import { longestEditedHead, MOST_ADDED_BYTES, MOST_ADDED_FIELDS } from '../peek/edited-head';
 import { Http1Peek, MAX_FIELDS } from '../peek/http1';
@@ -80,9 +81,7 @@ export class OneRequest {
   /** Call whenever the server has been given the socket. */
   attached(): void {
     this.#tunnel = false;
-    // Node's server reads from the descriptor past the socket, until somebody listens for data (unconsume in
-    // lib/_http_server.js).
-    this.socket.on('data', ignore).off('data', ignore);
+    takeReading(this.socket);
   }
 
   /** Closes the server's side behind what it has written, and the socket when the client has done so too. */
@@ -165,8 +164,4 @@ export class OneRequest {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.socket.destroy(), silentMs);
   }
-}
-
-function ignore(): void {
-  // What is read has gone to the server already.
 }

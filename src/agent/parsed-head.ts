@@ -14,9 +14,9 @@ const REQUEST_LINE_BYTES = '  HTTP/1.1\r\n'.length;
 const EMPTY_LINE_BYTES = 2;
 
 /**
- * The head of a request as a server's strict parser has understood it, so far as it is a plain one: Http1Peek would accept it and
- * understand it in the same way, but for empty lines in front, and no more is to be known about it. Reusable: each read()
- * overwrites the results of the last.
+ * The head of a request as a server's strict parser has understood it, so far as it is a plain one: Http1Peek would understand it in
+ * the same way, if it took it (of empty lines in front, and of blanks in the request line, the parser takes more), and it asks for nothing
+ * that needs a closer look. Reusable: each read() overwrites the results of the last.
  */
 export class ParsedHead implements RoutableHead {
   method = '';
@@ -26,7 +26,7 @@ export class ParsedHead implements RoutableHead {
   private fields: readonly string[] = [];
   private hostField = '';
   /** The last one that was looked at and found to be plain: most often it is the next one, too. */
-  private plainHost = '';
+  private plainHost: string | undefined;
 
   /**
    * Whether it is a plain one, of no more than `headBytes` without superfluous white space. What the parser itself refuses is not

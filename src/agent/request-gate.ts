@@ -1,5 +1,5 @@
 /**
- * What stands between an adopted connection and the server: each request is judged by the front's rules before the server
+ * What stands between an adopted connection and the server: each request is judged by the front's rules before the application
  * sees a byte of it.
  *
  *   read by the server's parser -> head -> judge -+-> here, as it is: the server
@@ -18,7 +18,7 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
-import { isAnswering, isBetweenRequests, takeReading, watchParser } from '../kernel/node-parser';
+import { answerOf, isBetweenRequests, takeReading, watchParser } from '../kernel/node-parser';
 import { cutOff, isWritten, startReading, stopReading } from '../kernel/node-socket';
 import { asksForTunnel } from '../peek/closing-head';
 import { longestEditedHead, MOST_ADDED_BYTES, MOST_ADDED_FIELDS, writeEditedHead } from '../peek/edited-head';
@@ -100,8 +100,8 @@ export interface HandBackOutcomes {
 }
 
 /**
- * Hands a live connection back to its front, to be served by a backend of `pool`. `held` is every byte that was read of it and
- * that no server has seen, from the beginning of a head; no answer is under way, nothing written is left in this process, and
+ * Hands a live connection back to its front, to be served by a backend of `pool`. `held` is all that was read of it and that no
+ * application has seen, from the beginning of a head; no answer is under way, nothing written is left in this process, and
  * nothing is read until the outcome is known. False where that is not possible now, and then no outcome follows.
  */
 export type HandBack = (held: Buffer, pool: string, outcomes: HandBackOutcomes) => boolean;
@@ -185,8 +185,11 @@ export class RequestGate {
   #toldEnd = false;
   /** Ends that the server reads by itself. */
   #unwatch: (() => void) | undefined;
-  /** The target of the last request that it got so; and the request, where it is the one before it again, with whose verdict that was. */
+  /** To be called before the server gets something: its parser has stopped. */
+  #renew: (() => void) | undefined;
+  /** The target of the last request that it got so. */
   #lastTarget: string | undefined;
+  /** The last request, where its target is that of the one before, and by whose verdict it is here: it may have the same one again. */
   #last: Head | undefined;
   #lastRules: Rules | undefined;
   /** What to refuse the client with when all answers are out. */
@@ -248,21 +251,20 @@ export class RequestGate {
   };
 
   #remember({ url, method, httpVersion, rawHeaders }: IncomingMessage, rules: Rules): void {
-    // Most clients that ask for something else each time never ask for the same twice.
-    if (url === this.#lastTarget) {
-      // The application may change what it is given.
-      this.#last = { url, method, httpVersion, rawHeaders: rawHeaders.slice() };
-      this.#lastRules = rules;
-    }
+    // Those who ask for something else each time do not ask for the same a third time. The application may change what it is given.
+    this.#last =
+      url === this.#lastTarget ? { url, method, httpVersion, rawHeaders: rawHeaders.slice() } : undefined;
+    this.#lastRules = rules;
     this.#lastTarget = url;
   }
 
   /** What did not pass, from its beginning on. */
-  readonly #stoppedAt = (octets: Buffer | undefined): void => {
+  readonly #stoppedAt = (octets: Buffer | undefined, renew: () => void): void => {
     if (octets === undefined) {
       cutOff(this.socket);
       return;
     }
+    this.#renew = renew;
     this.#takeOver();
     this.#held.add(octets, 0, octets.length);
     this.#pump();
@@ -276,7 +278,8 @@ export class RequestGate {
 
   /** Of requests before there may still be answers under way. */
   #takeOver(): void {
-    this.#readOn(isAnswering(this.socket) ? MESSAGE : BETWEEN);
+    if (answerOf(this.socket) !== undefined) this.#readOn(MESSAGE);
+    else this.#readOn(this.socket.writableEnded ? OVER : BETWEEN);
     this.#answered = false;
     this.#followNext();
   }
@@ -299,7 +302,7 @@ export class RequestGate {
   readonly answered = (response: ServerResponse): void => {
     if (this.#part !== MESSAGE || this.#answered || response !== this.#response) return;
     // Of requests that the server has read by itself it may have several.
-    if (isAnswering(this.socket)) {
+    if (answerOf(this.socket) !== undefined) {
       this.#followNext();
       return;
     }
@@ -501,6 +504,8 @@ export class RequestGate {
       octets = bytes.subarray(0, total);
     }
     this.#open(body);
+    this.#renew?.();
+    this.#renew = undefined;
     this.#serve(octets);
     this.#follow();
     if (upgrade && !this.socket.listeners('data').includes(this.#serve)) this.#part = TUNNEL;
@@ -526,8 +531,8 @@ export class RequestGate {
   }
 
   #followNext(): void {
-    const { _httpMessage: response } = this.socket as unknown as { _httpMessage?: ServerResponse | null };
-    if (response === null || response === undefined) return;
+    const response = answerOf(this.socket);
+    if (response === undefined) return;
     this.#response = response;
     response.once('close', () => this.answered(response));
   }

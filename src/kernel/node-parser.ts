@@ -2,7 +2,7 @@
  * Node's parser of a server's connection, which reads from the descriptor past JavaScript: what there is no documented way for, in
  * this file only. It is what there has been of it since Node 18 (lib/_http_server.js, src/node_http_parser.cc).
  */
-import type { IncomingMessage, Server } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
 interface ParserClass {
@@ -44,15 +44,15 @@ interface ParsingServer extends Server {
 /** What it keeps at a socket. */
 interface ServedSocket {
   readonly parser?: Parser | null;
-  readonly _httpMessage?: object | null;
+  readonly _httpMessage?: ServerResponse | null;
 }
 
 /** What has a parser stop behind a head, as if another protocol followed. */
 const STOP = 2;
 const NOTHING = Buffer.alloc(0);
-const OPTION = '--insecure-http-parser';
-const LENIENT_BY_OPTION =
-  process.execArgv.includes(OPTION) || (process.env.NODE_OPTIONS ?? '').includes(OPTION);
+const LENIENT_BY_OPTION = [...process.execArgv, process.env.NODE_OPTIONS ?? ''].some((options) =>
+  /--insecure[-_]http[-_]parser/.test(options),
+);
 /** Description of the symbol under which a server keeps them. */
 const CONNECTIONS = 'http.server.connections';
 
@@ -61,9 +61,10 @@ export interface ParserWatch {
   readonly passes: (request: IncomingMessage, keepAlive: boolean) => boolean;
   /**
    * The octets from the beginning of a request that did not pass, its head as the parser has understood it, as far as they have
-   * been read. The server reads nothing more by itself. Undefined where somebody else has begun to read the socket: they are lost.
+   * been read. The server reads nothing more by itself; before it gets something, `renew` has to be called. Undefined where somebody
+   * else has begun to read the socket: the octets are lost.
    */
-  readonly stopped: (octets: Buffer | undefined) => void;
+  readonly stopped: (octets: Buffer | undefined, renew: () => void) => void;
   /** What came was no request, and this is the status that says why; likewise. */
   readonly failed: (status: 400 | 431 | 505) => void;
 }
@@ -97,8 +98,10 @@ export function watchParser(
   parser.onIncoming = (request, keepAlive) => {
     if (watch.passes(request, keepAlive)) return onIncoming(request, keepAlive);
     release();
+    const renew = (): void => begin(parser, server);
     if (!parser._consumed) {
-      watch.stopped(undefined);
+      parser.incoming = null;
+      watch.stopped(undefined, renew);
       return STOP;
     }
     // Which of the octets that have been read follow the head is known when the parser has stopped behind it.
@@ -107,8 +110,7 @@ export function watchParser(
       const read = parser.getCurrentBuffer?.() ?? NOTHING;
       parser.incoming = null;
       takeReading(socket);
-      renew(parser, server);
-      watch.stopped(Buffer.concat([headOf(request), read.subarray(Number(result))]));
+      watch.stopped(Buffer.concat([headOf(request), read.subarray(Number(result))]), renew);
     };
     return STOP;
   };
@@ -119,7 +121,9 @@ export function watchParser(
     }
     release();
     takeReading(socket);
-    renew(parser, server);
+    begin(parser, server);
+    // It gets nothing any more, however long the answers before take.
+    parser.remove();
     watch.failed(statusOf(result));
   };
   return release;
@@ -140,15 +144,15 @@ export function takeReading(socket: Socket): (octets: Buffer) => void {
  */
 export function isBetweenRequests(socket: Socket): boolean {
   const parser = parserOf(socket);
-  if (isAnswering(socket) || parser?.duration === undefined) return false;
+  if (answerOf(socket) !== undefined || parser?.duration === undefined) return false;
   // How long the message that is being read has been taking; 0 where there is none. For a parser that has read nothing at all the
   // clock runs from the beginning.
   return parser.duration() === 0 || socket.bytesRead === 0;
 }
 
-/** Whether an http.Server has a response under way on a Socket. */
-export function isAnswering(socket: Socket): boolean {
-  return ((socket as unknown as ServedSocket)._httpMessage ?? null) !== null;
+/** The response that an http.Server has under way on a Socket; of several, the first. */
+export function answerOf(socket: Socket): ServerResponse | undefined {
+  return (socket as unknown as ServedSocket)._httpMessage ?? undefined;
 }
 
 function parserOf(socket: Socket): Parser | undefined {
@@ -159,14 +163,13 @@ function parserOf(socket: Socket): Parser | undefined {
  * Has a parser begin anew: it takes nothing behind a message that closes its connection, nor behind an error, and tells of no error
  * behind another protocol.
  */
-function renew(parser: Parser, server: Server): void {
+function begin(parser: Parser, server: Server): void {
   const { REQUEST, kLenientNone } = parser.constructor;
   const { maxHeaderSize = 0 } = server as ParsingServer;
-  // The server's list of connections, by which it ends those that take too long. Out of it before the clock is set anew, by which it
-  // is ordered; and again, because nothing takes long until the parser gets something.
+  // Out of the server's list of connections, by which it ends those that take too long, before the clock is set anew, by which that is
+  // ordered.
   parser.remove();
   parser.initialize(REQUEST, {}, maxHeaderSize, kLenientNone, connectionsOf(server));
-  parser.remove();
 }
 
 /** The server's list of its connections; undefined where it keeps none, and then it ends none that takes too long. */
@@ -187,8 +190,8 @@ function statusOf({ code, reason }: ParserError): 400 | 431 | 505 {
 }
 
 /**
- * A head as the parser has understood it: it may differ from what was sent in white space around values and empty lines in front,
- * and in nothing else.
+ * A head as the parser has understood it: it may differ from what was sent in white space around values and in the request line, in
+ * empty lines in front, and in nothing else.
  */
 function headOf({ method, url, httpVersion, rawHeaders }: IncomingMessage): Buffer {
   let head = `${method} ${url} HTTP/${httpVersion}\r\n`;

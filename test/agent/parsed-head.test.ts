@@ -22,8 +22,9 @@ async function compare(text: string): Promise<boolean> {
   const head = new ParsedHead();
   if (request === undefined || !head.read(parsed(request), HEAD_BYTES)) return false;
   const peek = new Http1Peek(HEAD_BYTES);
-  // Of these the parser skips more than Http1Peek.
-  const bytes = Buffer.from(text.replace(/^[\r\n]+/, ''), 'latin1');
+  // Of empty lines, and of blanks in the request line, the parser takes more than Http1Peek.
+  const [line = '', ...lines] = text.replace(/^[\r\n]+/, '').split('\r\n');
+  const bytes = Buffer.from([line.replace(/ +/g, ' '), ...lines].join('\r\n'), 'latin1');
   expect([peek.read(bytes, bytes.length), peek.reason, text]).toEqual(['head', '', text]);
   const names = request.raw.filter((_, index) => index % 2 === 0).map((name) => name.toLowerCase());
   const said = (of: ParsedHead | Http1Peek): unknown[] => [
@@ -61,6 +62,7 @@ test.each([
   ['GET / HTTP/1.1', 'Host: a.example@b.example\r\n'],
   ['GET / HTTP/1.1', 'Host:\r\n'],
   ['GET / HTTP/1.1', `${HOST}host: a.example\r\n`],
+  ['GET / HTTP/1.1', `Host:\r\n${HOST}`],
   ['POST / HTTP/1.1', `${HOST}Content-Length: 9007199254740993\r\n`],
   ['POST / HTTP/1.1', `${HOST}Transfer-Encoding: chunked\r\n`],
   ['POST / HTTP/1.1', `${HOST}Content-Length: 1\r\nExpect: 100-continue\r\n`],

@@ -11,6 +11,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { WebSocketServer, WebSocket } from 'ws';
+import { createBalancer } from '../../src/balance/create-balancer';
 import { inletOf, type HandBackOutcomes } from '../../src/agent/request-gate';
 import { HEADER_BYTES, PER_REQUEST, ROUTED } from '../../src/repair/layout';
 import { makeSnapshot } from '../repair/snapshots';
@@ -1034,22 +1035,62 @@ describe('from the server to the gate:', () => {
       { match: { host: ['a'] }, pool: 'a' },
     ];
     const gated = await Gated.by(server, { rules: rulesOf({ ...TABLE, routes }) });
-    gated.send(get('/a'));
-    await gated.answers(1);
+    for (let k = 1; k <= 3; k++) {
+      gated.send(get('/a'));
+      await gated.answers(k);
+    }
     gated.send('GET /a HTTP/1.1\r\nHost: internal\r\n\r\n');
-    expect(await gated.answers(2)).toEqual(['200', '403']);
-    expect(seen.map(({ url }) => url)).toEqual(['a']);
+    expect((await gated.answers(4)).at(-1)).toBe('403');
+    expect(seen.map(({ url }) => url)).toEqual(['a', 'a', 'a']);
   });
 
   test.each(['0.9', '1.2', '2.0'])('the same head again in HTTP/%s is another', async (version) => {
     const { server, seen } = ownServer();
     const gated = await Gated.by(server);
     const head = get('/a', 'Connection: keep-alive\r\n');
-    gated.send(head);
-    await gated.answers(1);
+    for (let k = 1; k <= 3; k++) {
+      gated.send(head);
+      await gated.answers(k);
+    }
     gated.send(head.replace('1.1', version));
-    expect(await gated.answers(2)).toEqual(['200', '505']);
-    expect(seen).toHaveLength(1);
+    expect((await gated.answers(4)).at(-1)).toBe('505');
+    expect(seen).toHaveLength(3);
+  });
+
+  test('the same head again behind another is judged by what that was led here by', async () => {
+    const { server, seen } = ownServer();
+    const others = ['b1', 'b2'].map((name) => ({ name, weight: 1 }));
+    const pools: RoutingTable['pools'] = [
+      { name: 'a', here: true, fallback: 'proxy', hash: 'header:X-Key', backends: others },
+    ];
+    const table = { ...TABLE, pools, routes: [{ pool: 'a' }] };
+    // One of these is not this backend's, and only the first message has been led here all the same.
+    const balancer = createBalancer(
+      'maglev',
+      others.map((each) => ({ ...each, available: true, load: 0 })),
+    );
+    const keyOf = (name: string): string =>
+      Array.from({ length: 100 }, (_, k) => `k${k}`).find((key) => balancer.pick(key, [])?.name === name) ??
+      '';
+    const [strange, own] = ['b2', 'b1'].map((name) => get(`/${name}`, `X-Key: ${keyOf(name)}\r\n`));
+    const gated = await Gated.by(server, { rules: rulesOf(table), routed: true });
+    for (const [k, head] of [strange, strange, strange, own].entries()) {
+      gated.send(head ?? '');
+      await gated.answers(k + 1);
+    }
+    expect(gated.statuses).toEqual(['200', '200', '200', '200']);
+    gated.send(strange ?? '');
+    expect((await gated.answers(5)).at(-1)).toBe('503');
+    expect(seen).toHaveLength(4);
+  });
+
+  test('a connection that is idle behind a detour is closed with those that are', async () => {
+    const { server } = ownServer();
+    const gated = await Gated.by(server);
+    gated.send(get('/a') + get('/said'));
+    await gated.answers(2);
+    server.closeIdleConnections();
+    expect(await gated.end).toBe('FIN');
   });
 
   test('those that a request can be relayed to get their turn', async () => {
