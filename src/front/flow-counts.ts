@@ -20,4 +20,9 @@ export class FlowCounts {
     this.#at = now;
     return byNumber;
   }
+
+  /** The next question is one for what there is now. */
+  forget(): void {
+    this.#at = -Infinity;
+  }
 }

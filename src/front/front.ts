@@ -275,6 +275,8 @@ export class Front {
     for (const each of this.#retiring.keys()) each.find(pool, name)?.drain(draining);
     backend.drain(draining);
     if (draining) {
+      // Whether it has none left must not be told of the second before.
+      this.#flowCounts.forget();
       this.#drains.watch();
       this.#evacuate(backend);
     }
