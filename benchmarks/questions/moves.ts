@@ -3,8 +3,7 @@
  * against those of other connections meanwhile, which have the same machine; and against the same load where nothing moves.
  */
 import { Cluster } from '../../src/lab/cluster';
-import type { Asked } from '../../test/e2e/asking';
-import { asksAndMoves } from '../../test/e2e/moving';
+import { asksAndMoves, type AskedAndMoved } from '../../test/e2e/moving';
 import { APP } from '../../test/e2e/support';
 import { inRounds } from '../rounds';
 import { formatSpread, percentile, sideBySide, spreadOf } from '../spread';
@@ -26,10 +25,6 @@ interface Way {
 const MOVING: Way = { name: `${PER_SECOND} moves/s`, perSecond: PER_SECOND };
 const STILL: Way = { name: 'no moves', perSecond: 0 };
 
-interface Seen extends Asked {
-  readonly moved: number;
-}
-
 export const moves: Question = {
   name: 'moves',
   title: 'What clients see of a hundred moves in a second: milliseconds until a request is answered',
@@ -39,21 +34,21 @@ export const moves: Question = {
 async function ask(context: Context): Promise<Answer> {
   const cluster = await Cluster.start({ app: APP, backends: 3, clientAddresses: 4 });
   try {
-    const see = ({ perSecond }: Way, seconds: number): Promise<Seen> =>
+    const see = ({ perSecond }: Way, seconds: number): Promise<AskedAndMoved> =>
       asksAndMoves(cluster, { connections: CONNECTIONS, seconds, perSecond });
     const measured = await inRounds([MOVING, STILL], context, {
       name: 'moves',
       warmUp: () => see(MOVING, WARM_UP_SECONDS),
       measure: (way) => see(way, context.seconds),
     });
-    const [moving, still] = [MOVING, STILL].map((way) => measured.get(way) ?? []);
-    return { table: tableOf(moving ?? [], still ?? []), data: { moving, still }, bars: [] };
+    const [moving, still] = [measured.get(MOVING) ?? [], measured.get(STILL) ?? []];
+    return { table: tableOf(moving, still), data: { moving, still }, bars: [] };
   } finally {
     await cluster.destroy();
   }
 }
 
-function tableOf(moving: readonly Seen[], still: readonly Seen[]): string {
+function tableOf(moving: readonly AskedAndMoved[], still: readonly AskedAndMoved[]): string {
   const behind = moving.map(({ changedMs }) => changedMs);
   const others = moving.map(({ keptMs }) => keptMs);
   const unmoved = still.map(({ ms }) => ms);

@@ -221,9 +221,13 @@ export class RequestGate {
 
   /** Call whenever the server has been given the socket. */
   attached(): void {
-    const watch = { passes: this.#passes, stopped: this.#stoppedAt, failed: this.#failed };
-    const { server } = this.parts;
-    if (this.#part === BETWEEN) this.#unwatch = watchParser(server, this.socket, MAX_FIELDS + 1, watch);
+    if (this.#part === BETWEEN)
+      this.#unwatch = watchParser(this.parts.server, this.socket, MAX_FIELDS + 1, {
+        passes: this.#passes,
+        stopped: this.#stoppedAt,
+        lost: () => cutOff(this.socket),
+        failed: this.#failed,
+      });
     if (this.#unwatch !== undefined) {
       this.#part = DIRECT;
       return;
@@ -259,11 +263,7 @@ export class RequestGate {
   }
 
   /** What did not pass, from its beginning on. */
-  readonly #stoppedAt = (octets: Buffer | undefined, renew: () => void): void => {
-    if (octets === undefined) {
-      cutOff(this.socket);
-      return;
-    }
+  readonly #stoppedAt = (octets: Buffer, renew: () => void): void => {
     this.#renew = renew;
     this.#takeOver();
     this.#held.add(octets, 0, octets.length);

@@ -61,11 +61,12 @@ export interface ParserWatch {
   readonly passes: (request: IncomingMessage, keepAlive: boolean) => boolean;
   /**
    * The octets from the beginning of a request that did not pass, its head as the parser has understood it, as far as they have
-   * been read. The server reads nothing more by itself; before it gets something, `renew` has to be called. Undefined where somebody
-   * else has begun to read the socket: the octets are lost.
+   * been read. Whoever is told takes the reading (`takeReading`); before the server gets something, `renew` has to be called.
    */
-  readonly stopped: (octets: Buffer | undefined, renew: () => void) => void;
-  /** What came was no request, and this is the status that says why; likewise. */
+  readonly stopped: (octets: Buffer, renew: () => void) => void;
+  /** A request did not pass where somebody else has begun to read the socket: what follows its head is lost. */
+  readonly lost: () => void;
+  /** What came was no request, and this is the status that says why. Whoever is told takes the reading. */
   readonly failed: (status: 400 | 431 | 505) => void;
 }
 
@@ -98,10 +99,9 @@ export function watchParser(
   parser.onIncoming = (request, keepAlive) => {
     if (watch.passes(request, keepAlive)) return onIncoming(request, keepAlive);
     release();
-    const renew = (): void => begin(parser, server);
     if (!parser._consumed) {
       parser.incoming = null;
-      watch.stopped(undefined, renew);
+      watch.lost();
       return STOP;
     }
     // Which of the octets that have been read follow the head is known when the parser has stopped behind it.
@@ -109,8 +109,8 @@ export function watchParser(
       release();
       const read = parser.getCurrentBuffer?.() ?? NOTHING;
       parser.incoming = null;
-      takeReading(socket);
-      watch.stopped(Buffer.concat([headOf(request), read.subarray(Number(result))]), renew);
+      const octets = Buffer.concat([headOf(request), read.subarray(Number(result))]);
+      watch.stopped(octets, () => begin(parser, server));
     };
     return STOP;
   };
@@ -120,7 +120,6 @@ export function watchParser(
       return;
     }
     release();
-    takeReading(socket);
     begin(parser, server);
     // It gets nothing any more, however long the answers before take.
     parser.remove();

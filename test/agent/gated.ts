@@ -53,7 +53,7 @@ export function rulesOf(table: RoutingTable, fronts = new FrontRules()): Channel
 export interface GatedOptions extends Partial<Pick<GateParts, 'handBack' | 'headMs'>> {
   readonly rules?: ChannelRules;
   readonly routed?: boolean;
-  /** Octets that another process has read; also none of them has the gate read from the beginning. */
+  /** Octets that another process has read: given any, and be it none of them, the gate reads from the beginning. */
   readonly held?: string;
   readonly detours?: Detours;
 }

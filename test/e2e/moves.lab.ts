@@ -52,7 +52,7 @@ test(
 test(
   'what clients see of a hundred moves in a second',
   async () => {
-    // What a pause is of that is for `npm run bench -- --only moves`.
+    // How long a pause is, `npm run bench -- --only moves` says.
     const CONNECTIONS = 200;
     const seen = await asksAndMoves(cluster, { connections: CONNECTIONS, seconds: 3, perSecond: 100 });
     expectNothingLost(seen, CONNECTIONS);

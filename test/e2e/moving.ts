@@ -7,10 +7,12 @@ import { Asking, type Asked } from './asking';
 const SCRIPT = join(__dirname, 'clients/moves.mjs');
 const TIMEOUT_MS = 60_000;
 
-export interface Moved {
+interface Moved {
   readonly moved: number;
   readonly seconds: number;
 }
+
+export type AskedAndMoved = Asked & Moved;
 
 export interface MovingOptions {
   readonly connections: number;
@@ -26,14 +28,15 @@ export interface MovingOptions {
 export async function asksAndMoves(
   cluster: Cluster,
   { connections, seconds, perSecond }: MovingOptions,
-): Promise<Asked & Moved> {
+): Promise<AskedAndMoved> {
   const asking = await Asking.start(cluster.client, { count: connections, pauseMs: [100, 2000] });
   const flows = async (): Promise<string[]> =>
     (await cluster.frontApi<{ flows: { flow: string }[] }>('/v1/flows?limit=10000')).flows.map(
       ({ flow }) => flow,
     );
+  let own: string[] = [];
   // Those from before may linger.
-  await cluster.until('its flows alone', async () => (await flows()).length === connections);
+  await cluster.until('its flows alone', async () => (own = await flows()).length === connections);
   if (perSecond === 0) {
     await sleep(seconds * 1000);
     return { moved: 0, seconds, ...(await asking.stop()) };
@@ -42,7 +45,7 @@ export async function asksAndMoves(
   const options = {
     port: FRONT_ADMIN_PORT,
     token,
-    flows: await flows(),
+    flows: own,
     count: seconds * perSecond,
     perSecond,
   };
