@@ -127,11 +127,14 @@ function serve(address, wanted) {
       }
     });
   });
-  // Both have the same port.
-  udp.bind(wanted, address, () => {
-    const { port } = udp.address();
-    tcp.listen(port, address, () => console.log(`listening ${port}`));
+  // Both have the same port, and one that the kernel has chosen for the one may be taken for the other.
+  tcp.on('listening', () => udp.bind(tcp.address().port, address));
+  udp.on('listening', () => console.log(`listening ${udp.address().port}`));
+  udp.on('error', (error) => {
+    if (wanted !== 0 || error.code !== 'EADDRINUSE') throw error;
+    tcp.close(() => tcp.listen(wanted, address));
   });
+  tcp.listen(wanted, address);
 }
 
 const [address, port] = process.argv.slice(2);
